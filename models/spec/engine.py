@@ -1,0 +1,45 @@
+"""What every engine can do; the two local ones and the remote one look the same from above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .messages import Delta, Message, Sampling
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The exact text for a model.
+
+    `rendered` says that a chat template wrote it: it spells its own start token, so none is added.
+    """
+
+    text: str
+    rendered: bool = False
+
+
+class Engine(Protocol):
+    """One loaded model.
+
+    `name` is the library that computes, `context` the tokens that prompt and answer may have together,
+    `bytes` what the loaded model takes. One answer at a time unless `slots` says more.
+    """
+
+    name: str
+    context: int
+    slots: int
+    bytes: int
+
+    def render(self, messages: Sequence[Message]) -> Prompt:
+        """The prompt of a conversation by the model's own chat template; raises TemplateFailed."""
+
+    def generate(self, prompt: Prompt, sampling: Sampling, time_limit_s: float = float("inf")) -> Iterator[Delta]:
+        """Deltas of the answer, one a token or so; the last one's usage has a finish reason.
+
+        Closing the iterator stops the computation within one token. Raises ContextExceeded, OutOfMemory, EngineFailed.
+        """
+
+    def close(self) -> None:
+        """Give the memory back; the engine is not used afterwards."""

@@ -1,0 +1,230 @@
+"""Every failure that a visitor can meet: what happened, and what to do next.
+
+An error is its class and a few plain facts, so it crosses a process boundary as data and comes out the same.
+The sentences are written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PaddockError(Exception):
+    """Base of all errors shown to visitors; `facts` fill the class's two sentences."""
+
+    code: ClassVar[str] = "error"
+    sentence: ClassVar[str] = "Something went wrong: {detail}"
+    next_step: ClassVar[str] = "Try again; if it happens twice, report it with the text of this message."
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(f"{self.message} {self.hint}".strip())
+
+    @property
+    def message(self) -> str:
+        """What happened, in one sentence."""
+        return self.sentence.format(**self.facts)
+
+    @property
+    def hint(self) -> str:
+        """What to do next, in one sentence; may be empty."""
+        return self.next_step.format(**self.facts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that `from_dict` turns back into the same error."""
+        return {"code": self.code, "facts": self.facts, "message": self.message, "hint": self.hint}
+
+
+# --- what the visitor typed ---------------------------------------------------------------------------------
+
+
+class InputError(PaddockError):
+    """The request itself cannot be served as it stands."""
+
+    code = "input"
+
+
+class EmptyPrompt(InputError):
+    code = "empty_prompt"
+    sentence = "The prompt is empty."
+    next_step = "Type something first."
+
+
+class PromptTooManyCharacters(InputError):
+    code = "prompt_too_many_characters"
+    sentence = "The prompt has {characters:,} characters; this app accepts at most {limit:,}."
+    next_step = "Shorten it, or start a new conversation."
+
+
+class ContextExceeded(InputError):
+    code = "context_exceeded"
+    sentence = "The prompt is {prompt_tokens:,} tokens long, but this model has room for {context:,} here."
+    next_step = "Shorten it, start a new conversation, or pick a model with a longer context."
+
+
+class TooManyTurns(InputError):
+    code = "too_many_turns"
+    sentence = "The conversation has {turns} messages; this app accepts at most {limit}."
+    next_step = "Start a new conversation."
+
+
+class SamplingOutOfBounds(InputError):
+    code = "sampling_out_of_bounds"
+    sentence = "{name} is {value}, but it has to be {wanted}."
+    next_step = "Change it and send again."
+
+
+class BadHistory(InputError):
+    code = "bad_history"
+    sentence = "The conversation that was sent cannot be used: {reason}."
+    next_step = 'Send a list of {{"role": "user" or "assistant", "content": "text"}}, or start a new conversation.'
+
+
+# --- which variant ------------------------------------------------------------------------------------------
+
+
+class VariantError(PaddockError):
+    """The spelling of a variant, or what it asks for, cannot be used."""
+
+    code = "variant"
+
+
+class BadSpelling(VariantError):
+    code = "bad_spelling"
+    sentence = "“{text}” is not a variant: {reason}."
+    next_step = "Write MODEL, MODEL@QUANT or MODEL@QUANT+ADAPTER:WEIGHT, for example smollm2-135m-instruct@gguf."
+
+
+class UnknownModel(VariantError):
+    code = "unknown_model"
+    sentence = "There is no model called “{model}” here."
+    next_step = "{suggestion}"
+
+
+class ModelIsAPath(VariantError):
+    code = "model_is_a_path"
+    sentence = "“{model}” is a path or an address; a model is picked by its name."
+    next_step = "Use a name from the list, or a Hub id like owner/name."
+
+
+class HubIdsNotAllowed(VariantError):
+    code = "hub_ids_not_allowed"
+    sentence = "“{model}” is not in the list, and the operator of this app has not allowed other Hub models."
+    next_step = "Pick a model from the list, or run your own copy with PADDOCK_HUB_IDS=1."
+
+
+class ModeNotPossible(VariantError):
+    code = "mode_not_possible"
+    sentence = "{model} cannot run as {mode} here: {reason}."
+    next_step = "What can: {possible}."
+
+
+class AdaptersNotPossible(VariantError):
+    code = "adapters_not_possible"
+    sentence = "Adapters cannot be used yet: “{adapter}” was asked for."
+    next_step = "Leave the +ADAPTER part away."
+
+
+# --- where weights come from --------------------------------------------------------------------------------
+
+
+class WeightsError(PaddockError):
+    """The weights could not be had, or are not what they should be."""
+
+    code = "weights"
+
+
+class GatedModel(WeightsError):
+    code = "gated_model"
+    sentence = "{model} is gated: its owner asks you to accept a licence first."
+    next_step = "Accept it at https://huggingface.co/{model}, then sign in here with a token that may read it."
+
+
+class HubUnreachable(WeightsError):
+    code = "hub_unreachable"
+    sentence = "The Hugging Face Hub cannot be reached, and {model} is not on this machine."
+    next_step = "Pick a model marked as available without the Hub, or try again when the network is back."
+
+
+class NotOnHub(WeightsError):
+    code = "not_on_hub"
+    sentence = "The Hub has no {what}."
+    next_step = "Check the spelling of owner/name and of the revision."
+
+
+class CorruptWeights(WeightsError):
+    code = "corrupt_weights"
+    sentence = "{file} is damaged: {reason}. The copy on this machine was discarded."
+    next_step = "Send again to download it anew."
+
+
+class UnsafeWeights(WeightsError):
+    code = "unsafe_weights"
+    sentence = "{model} is refused: {reason}."
+    next_step = "Only safetensors and GGUF files of known architectures are loaded; pick another repository."
+
+
+class DiskFull(WeightsError):
+    code = "disk_full"
+    sentence = "The disk is full: {file} needs {needed} and {free} are free."
+    next_step = "Free some space in {folder} and send again."
+
+
+class DownloadFailed(WeightsError):
+    code = "download_failed"
+    sentence = "{what} could not be downloaded: {reason}."
+    next_step = "Send again: the download goes on where it stopped if it can."
+
+
+# --- computing ----------------------------------------------------------------------------------------------
+
+
+class EngineError(PaddockError):
+    """The computation failed; what was streamed before stays valid."""
+
+    code = "engine"
+
+
+class EngineFailed(EngineError):
+    code = "engine_failed"
+    sentence = "The model stopped with an error: {detail}."
+    next_step = "The text so far is kept. Send again; if it happens twice, pick another quantization."
+
+
+class OutOfMemory(EngineError):
+    code = "out_of_memory"
+    sentence = "There was not enough memory {during}."
+    next_step = "Pick a smaller model, a smaller quantization or a shorter context."
+
+
+class TemplateFailed(EngineError):
+    code = "template_failed"
+    sentence = "The model's chat template refused this conversation: {reason}."
+    next_step = "Remove the system prompt or start a new conversation; base models are better used in Complete."
+
+
+class EngineLost(EngineError):
+    code = "engine_lost"
+    sentence = "The computation ended without saying why."
+    next_step = "The text so far is kept. Send again."
+
+
+class TooBusy(EngineError):
+    code = "too_busy"
+    sentence = "Too many visitors are waiting."
+    next_step = "Try again in a minute."
+
+
+def _tree(root: type[PaddockError]) -> dict[str, type[PaddockError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def from_dict(data: dict[str, Any]) -> PaddockError:
+    """The error that `to_dict` described; an unknown code becomes an `EngineFailed`."""
+    kind = _tree(PaddockError).get(data.get("code", ""))
+    if kind is None:
+        return EngineFailed(detail=str(data.get("message", "unknown")))
+    return kind(**data.get("facts", {}))

@@ -1,0 +1,207 @@
+"""What goes to a model and what comes back: messages, sampling, and the events of one stream."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+from .errors import BadHistory, PaddockError, SamplingOutOfBounds, from_dict
+
+Role = Literal["system", "user", "assistant"]
+Finish = Literal["stop", "length", "stop_string", "cancelled", "time_limit", "error"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Bound(NamedTuple):
+    """The range of one sampling value; the sliders of the page are drawn from it."""
+
+    low: float
+    high: float
+    step: float
+    default: float
+    whole: bool = False
+
+
+BOUNDS: dict[str, Bound] = {
+    "max_new_tokens": Bound(1, 4096, 1, 512, whole=True),
+    "temperature": Bound(0.0, 2.0, 0.05, 0.7),
+    "top_p": Bound(0.05, 1.0, 0.05, 0.95),
+    "top_k": Bound(0, 200, 1, 50, whole=True),
+    "min_p": Bound(0.0, 1.0, 0.01, 0.0),
+    "repetition_penalty": Bound(1.0, 2.0, 0.05, 1.0),
+}
+SEED_MAX = 2**31 - 1
+STOP_STRINGS_MAX, STOP_STRING_LENGTH = 8, 64
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen, checked at birth.
+
+    Temperature 0 is greedy; `top_k` 0, `top_p` 1 and `min_p` 0 switch the filter off; `seed` None is a fresh one.
+    Raises SamplingOutOfBounds.
+    """
+
+    max_new_tokens: int = int(BOUNDS["max_new_tokens"].default)
+    temperature: float = BOUNDS["temperature"].default
+    top_p: float = BOUNDS["top_p"].default
+    top_k: int = int(BOUNDS["top_k"].default)
+    min_p: float = BOUNDS["min_p"].default
+    repetition_penalty: float = BOUNDS["repetition_penalty"].default
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, bound in BOUNDS.items():
+            _check_number(name, getattr(self, name), bound.low, bound.high, bound.whole)
+            object.__setattr__(self, name, (int if bound.whole else float)(getattr(self, name)))
+        if self.seed is not None:
+            _check_number("seed", self.seed, 0, SEED_MAX, whole=True)
+            object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "stop", _checked_stop(self.stop))
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+
+def _check_number(name: str, value: Any, low: float, high: float, whole: bool) -> None:
+    wanted = f"a {'whole ' if whole else ''}number from {low:g} to {high:,.10g}"
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high or (whole and value != int(value)):
+        raise SamplingOutOfBounds(name=name, value=str(value)[:40], wanted=wanted)
+
+
+def _checked_stop(stop: Any) -> tuple[str, ...]:
+    wanted = f"at most {STOP_STRINGS_MAX} texts of 1 to {STOP_STRING_LENGTH} characters"
+    if isinstance(stop, str) or not isinstance(stop, Sequence):
+        raise SamplingOutOfBounds(name="stop", value=str(stop)[:40], wanted=wanted)
+    for text in stop:
+        if not isinstance(text, str) or not 1 <= len(text) <= STOP_STRING_LENGTH:
+            raise SamplingOutOfBounds(name="stop", value=str(text)[:40], wanted=wanted)
+    if len(stop) > STOP_STRINGS_MAX:
+        raise SamplingOutOfBounds(name="stop", value=f"{len(stop)} texts", wanted=wanted)
+    return tuple(stop)
+
+
+def read_history(posted: Any) -> tuple[Message, ...]:
+    """Messages from what a page or a program posted, with nothing forged let through.
+
+    Content may be text, or a list of text parts as Gradio's Chatbot sends them; parts of any other kind are refused.
+    Messages with a metadata title (the page's own notes under an answer) are left out. Raises BadHistory.
+    """
+    if not isinstance(posted, list | tuple):
+        raise BadHistory(reason="it is not a list of messages")
+    messages = []
+    for number, item in enumerate(posted, 1):
+        if not isinstance(item, dict):
+            raise BadHistory(reason=f"message {number} is not an object with role and content")
+        if (item.get("metadata") or {}).get("title"):
+            continue
+        if item.get("role") not in ("user", "assistant"):
+            raise BadHistory(reason=f"message {number} has the role “{str(item.get('role'))[:40]}”")
+        messages.append(Message(item["role"], _text_of(item.get("content"), number)))
+    for earlier, later in pairwise(messages):
+        if earlier.role == later.role:
+            raise BadHistory(reason=f"two {later.role} messages follow each other")
+    if messages and messages[0].role != "user":
+        raise BadHistory(reason="it starts with an answer")
+    return tuple(messages)
+
+
+def _text_of(content: Any, number: int) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list | tuple) else [content]
+    texts = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            raise BadHistory(reason=f"message {number} holds something that is not text")
+    return "".join(texts)
+
+
+# --- the events of one stream -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an answer cost so far; `finish` is None until the last delta. Seconds, tokens, bytes."""
+
+    variant: str = ""
+    engine: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    new_tokens: int = 0
+    context: int = 0
+    ttft_s: float = 0.0
+    prefill_tokens_per_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+    wall_s: float = 0.0
+    load_s: float = 0.0
+    peak_bytes: int = 0
+    seed: int | None = None
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of the answer, never half a character, with the usage as of now."""
+
+    text: str
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is being done before the first token; `total` 0 means that it is not known."""
+
+    stage: Literal["waiting", "download", "convert", "load", "prefill"]
+    done: float = 0
+    total: float = 0
+    unit: Literal["bytes", "tensors", "seconds", ""] = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The exact text that the model is given; sent once, before the first delta."""
+
+    prompt: str
+
+
+Event = Delta | Progress | Rendered
+_KINDS: dict[str, type] = {"delta": Delta, "progress": Progress, "rendered": Rendered}
+END = {"kind": "end"}
+
+
+def to_wire(event: Event | PaddockError) -> dict[str, Any]:
+    """An event or error as plain data, for a process boundary."""
+    if isinstance(event, PaddockError):
+        return {"kind": "error", **event.to_dict()}
+    kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
+    return {"kind": kind, **asdict(event)}
+
+
+def from_wire(data: dict[str, Any]) -> Event:
+    """The event behind plain data; raises the PaddockError if it is one."""
+    if data["kind"] == "error":
+        raise from_dict(data)
+    cls = _KINDS[data["kind"]]
+    values = {f.name: data[f.name] for f in fields(cls)}
+    if cls is Delta:
+        values["usage"] = Usage(**values["usage"])
+    return cls(**values)

@@ -1,0 +1,78 @@
+"""What the operator decides, read once from PADDOCK_* variables; README has the table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+def _default_cache() -> str:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(home) / "paddock")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits and places; every limit here is enforced by the server, whatever the page does."""
+
+    default_variant: str = "smollm2-135m-instruct"
+    cache_dir: str = ""  # conversions and files of the package index; empty: ~/.cache/paddock
+    models_dir: str = ""  # a folder of KEY/ or OWNER/NAME/ snapshots that are used before anything is downloaded
+    hub_ids: bool = True  # may visitors name Hub models that are not in the catalog?
+    gated_models: tuple[str, ...] = ()  # Hub ids of gated models that the operator's HF_TOKEN may fetch for visitors
+    hub_timeout_s: float = 3.0  # how long to wait for the Hub before saying that it is unreachable
+    context: int = 4096  # tokens; a model with a shorter context has its own
+    max_characters: int = 60_000
+    max_new_tokens: int = 2048
+    max_turns: int = 100  # messages of one conversation
+    time_limit_s: float = 300.0  # of computing one answer
+    slots: int = 4  # answers that llama.cpp computes at once
+    queue: int = 32  # waiting visitors before the next is told to come back
+    threads: int = 0  # 0: as many as there are cores for this process
+    memory_fraction: float = 0.8  # of the free memory that loaded models may take together
+    preload: bool = True  # load the default variant right after the page is up
+
+    @property
+    def cache(self) -> Path:
+        return Path(self.cache_dir or _default_cache())
+
+    @property
+    def compute_threads(self) -> int:
+        if self.threads:
+            return self.threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from PADDOCK_<FIELD> variables; a value that cannot be read is a ValueError that names it.
+
+        On a public Space (SPACE_ID is set) `hub_ids` and `preload` are off unless they are asked for.
+        """
+        values: dict[str, object] = {"hub_ids": False, "preload": False} if env.get("SPACE_ID") else {}
+        for f in fields(cls):
+            text = env.get(f"PADDOCK_{f.name.upper()}")
+            if text is None or text == "":
+                continue
+            try:
+                values[f.name] = _READERS[str(f.type)](text)
+            except ValueError:
+                raise ValueError(f"PADDOCK_{f.name.upper()}={text!r} is not {f.type}") from None
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _read_bool(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": _read_bool,
+    "tuple[str, ...]": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+}

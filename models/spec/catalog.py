@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .errors import UnknownModel
 
@@ -41,6 +41,10 @@ class Shape:
         layer = attention + 3 * self.hidden * self.intermediate + norms
         embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
         return embeddings + self.layers * layer + self.hidden
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Bytes of KV cache that one token of context takes, in all layers."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,10 @@ class Catalog(Mapping[str, ModelCard]):
             suggestion = f"Did you mean {' or '.join(near)}?" if near else "Pick one from the list."
             raise UnknownModel(model=key, suggestion=suggestion) from None
 
+    def get(self, key: str, default: ModelCard | None = None) -> ModelCard | None:  # type: ignore[override]
+        """The card or `default`; Mapping's own would let UnknownModel through."""
+        return self._cards.get(key, default)
+
     def __contains__(self, key: object) -> bool:
         return key in self._cards
 
@@ -130,7 +138,7 @@ class Catalog(Mapping[str, ModelCard]):
 
 @cache
 def load_catalog(path: Path = CATALOG_FILE) -> Catalog:
-    """Read and check the table; an entry with a missing or unknown field is a ValueError that names it."""
+    """Read and check the table; an entry with a missing, unknown or wrong field is a ValueError that names it."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return Catalog(tuple(_card(key, entry) for key, entry in table.items()))
 
@@ -146,7 +154,12 @@ def _card(key: str, entry: dict[str, Any]) -> ModelCard:
             wheel["parts"] = tuple((part["requirement"], part["path"]) for part in wheel["parts"])
             values["wheel"] = WheelFile(**wheel)
         values["quantized"] = tuple(Quantized(**form) for form in values.get("quantized", ()))
-        return ModelCard(key=key, **values)
-    except (TypeError, KeyError) as error:
+        card = ModelCard(key=key, **values)
+        if card.kind not in get_args(Kind):
+            raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
+        if not isinstance(card.context, int) or card.context < 1:
+            raise ValueError("context is a number of tokens")
+        return card
+    except (TypeError, KeyError, ValueError) as error:
         known = ", ".join(f.name for f in fields(ModelCard))
         raise ValueError(f"catalog entry {key}: {error} (fields: {known})") from error

@@ -6,6 +6,7 @@ The sentences are written here and nowhere else.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 
@@ -33,6 +34,10 @@ class PaddockError(Exception):
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `from_dict` turns back into the same error."""
         return {"code": self.code, "facts": self.facts, "message": self.message, "hint": self.hint}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its data: Exception's own way calls the class with the finished message."""
+        return from_dict, (self.to_dict(),)
 
 
 # --- what the visitor typed ---------------------------------------------------------------------------------
@@ -137,13 +142,16 @@ class WeightsError(PaddockError):
 class GatedModel(WeightsError):
     code = "gated_model"
     sentence = "{model} is gated: its owner asks you to accept a licence first."
-    next_step = "Accept it at https://huggingface.co/{model}, then sign in here with a token that may read it."
+    next_step = (
+        "Accept it at https://huggingface.co/{model} and sign in with the button in the sidebar; where there is none, "
+        "run your own copy with HF_TOKEN and PADDOCK_GATED_MODELS={model}."
+    )
 
 
 class HubUnreachable(WeightsError):
     code = "hub_unreachable"
     sentence = "The Hugging Face Hub cannot be reached, and {model} is not on this machine."
-    next_step = "Pick a model marked as available without the Hub, or try again when the network is back."
+    next_step = "Pick a model marked “works without the Hub”, or try again when the network is back."
 
 
 class NotOnHub(WeightsError):
@@ -156,6 +164,12 @@ class CorruptWeights(WeightsError):
     code = "corrupt_weights"
     sentence = "{file} is damaged: {reason}. The copy on this machine was discarded."
     next_step = "Send again to download it anew."
+
+
+class DamagedFolder(WeightsError):
+    code = "damaged_folder"
+    sentence = "{file} in the operator's models folder is damaged: {reason}."
+    next_step = "Replace that folder, or remove it so that the model is downloaded; it was left as it is."
 
 
 class UnsafeWeights(WeightsError):
@@ -174,6 +188,12 @@ class DownloadFailed(WeightsError):
     code = "download_failed"
     sentence = "{what} could not be downloaded: {reason}."
     next_step = "Send again: the download goes on where it stopped if it can."
+
+
+class DownloadCancelled(WeightsError):
+    code = "download_cancelled"
+    sentence = "The download of {model} was stopped."
+    next_step = "Send again to take it up; files that had arrived whole are kept."
 
 
 # --- computing ----------------------------------------------------------------------------------------------
@@ -223,8 +243,9 @@ def _tree(root: type[PaddockError]) -> dict[str, type[PaddockError]]:
 
 
 def from_dict(data: dict[str, Any]) -> PaddockError:
-    """The error that `to_dict` described; an unknown code becomes an `EngineFailed`."""
+    """The error that `to_dict` described; an unknown code or unfitting facts become an `EngineFailed`."""
     kind = _tree(PaddockError).get(data.get("code", ""))
-    if kind is None:
-        return EngineFailed(detail=str(data.get("message", "unknown")))
-    return kind(**data.get("facts", {}))
+    if kind is not None:
+        with suppress(KeyError, TypeError, ValueError):
+            return kind(**data.get("facts", {}))
+    return EngineFailed(detail=str(data.get("message", "unknown")))

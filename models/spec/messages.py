@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
@@ -59,7 +58,7 @@ class Sampling:
     min_p: float = BOUNDS["min_p"].default
     repetition_penalty: float = BOUNDS["repetition_penalty"].default
     seed: int | None = None
-    stop: tuple[str, ...] = ()
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, bound in BOUNDS.items():
@@ -77,8 +76,8 @@ class Sampling:
 
 def _check_number(name: str, value: Any, low: float, high: float, whole: bool) -> None:
     wanted = f"a {'whole ' if whole else ''}number from {low:g} to {high:,.10g}"
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high or (whole and value != int(value)):
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not low <= value <= high or (whole and value != int(value)):  # NaN is within no bounds
         raise SamplingOutOfBounds(name=name, value=str(value)[:40], wanted=wanted)
 
 
@@ -106,7 +105,8 @@ def read_history(posted: Any) -> tuple[Message, ...]:
     for number, item in enumerate(posted, 1):
         if not isinstance(item, dict):
             raise BadHistory(reason=f"message {number} is not an object with role and content")
-        if (item.get("metadata") or {}).get("title"):
+        metadata = item.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("title"):
             continue
         if item.get("role") not in ("user", "assistant"):
             raise BadHistory(reason=f"message {number} has the role “{str(item.get('role'))[:40]}”")

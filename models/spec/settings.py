@@ -22,6 +22,7 @@ class Settings:
     models_dir: str = ""  # a folder of KEY/ or OWNER/NAME/ snapshots that are used before anything is downloaded
     hub_ids: bool = True  # may visitors name Hub models that are not in the catalog?
     gated_models: tuple[str, ...] = ()  # Hub ids of gated models that the operator's HF_TOKEN may fetch for visitors
+    sign_in: bool = False  # show “Sign in with Hugging Face”, so that visitors fetch gated models with their own token
     hub_timeout_s: float = 3.0  # how long to wait for the Hub before saying that it is unreachable
     context: int = 4096  # tokens; a model with a shorter context has its own
     max_characters: int = 60_000
@@ -48,9 +49,11 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Settings from PADDOCK_<FIELD> variables; a value that cannot be read is a ValueError that names it.
 
-        On a public Space (SPACE_ID is set) `hub_ids` and `preload` are off unless they are asked for.
+        On a public Space (SPACE_ID is set) `hub_ids` and `preload` are off unless they are asked for; `sign_in` is on
+        where the Space has OAuth (OAUTH_CLIENT_ID is set).
         """
         values: dict[str, object] = {"hub_ids": False, "preload": False} if env.get("SPACE_ID") else {}
+        values["sign_in"] = bool(env.get("OAUTH_CLIENT_ID"))
         for f in fields(cls):
             text = env.get(f"PADDOCK_{f.name.upper()}")
             if text is None or text == "":
@@ -58,8 +61,11 @@ class Settings:
             try:
                 values[f.name] = _READERS[str(f.type)](text)
             except ValueError:
-                raise ValueError(f"PADDOCK_{f.name.upper()}={text!r} is not {f.type}") from None
-        return cls(**values)  # type: ignore[arg-type]
+                raise ValueError(f"PADDOCK_{f.name.upper()}={text!r} is not {_WANTED[str(f.type)]}") from None
+        settings = cls(**values)  # type: ignore[arg-type]
+        if settings.memory_fraction > 1:
+            raise ValueError(f"PADDOCK_MEMORY_FRACTION={settings.memory_fraction:g} is more than 1")
+        return settings
 
 
 def _read_bool(text: str) -> bool:
@@ -69,10 +75,23 @@ def _read_bool(text: str) -> bool:
     return words[text.lower()]
 
 
+def _read_int(text: str) -> int:
+    if int(text) < 0:
+        raise ValueError(text)
+    return int(text)
+
+
+def _read_float(text: str) -> float:
+    if not float(text) > 0:  # NaN is not
+        raise ValueError(text)
+    return float(text)
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "str": str,
-    "int": int,
-    "float": float,
+    "int": _read_int,
+    "float": _read_float,
     "bool": _read_bool,
     "tuple[str, ...]": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
 }
+_WANTED = {"int": "a whole number, 0 or more", "float": "a number above 0", "bool": "1 or 0"}

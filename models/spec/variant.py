@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 
@@ -27,8 +26,9 @@ class AdapterChoice:
 
     def __post_init__(self) -> None:
         low, high = ADAPTER_WEIGHT_BOUNDS
-        if not math.isfinite(self.weight) or not low <= self.weight <= high:
-            raise BadSpelling(text=str(self), reason=f"an adapter's weight is a number from {low:g} to {high:g}")
+        good = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        if not good or not low <= self.weight <= high:  # NaN is within no bounds
+            raise BadSpelling(text=str(self)[:80], reason=f"an adapter's weight is a number from {low:g} to {high:g}")
         _check_name(self.name, str(self), "an adapter")
 
     def __str__(self) -> str:
@@ -53,7 +53,9 @@ class Variant:
             raise BadSpelling(text=self.quantization[:80], reason="a quantization is a name like nf4 or gguf")
         names = [adapter.name for adapter in self.adapters]
         if len(set(names)) < len(names):
-            raise BadSpelling(text=str(self), reason="an adapter is named twice")
+            raise BadSpelling(text=str(self)[:80], reason="an adapter is named twice")
+        if len(str(self)) > LONGEST_SPELLING:
+            raise BadSpelling(text=str(self)[:40] + "…", reason=f"it is longer than {LONGEST_SPELLING} characters")
 
     def __str__(self) -> str:
         mode = "" if self.quantization == AUTO else f"@{self.quantization}"

@@ -1,0 +1,142 @@
+"""Imports go down only, and what must stay light loads no heavy library."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "xllamacpp", "huggingface_hub"}
+ALLOWED = {  # layer: what its modules may import of this project
+    "app": ("ui", "models.runtime", "models.spec"),
+    "ui": ("ui", "models.spec"),
+    "models": ("models",),
+    "models.engines": ("models.engines", "models.spec"),
+    "models.weights": ("models.weights", "models.spec"),
+    "models.spec": ("models.spec",),
+}
+TYPES_ONLY = {"ui": ("models.runtime",)}  # under TYPE_CHECKING: the Runtime reaches the page as an argument
+NEVER_HEAVY = ("app", "ui", "models.spec")  # not even inside a function
+ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.gpu")}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {
+    module_name(path): path
+    for path in [ROOT / "app.py", *sorted(ROOT.glob("models/**/*.py")), *sorted(ROOT.glob("ui/**/*.py"))]
+    if path.exists()
+}
+
+
+def within(module: str, packages) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def layer(module: str) -> str:
+    return next(name for name in sorted(ALLOWED, key=len, reverse=True) if within(module, [name]))
+
+
+def imports(tree: ast.AST, module: str, is_package: bool, known):
+    """(imported module, line, whether it runs at import, whether it is for type checkers only)."""
+
+    def walk(node, at_import, types_only):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, child.lineno, at_import, types_only) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    above = module.split(".")[: len(module.split(".")) - child.level + is_package]
+                    base = ".".join([*above, *([base] if base else [])])
+                for alias in child.names:
+                    full = f"{base}.{alias.name}"
+                    yield (full if full in known else base, child.lineno, at_import, types_only)
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                yield from walk(child, False, types_only)
+            elif isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+                for part in child.body:
+                    yield from walk(ast.Module([part], []), False, True)
+                for part in child.orelse:
+                    yield from walk(ast.Module([part], []), at_import, types_only)
+            else:
+                yield from walk(child, at_import, types_only)
+
+    yield from walk(tree, True, False)
+
+
+def faults(module: str, source: str, is_package: bool = False, known=frozenset(FILES)) -> list[str]:
+    found = []
+    own = layer(module)
+    for target, line, at_import, types_only in imports(ast.parse(source), module, is_package, known):
+        top = target.split(".")[0]
+        ours = within(target, ("app", "ui", "models"))
+        allowed = ALLOWED[own] + (TYPES_ONLY.get(own, ()) if types_only else ())
+        if ours and not within(target, allowed):
+            found.append(f"{module}:{line} imports {target}; {own} may import {', '.join(allowed)}")
+        if top in HEAVY and not types_only and (at_import or own in NEVER_HEAVY):
+            found.append(f"{module}:{line} imports {top} {'at import' if at_import else 'at all'}")
+        if top in ONLY_IN and not within(module, ONLY_IN[top]):
+            found.append(f"{module}:{line} imports {top}, which is for {' and '.join(ONLY_IN[top])}")
+        if top == "tests":
+            found.append(f"{module}:{line} imports tests")
+    return found
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_go_down_only(module):
+    path = FILES[module]
+    assert faults(module, path.read_text(encoding="utf-8"), path.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "count"),
+    [
+        ("app", "from ui.layout import build_app\nfrom models.runtime import Runtime", 0),
+        ("app", "from models.engines import loader", 1),
+        ("app", "def f():\n import torch", 1),
+        ("ui.chat_tab", "from .stream import shown\nfrom models.spec.errors import PaddockError\nimport gradio", 0),
+        ("ui.chat_tab", "from models.runtime import Runtime", 1),
+        ("ui.chat_tab", "from models import runtime", 1),
+        ("ui.chat_tab", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from models.runtime import Runtime", 0),
+        ("ui.chat_tab", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from models.engines import loader", 1),
+        ("ui.chat_tab", "import spaces\nimport transformers", 2),
+        ("models.runtime", "from .engines import loader\nfrom .weights.sources import find\nfrom . import pool", 0),
+        ("models.runtime", "import ui", 1),
+        ("models.pool", "import gradio as gr\nimport spaces", 2),
+        ("models.gpu", "import spaces", 0),
+        ("models.engines.loader", "def f():\n import torch\n from transformers import AutoModel", 0),
+        ("models.engines.loader", "import torch.nn as nn", 1),
+        ("models.engines.loader", "try:\n import torch\nexcept ImportError:\n pass", 1),
+        ("models.engines.loader", "class A:\n import torch", 1),
+        ("models.engines.loader", "import typing\nif typing.TYPE_CHECKING:\n import torch\nelse:\n import peft", 1),
+        ("models.engines.loader", "from ..weights import sources", 1),
+        ("models.engines.loader", "from ..runtime import Runtime", 1),
+        ("models.engines.loader", "from .. import runtime", 1),
+        ("models.weights.sources", "from ..spec.snapshot import Snapshot\nfrom . import hub", 0),
+        ("models.weights.sources", "def f():\n from models.engines import loader", 1),
+        ("models.spec.plan", "from .catalog import Shape", 0),
+        ("models.spec.plan", "from ..engines.device import Device", 1),
+        ("models.spec.plan", "def f():\n import huggingface_hub", 1),
+    ],
+)
+def test_the_walk_finds_what_it_should(module, source, count):
+    known = {"models.runtime", "models.pool", "models.engines.loader", "models.weights.sources"}
+    assert len(faults(module, source, known=known)) == count
+
+
+@pytest.mark.parametrize("package", ["models.spec", "ui"])
+def test_light_packages_load_nothing_heavy(package):
+    modules = [module for module in FILES if within(module, [package])]
+    heavy = HEAVY - ({"huggingface_hub"} if package == "ui" else set())  # Gradio itself loads the Hub's client
+    code = (
+        f"import importlib, sys\nfor module in {modules}: importlib.import_module(module)\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

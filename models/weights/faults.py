@@ -1,0 +1,121 @@
+"""The one place that turns what huggingface_hub, pip and the disk raise into the errors of spec/errors.py."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..spec.errors import (
+    DiskFull,
+    DownloadFailed,
+    GatedModel,
+    HubUnreachable,
+    NotOnHub,
+    PaddockError,
+)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TRANSPORT = frozenset({"TransportError", "TimeoutException", "OfflineModeIsEnabled"})
+_CONNECT = frozenset({"ConnectError", "ConnectTimeout", "ProxyError", "OfflineModeIsEnabled"})
+
+
+@contextmanager
+def translated(model: str, folder: Path) -> Iterator[None]:
+    """Let nothing out but PaddockError; `folder` is where files are written."""
+    try:
+        yield
+    except PaddockError:
+        raise
+    except Exception as error:
+        raise translate(error, model, folder) from error
+
+
+def translate(error: BaseException, model: str, folder: Path, downloading: bool = False) -> PaddockError:
+    """The error that a visitor is shown for any exception."""
+    if isinstance(error, PaddockError):
+        return error
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return DiskFull(file=model, needed="more", free="too few bytes", folder=str(folder))
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DownloadFailed(what=model, reason=f"nothing can be written to {folder}")
+    return _from_hub(error, model, folder, downloading) or DownloadFailed(what=model, reason=_plain(error))
+
+
+def require_space(needed: int, file: str, folder: Path, free: int) -> None:
+    """Raise DiskFull when `needed` bytes do not fit."""
+    if needed > free:
+        raise DiskFull(file=file, needed=_megabytes(needed), free=_megabytes(free), folder=str(folder))
+
+
+def from_pip(output: str, what: str, folder: Path) -> PaddockError:
+    """The reason why pip failed, without addresses: they may hold a password."""
+    if "No space left on device" in output:
+        return DiskFull(file=what, needed="more", free="too few bytes", folder=str(folder))
+    if "No module named pip" in output:
+        return DownloadFailed(what=what, reason="pip is not installed beside this app")
+    if any(sign in output for sign in ("Retrying (", "NewConnectionError", "ConnectTimeout", "NameResolutionError")):
+        return DownloadFailed(what=what, reason="the package index cannot be reached")
+    errors = [line for line in output.splitlines() if line.startswith("ERROR:") and "No matching dist" not in line]
+    if not errors:
+        errors = [line for line in output.splitlines() if line.strip()][-1:] or ["pip said nothing"]
+    return DownloadFailed(
+        what=what, reason=without_addresses(errors[-1].removeprefix("ERROR:").strip())[:200].rstrip(".")
+    )
+
+
+def without_addresses(text: str) -> str:
+    """A message with its addresses and host names taken out."""
+    text = re.sub(r"\w+ConnectionPool\([^)]*\)", "the server", text)
+    text = re.sub(r"host='[^']*'", "the server", text)
+    return re.sub(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+", "an address", text)
+
+
+def _from_hub(error: BaseException, model: str, folder: Path, downloading: bool) -> PaddockError | None:
+    from huggingface_hub import errors
+
+    match error:
+        case errors.GatedRepoError():  # a kind of RepositoryNotFoundError, so it comes first
+            return GatedModel(model=model)
+        case errors.RevisionNotFoundError():
+            return NotOnHub(what=f"such revision of {model}")
+        case errors.RemoteEntryNotFoundError():
+            return NotOnHub(what=f"such file in {model}")
+        case errors.RepositoryNotFoundError() | errors.DisabledRepoError() | errors.HFValidationError():
+            return NotOnHub(what=f"model called {model}")
+        case errors.HfHubHTTPError():
+            return _from_status(error.response.status_code, model)
+        case errors.LocalEntryNotFoundError() if error.__cause__ is not None:
+            return translate(error.__cause__, model, folder, downloading)
+        case errors.LocalEntryNotFoundError():
+            return HubUnreachable(model=model)
+    # By name: the HTTP library under huggingface_hub is its own affair, and has changed before.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & _TRANSPORT:
+        if not downloading or names & _CONNECT:
+            return HubUnreachable(model=model)
+        return DownloadFailed(what=model, reason="the connection broke")
+    if "Consistency check failed" in str(error):
+        return DownloadFailed(what=model, reason="it came cut short")
+    return None
+
+
+def _from_status(status: int, model: str) -> PaddockError:
+    if status in (401, 403):
+        return GatedModel(model=model)
+    if status == 429:
+        return DownloadFailed(what=model, reason="the Hub asks to come back later (429)")
+    if status >= 500:
+        return HubUnreachable(model=model)
+    return DownloadFailed(what=model, reason=f"the Hub answered {status}")
+
+
+def _plain(error: Any) -> str:
+    return without_addresses(f"{type(error).__name__}: {error}".splitlines()[0])[:200]
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

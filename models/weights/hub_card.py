@@ -1,0 +1,80 @@
+"""A model card for a Hub id that the catalog does not list, read from the model's own config.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..spec.catalog import Kind, ModelCard, load_catalog
+from ..spec.errors import HubIdsNotAllowed, HubUnreachable
+from ..spec.settings import Settings
+from ..spec.variant import Variant
+from . import access, checks, faults, hub, reach, revisions
+from .architectures import read_context, read_shape
+from .file_names import CHAT_TEMPLATES, CONFIG
+from .places import operators_folders, snapshot_folder
+from .sharing import Reporter
+
+
+def hub_card(model: str, settings: Settings, token: str | None = None) -> ModelCard:
+    """The card of `owner/name[=revision]`; the catalog's own if it lists that repository.
+
+    The first look fixes the commit, later ones need no network. Raises BadSpelling, ModelIsAPath, UnknownModel,
+    HubIdsNotAllowed, UnsafeWeights, CorruptWeights, GatedModel, NotOnHub, HubUnreachable.
+    """
+    if not Variant(model).is_hub_id:
+        return load_catalog()[model]
+    repo, _, revision = model.partition("=")
+    listed = [card for card in load_catalog().values() if card.hub_id == repo]
+    if listed and not revision:
+        return listed[0]
+    if not settings.hub_ids:
+        raise HubIdsNotAllowed(model=model)
+    with faults.translated(model, settings.cache):
+        return _card(model, repo, revision or None, settings, token)
+
+
+def _card(model: str, repo: str, revision: str | None, settings: Settings, token: str | None) -> ModelCard:
+    reporter = Reporter(model, lambda progress: None, lambda: False)
+    own = operators_folders(model, repo, settings)
+    if own and (own[0] / CONFIG).is_file():
+        return _read(model, repo, revision, own[0], "", False)
+    facts = revisions.recorded(settings, repo, revision)
+    folder = snapshot_folder(repo, revision, settings)
+    if folder is not None and (folder / CONFIG).is_file() and (facts or revisions.is_commit(revision)):
+        if access.is_restricted(settings, repo):
+            hub.prove_access(repo, settings, reporter, token)
+        return _read(model, repo, folder.name, folder, facts.get("licence", ""), bool(facts.get("gated")))
+    if not reach.hub_reachable(settings):
+        if folder is not None and (folder / CONFIG).is_file() and not access.is_restricted(settings, repo):
+            return _read(model, repo, folder.name, folder, "", False)
+        raise HubUnreachable(model=model)
+    facts = hub.look_up(repo, facts.get("commit") or revision, settings, reporter, token)
+    folder = hub.repo_folder(repo) / "snapshots" / facts["commit"]
+    card = _read(model, repo, facts["commit"], folder, facts["licence"], facts["gated"])
+    revisions.record(settings, repo, revision, facts["commit"], licence=card.licence, gated=card.gated)
+    return card
+
+
+def _read(model: str, repo: str, revision: str | None, folder: Path, licence: str, gated: bool) -> ModelCard:
+    config = checks.read_config(folder, model)
+    return ModelCard(
+        key=model,
+        title=repo.partition("/")[2],
+        family=str(config.get("model_type", "other"))[:40],
+        kind=_kind(folder),
+        hub_id=repo,
+        licence=licence or "unknown",
+        context=read_context(config, model),
+        shape=read_shape(config, model),
+        gated=gated,
+        revision=revision,
+    )
+
+
+def _kind(folder: Path) -> Kind:
+    if any((folder / name).is_file() for name in CHAT_TEMPLATES):
+        return "instruct"
+    path = folder / "tokenizer_config.json"
+    if not path.is_file():
+        return "base"
+    return "instruct" if checks.read_object(path, checks.LARGEST_TOKENIZER_CONFIG).get("chat_template") else "base"

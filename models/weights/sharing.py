@@ -1,0 +1,98 @@
+"""One download at a time for a model, over threads and processes; who waits sees the bytes of who downloads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..spec.errors import DownloadCancelled
+from ..spec.messages import Progress
+from ..spec.settings import Settings
+from .json_files import read_json, write_json
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+PAUSE_S = 0.2  # between two reports
+STALE_S = 10.0  # a board that nobody wrote for so long is of a process that died
+
+
+class Reporter:
+    """Passes progress on, at most five times a second, and raises DownloadCancelled once the visitor has left."""
+
+    def __init__(self, model: str, on_progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> None:
+        self.model, self.on_progress, self.cancelled = model, on_progress, cancelled
+        self.board: Path | None = None
+        self._last: Progress | None = None
+        self._time = 0.0
+
+    def check(self) -> None:
+        """Raise DownloadCancelled if it is cancelled."""
+        if self.cancelled():
+            raise DownloadCancelled(model=self.model)
+
+    def report(self, progress: Progress) -> None:
+        """Show progress; the first and the last of a stage always, the others not too often."""
+        self.check()
+        last = self._last
+        new = last is None or (last.stage, last.detail) != (progress.stage, progress.detail)
+        whole = progress.total > 0 and progress.done >= progress.total
+        if not (progress != last and (new or whole)) and time.monotonic() - self._time < PAUSE_S:
+            return
+        self._last, self._time = progress, time.monotonic()
+        self.on_progress(progress)
+        if self.board is not None:
+            write_json(self.board, asdict(progress))
+
+    def hashing(self, file: str, size: int) -> Callable[[int], None]:
+        """A function that shows how many of a file's bytes have been verified."""
+        return lambda done: self.report(Progress("load", done, size, "bytes", f"verifying {file}"))
+
+
+def file_lock(settings: Settings, name: str) -> BaseFileLock:
+    """A lock between threads and processes; two of the same name exclude each other."""
+    from filelock import FileLock
+
+    folder = settings.cache / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{safe_name(name)}.lock", thread_local=False)
+
+
+def safe_name(name: str) -> str:
+    """A model's name as one file name."""
+    return name.replace("/", "--")
+
+
+@contextmanager
+def turn(settings: Settings, reporter: Reporter) -> Iterator[None]:
+    """Wait until nobody else fetches this model, then hold the others off."""
+    from filelock import Timeout
+
+    lock = file_lock(settings, reporter.model)
+    board = settings.cache / "locks" / f"{safe_name(reporter.model)}.progress.json"
+    while True:
+        try:
+            lock.acquire(timeout=PAUSE_S, poll_interval=0.05)
+            break
+        except Timeout:
+            reporter.report(_read_board(board) or Progress("waiting", detail=reporter.model))
+    reporter.board = board
+    try:
+        yield
+    finally:
+        reporter.board = None
+        board.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read_board(board: Path) -> Progress | None:
+    try:
+        if time.time() - board.stat().st_mtime > STALE_S:
+            return None
+        return Progress(**read_json(board))
+    except (OSError, TypeError):
+        return None

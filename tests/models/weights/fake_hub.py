@@ -1,0 +1,185 @@
+"""A small server that speaks the Hub's own protocol, as far as model info, access checks and downloads go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+PIECE = 64 * 1024
+
+
+def git_commit(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()
+
+
+@dataclass
+class Repo:
+    """A model repository with one commit, and the ways in which serving it can go wrong."""
+
+    files: dict[str, bytes]
+    commit: str = git_commit("first")
+    gated: bool = False
+    private: bool = False
+    readers: set[str] = field(default_factory=set)  # tokens that may read it when it is gated or private
+    licence: str = "apache-2.0"
+    claimed_sizes: dict[str, int] = field(default_factory=dict)
+    pause_s: float = 0.0  # between two pieces of a large file
+    drop_at: dict[str, int] = field(default_factory=dict)  # break the connection once after so many bytes
+    damage: set[str] = field(default_factory=set)  # send other bytes of the same length, once
+
+    def is_large(self, name: str) -> bool:
+        return name.endswith((".safetensors", ".gguf", ".bin"))
+
+    def sha256(self, name: str) -> str:
+        return hashlib.sha256(self.files[name]).hexdigest()
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    token: str | None
+    range: str | None
+
+
+class FakeHub:
+    """Repositories by id, and every request that came."""
+
+    def __init__(self) -> None:
+        self.repos: dict[str, Repo] = {}
+        self.requests: list[Request] = []
+        self.status: int | None = None  # answer everything with it
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def downloads(self, name: str) -> list[Request]:
+        return [request for request in self.requests if request.method == "GET" and request.path.endswith(f"/{name}")]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_HEAD(self) -> None:
+                hub.answer(self)
+
+            def do_GET(self) -> None:
+                hub.answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        return Handler
+
+    def answer(self, to: BaseHTTPRequestHandler) -> None:
+        path = unquote(urlsplit(to.path).path)
+        token = (to.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        self.requests.append(Request(to.command, path, token, to.headers.get("Range")))
+        if self.status:
+            return _send(to, self.status, b"")
+        if path == "/api/models":
+            return _send(to, 200, b"[]")
+        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(auth-check|revision/.+))?", path):
+            return self._api(to, found[1], found[2] or "", token)
+        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self._file(to, found[1], found[2], found[3], token)
+        return _send(to, 404, b"")
+
+    def _api(self, to: BaseHTTPRequestHandler, repo_id: str, rest: str, token: str | None) -> None:
+        repo = self.repos.get(repo_id)
+        if repo is None or (repo.private and token not in repo.readers):
+            return _send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+        if rest == "auth-check":
+            return self._refuse(to) if repo.gated and token not in repo.readers else _send(to, 200, b"{}")
+        revision = rest.removeprefix("revision/")
+        if revision not in ("", "main", repo.commit):
+            return _send(to, 404, b"", {"X-Error-Code": "RevisionNotFound"})
+        siblings = []
+        for name, data in repo.files.items():
+            entry: dict[str, Any] = {"rfilename": name, "size": repo.claimed_sizes.get(name, len(data)), "blobId": "0"}
+            if repo.is_large(name):
+                entry["lfs"] = {"sha256": repo.sha256(name), "size": len(data), "pointerSize": 100}
+            siblings.append(entry)
+        info = {"id": repo_id, "sha": repo.commit, "siblings": siblings, "tags": [], "private": repo.private}
+        info |= {"gated": "manual" if repo.gated else False, "cardData": {"license": repo.licence}}
+        return _send(to, 200, json.dumps(info).encode(), {"Content-Type": "application/json"})
+
+    def _refuse(self, to: BaseHTTPRequestHandler) -> None:
+        _send(to, 403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted."})
+
+    def _file(self, to: BaseHTTPRequestHandler, repo_id: str, commit: str, name: str, token: str | None) -> None:
+        repo = self.repos.get(repo_id)
+        if repo is None or (repo.private and token not in repo.readers):
+            return _send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+        if repo.gated and token not in repo.readers:
+            return self._refuse(to)
+        if commit != repo.commit:
+            return _send(to, 404, b"", {"X-Error-Code": "RevisionNotFound"})
+        if name not in repo.files:
+            return _send(to, 404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": repo.commit})
+        data = repo.files[name]
+        headers = {"X-Repo-Commit": repo.commit, "Accept-Ranges": "bytes"}
+        if repo.is_large(name):
+            headers |= {"ETag": f'"{repo.sha256(name)}"', "X-Linked-Size": str(len(data))}
+            headers["X-Linked-ETag"] = headers["ETag"]
+        else:
+            headers["ETag"] = f'"{hashlib.sha1(data).hexdigest()}"'
+        if to.command == "GET" and name in repo.damage:
+            repo.damage.remove(name)
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        start, status = 0, 200
+        if found := re.fullmatch(r"bytes=(\d+)-", to.headers.get("Range") or ""):
+            start, status = int(found[1]), 206
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        return _send(
+            to,
+            status,
+            data[start:],
+            headers,
+            repo.pause_s,
+            repo.drop_at.pop(name, None) if to.command == "GET" else None,
+        )
+
+
+def _send(
+    to: BaseHTTPRequestHandler,
+    status: int,
+    body: bytes,
+    headers: dict[str, str] | None = None,
+    pause_s: float = 0.0,
+    drop_at: int | None = None,
+) -> None:
+    to.send_response(status)
+    for name, value in (headers or {}).items():
+        to.send_header(name, value)
+    to.send_header("Content-Length", str(len(body)))
+    to.end_headers()
+    if to.command == "HEAD":
+        return
+    try:
+        for at in range(0, len(body), PIECE):
+            piece = body[at : at + PIECE]
+            if drop_at is not None and at + len(piece) > drop_at:
+                to.wfile.flush()
+                to.close_connection = True
+                to.connection.close()
+                return
+            to.wfile.write(piece)
+            if pause_s and len(body) > PIECE:
+                time.sleep(pause_s)
+    except OSError:  # the client has left
+        to.close_connection = True

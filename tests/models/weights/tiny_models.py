@@ -1,0 +1,98 @@
+"""Real safetensors and GGUF files, small, and wheels that carry them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy
+from safetensors.numpy import save
+
+from models.spec.catalog import GgufFile, ModelCard, Shape, WheelFile
+
+SHAPE = Shape(2, 64, 4, 2, 16, 128, 256, tied_embeddings=True)
+HUB_ID = "tiny-org/tiny-llama"
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 128,
+        "vocab_size": 256,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+    } | changes
+
+
+def safetensors(kilobytes: int = 16, name: str = "model.embed_tokens.weight") -> bytes:
+    values = numpy.random.default_rng(kilobytes).integers(0, 255, kilobytes * 1024, dtype=numpy.uint8)
+    return bytes(save({name: values, "model.norm.weight": numpy.ones(64, dtype=numpy.float32)}))
+
+
+def gguf_bytes(folder: Path, kilobytes: int = 64) -> bytes:
+    path = folder / "made.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_token_list([f"token{n}" for n in range(300)])
+    writer.add_token_scores([0.5] * 300)
+    values = numpy.random.default_rng(1).random((kilobytes * 4, 64), dtype=numpy.float32)
+    writer.add_tensor("token_embd.weight", values)
+    quantized = gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q4_1)
+    writer.add_tensor("blk.0.ffn_up.weight", quantized, raw_dtype=gguf.GGMLQuantizationType.Q4_1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    data = path.read_bytes()
+    path.unlink()
+    return data
+
+
+def model_files(kilobytes: int = 16, **changes: Any) -> dict[str, bytes]:
+    return {
+        "config.json": json.dumps(config(**changes)).encode(),
+        "tokenizer.json": b'{"model": {}}',
+        "tokenizer_config.json": json.dumps({"chat_template": "{{ messages }}"}).encode(),
+        "README.md": b"# not taken",
+        "modeling_tiny.py": b"raise SystemExit('not taken')",
+        "pytorch_model.bin": b"not taken",
+        "model.safetensors": safetensors(kilobytes),
+    }
+
+
+def card(**changes: Any) -> ModelCard:
+    values: dict[str, Any] = {"key": "tiny", "title": "Tiny", "family": "Tiny", "kind": "instruct", "hub_id": HUB_ID}
+    values |= {"licence": "Apache-2.0", "context": 512, "shape": SHAPE}
+    return ModelCard(**(values | changes))
+
+
+def gguf_file(repo: str = "tiny-org/tiny-GGUF", file: str = "tiny.Q4_1.gguf") -> GgufFile:
+    return GgufFile(repo, file)
+
+
+def make_wheels(folder: Path, data: bytes, parts: int = 1, sha256: str | None = None) -> WheelFile:
+    """Wheels in `folder` that hold `data` in so many parts, and the catalog entry that names them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = -(-len(data) // parts)
+    named = []
+    for number in range(parts):
+        package, member = f"tiny_part{number}", f"tiny_part{number}/tiny.gguf.part{number}"
+        info = f"{package}-1.0.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
+        wheel = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        with zipfile.ZipFile(folder / f"{package}-1.0-py3-none-any.whl", "w") as archive:
+            archive.writestr(member, data[number * size : (number + 1) * size])
+            archive.writestr(f"{info}/METADATA", metadata)
+            archive.writestr(f"{info}/WHEEL", wheel)
+            archive.writestr(f"{info}/RECORD", "")
+        named.append((f"{package.replace('_', '-')}==1.0", member))
+    return WheelFile(tuple(named), "tiny.gguf", len(data), sha256 or hashlib.sha256(data).hexdigest())

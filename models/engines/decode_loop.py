@@ -1,0 +1,93 @@
+"""The decode loop: one token at a time as a generator, after transformers' own preparation of `generate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..spec.messages import Sampling
+
+PREFILL_CHUNK = 512  # tokens computed between two chances to stop; about a second on two cores for a small model
+
+
+def prefill(model: Any, ids: Sequence[int], cache: Any) -> Iterator[int]:
+    """Compute all of the prompt into `cache` but a last chunk, and yield the tokens done after each chunk."""
+    import torch
+
+    while (done := cache.get_seq_length()) + PREFILL_CHUNK < len(ids):
+        with torch.inference_mode():
+            chunk = torch.tensor([ids[done : done + PREFILL_CHUNK]], device=model.device)
+            model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        yield done + PREFILL_CHUNK
+
+
+def tokens(
+    model: Any, ids: Sequence[int], cache: Any, sampling: Sampling, limit: int, eos_ids: Sequence[int], seed: int | None
+) -> Iterator[int]:
+    """The ids of the new tokens, at most `limit`, ending with an end-of-sequence one if the model wrote it.
+
+    Modelled on GenerationMixin._sample (transformers 5.23), for one sequence. Sampling draws from a generator of its
+    own, so that a seed gives the same tokens whatever else the process draws.
+    """
+    import torch
+
+    draws = torch.Generator(device=model.device)
+    if seed is not None:
+        draws.manual_seed(seed)
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def decode(
+        model: Any,
+        input_ids: Any,
+        logits_processor: Any,
+        stopping_criteria: Any,
+        generation_config: Any,
+        **model_kwargs: Any,
+    ) -> Iterator[int]:
+        outputs = model._prefill(input_ids, generation_config, model_kwargs)
+        with model._optimize_model_for_decode():
+            while True:
+                model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
+                # A copy: a view would keep the logits of the whole prompt.
+                logits = outputs.logits[:, -1].to(copy=True, dtype=torch.float32, device=input_ids.device)
+                del outputs
+                scores = logits_processor(input_ids, logits)
+                if generation_config.do_sample:
+                    chances = torch.nn.functional.softmax(scores, dim=-1)
+                    chosen = torch.multinomial(chances, num_samples=1, generator=draws)
+                else:
+                    chosen = torch.argmax(scores, dim=-1, keepdim=True)
+                input_ids = torch.cat([input_ids, chosen], dim=-1)
+                yield int(chosen)
+                if bool(stopping_criteria(input_ids, None).all()):
+                    return
+                inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **model_kwargs)
+                outputs = model(**inputs, return_dict=True)
+
+    prompt = torch.tensor([list(ids)], device=model.device)
+    decoded: Iterator[int] = model.generate(
+        prompt,
+        attention_mask=torch.ones_like(prompt),  # given, because a prompt may contain the padding token
+        past_key_values=cache,
+        generation_config=generation_config(sampling, limit, eos_ids),
+        custom_generate=decode,
+    )
+    return decoded
+
+
+def generation_config(sampling: Sampling, limit: int, eos_ids: Sequence[int]) -> Any:
+    """Transformers' settings with every sampling value stated, since unstated ones take defaults like top_k 50."""
+    from transformers import GenerationConfig
+
+    ends = {"eos_token_id": list(eos_ids) or None, "pad_token_id": eos_ids[0] if eos_ids else 0}
+    common = {"max_new_tokens": limit, "use_cache": True, "repetition_penalty": sampling.repetition_penalty, **ends}
+    if sampling.greedy:
+        return GenerationConfig(do_sample=False, **common)
+    return GenerationConfig(
+        do_sample=True,
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        min_p=sampling.min_p or None,
+        **common,
+    )

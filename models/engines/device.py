@@ -1,0 +1,154 @@
+"""What this machine has and uses, without importing torch."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import gc
+import importlib.metadata
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..spec.quantization import Accelerator
+
+_CGROUP = Path("/sys/fs/cgroup")
+_NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 for “no limit”
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of main memory that this process may use, and those of them that are free."""
+
+    total: int
+    free: int
+
+
+@cache
+def accelerator() -> Accelerator:
+    """What models compute on here: CUDA where ZeroGPU says so or the driver shows a GPU that torch can use."""
+    if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
+        return "cuda"
+    if _torch_has_cuda() and cuda_devices() > 0:
+        return "cuda"
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return "mps"
+    return "cpu"
+
+
+def cuda_devices() -> int:
+    """GPUs that the NVIDIA driver shows to this process; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int()
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+        return count.value
+    except OSError:
+        return 0
+
+
+def _torch_has_cuda() -> bool:
+    try:
+        return not importlib.metadata.version("torch").endswith(("+cpu", "+xpu"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def memory() -> Memory:
+    """Main memory, honouring the limit of a container (cgroup v1 or v2)."""
+    import psutil
+
+    machine = psutil.virtual_memory()
+    total, free = machine.total, machine.available
+    for limit_file, usage_file, stat_file, cache_key in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ):
+        limit = _number(_CGROUP / limit_file)
+        if limit is not None and limit < min(total, _NO_LIMIT):
+            # Pages of files that nobody reads any more are given back under pressure, so they count as free.
+            used = (_number(_CGROUP / usage_file) or 0) - _stat(_CGROUP / stat_file, cache_key)
+            total, free = limit, min(free, max(limit - used, 0))
+    return Memory(total, free)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no such file, or “max”
+        return None
+
+
+def _stat(path: Path, key: str) -> int:
+    try:
+        pairs = (line.split() for line in path.read_text().splitlines())
+        return next((int(value) for name, value in pairs if name == key), 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def resident_bytes() -> int:
+    """Main memory that this process holds now."""
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+class PeakMemory:
+    """The most memory in use since `start`, in bytes: of the GPU where torch has one, else of this process."""
+
+    def __init__(self) -> None:
+        self._resettable = False
+
+    def start(self) -> None:
+        cuda = _loaded_cuda()
+        if cuda is not None:
+            cuda.reset_peak_memory_stats()
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+            self._resettable = True
+        except OSError:
+            self._resettable = False
+
+    def read(self) -> int:
+        cuda = _loaded_cuda()
+        if cuda is not None:
+            return int(cuda.max_memory_allocated())
+        if self._resettable:
+            peak = _stat_kb(Path("/proc/self/status"), "VmHWM:")
+            if peak:
+                return peak
+        return resident_bytes()
+
+
+def _stat_kb(path: Path, key: str) -> int:
+    try:
+        line = next(line for line in path.read_text().splitlines() if line.startswith(key))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError):
+        return 0
+
+
+def _loaded_cuda() -> Any:
+    """torch.cuda if torch is loaded and a GPU was used, without importing either."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    return cuda if cuda is not None and cuda.is_initialized() else None
+
+
+def give_back_memory() -> None:
+    """Return what is no longer referred to: Python's, the allocator's and the GPU's."""
+    gc.collect()
+    cuda = _loaded_cuda()
+    if cuda is not None:
+        cuda.empty_cache()
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):  # glibc only
+            libc.malloc_trim(0)

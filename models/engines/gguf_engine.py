@@ -1,0 +1,250 @@
+"""llama.cpp in this process, through the xllamacpp wheel: the fast way on a CPU.
+
+The library's own server does the batching and keeps prompt prefixes; this file gives it our protocol. Stop strings
+and chat templates are ours, so that they mean the same in every engine.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import secrets
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..spec.engine import Prompt
+from ..spec.errors import ContextExceeded, EngineFailed, PaddockError
+from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Usage
+from ..spec.settings import Settings
+from ..spec.snapshot import Snapshot
+from .device import PeakMemory, resident_bytes
+from .faults import translated
+from .template import render, render_untrusted
+from .text_stream import StopStrings
+
+BATCH = 256  # prompt tokens a step: a stop during prefill waits for one step at the most
+KV_BUDGET = 512 * 2**20  # bytes of KV cache that further slots may take; one slot is always there
+HEARTBEAT_S = 0.5
+# The order in which transformers filters the distribution, so that a sampling means the same in both engines.
+SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
+
+
+def open_gguf(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    accelerator: str,
+    context: int,
+    kv_bytes_per_token: int,
+    on_progress: Callable[[Progress], None],
+) -> GgufEngine:
+    """Load a GGUF file with as many slots as their KV caches allow; raises OutOfMemory or EngineFailed."""
+    import xllamacpp
+
+    context = min(context, settings.context)
+    slots = max(1, min(settings.slots, KV_BUDGET // max(1, kv_bytes_per_token * context)))
+    params = xllamacpp.CommonParams()
+    params.model.path = snapshot.path
+    params.n_ctx, params.n_parallel = context * slots, slots
+    params.n_batch = params.n_ubatch = BATCH
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.compute_threads
+    params.n_gpu_layers = 0 if accelerator == "cpu" else -1
+    key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
+    params.api_keys, params.ui, params.verbosity = [key], False, -1
+    name = Path(snapshot.path).name
+    on_progress(Progress("load", 0, snapshot.bytes, "bytes", name))
+    before = resident_bytes()
+    with translated(during=f"loading {name}"):
+        server = xllamacpp.Server(params)
+        props = _ask(server.listening_address + "/props", key)
+        start = _ask(server.listening_address + "/tokenize", key, {"content": "", "add_special": True})["tokens"]
+    template = ChatTemplate(
+        props["chat_template"], props["bos_token"], props["eos_token"], bool(start), snapshot.trusted
+    )
+    context = props["default_generation_settings"]["n_ctx"]  # the library rounds it up
+    return GgufEngine(server, template, context, slots, max(0, resident_bytes() - before))
+
+
+def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """What a GGUF file says about prompting; `adds_bos` means that tokenizing puts `bos` in front."""
+
+    source: str
+    bos: str
+    eos: str
+    adds_bos: bool
+    trusted: bool
+
+
+class GgufEngine:
+    """A llama.cpp server with `slots` conversations of `context` tokens each."""
+
+    name = "llama.cpp"
+
+    def __init__(self, server: Any, template: ChatTemplate, context: int, slots: int, size: int) -> None:
+        self._server: Any | None = server
+        self._template = template
+        self.context, self.slots, self.bytes = context, slots, size
+
+    def render(self, messages: Sequence[Message]) -> Prompt:
+        write = render if self._template.trusted else render_untrusted
+        text = write(self._template.source, messages, self._template.bos, self._template.eos)
+        return Prompt(text, rendered=True)
+
+    def generate(self, prompt: Prompt, sampling: Sampling, time_limit_s: float = float("inf")) -> Iterator[Delta]:
+        if self._server is None:
+            raise EngineFailed(detail="the model was ejected")
+        stream = _Stream(self, prompt, sampling, time_limit_s)
+        try:
+            yield from stream.deltas()
+        finally:
+            stream.stop()
+
+    def request(self, prompt: Prompt, sampling: Sampling, seed: int | None) -> dict[str, Any]:
+        """The server's own spelling of a request; `seed` is the given or a drawn one, None when greedy."""
+        text = prompt.text
+        if prompt.rendered and self._template.adds_bos:
+            text = text.removeprefix(self._template.bos)  # it would stand there twice
+        request: dict[str, Any] = {
+            "prompt": text,
+            "n_predict": sampling.max_new_tokens,
+            "stream": True,
+            "return_progress": True,
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repetition_penalty,
+            "repeat_last_n": self.context,
+            "samplers": SAMPLERS,
+            # Reused prefixes change the rounding of the logits; a given seed asks for the very same answer.
+            "cache_prompt": sampling.greedy or sampling.seed is None,
+        }
+        if not sampling.greedy:
+            request["seed"] = seed
+        return request
+
+    def complete(self, request: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
+        """Run a request to its end, or until `on_chunk` returns True; blocks."""
+        server = self._server
+        if server is not None:
+            server.handle_completions(request, on_chunk)
+
+    def close(self) -> None:
+        self._server = None
+
+
+class _Stream:
+    """One request in a thread of its own, read as deltas."""
+
+    def __init__(self, engine: GgufEngine, prompt: Prompt, sampling: Sampling, time_limit_s: float) -> None:
+        self._engine, self._sampling = engine, sampling
+        self._seed = secrets.randbelow(SEED_MAX + 1) if sampling.seed is None and not sampling.greedy else sampling.seed
+        self._chunks: queue.SimpleQueue[dict[str, Any] | PaddockError | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._started = time.perf_counter()
+        self._deadline = self._started + time_limit_s
+        self._thread = threading.Thread(
+            target=self._compute, args=(engine.request(prompt, sampling, self._seed),), daemon=True
+        )
+
+    def _compute(self, request: dict[str, Any]) -> None:
+        def on_chunk(chunk: dict[str, Any]) -> bool:
+            self._chunks.put(chunk)
+            return self._stopped.is_set()
+
+        try:
+            with translated(during="computing the answer"):
+                self._engine.complete(request, on_chunk)
+            self._chunks.put(None)
+        except PaddockError as error:
+            self._chunks.put(error)
+
+    def stop(self) -> None:
+        """End the computation within one token, or one step of prefill, and wait for it."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def deltas(self) -> Iterator[Delta]:
+        stops, memory = StopStrings(self._sampling.stop), PeakMemory()
+        memory.start()
+        usage = Usage(engine=self._engine.name, context=self._engine.context, seed=self._seed)
+        finish: Finish
+        first_token = 0.0
+        self._thread.start()
+        while True:
+            chunk = self._next()
+            now = time.perf_counter()
+            usage = replace(usage, wall_s=now - self._started)
+            progress = chunk.get("prompt_progress") if chunk is not None else None
+            if progress:
+                usage = replace(usage, prompt_tokens=progress["total"], cached_tokens=progress["cache"])
+            if chunk is None or progress:
+                yield Delta("", usage)
+                if now > self._deadline:
+                    finish = "time_limit"
+                    break
+                continue
+            (choice,) = chunk["choices"]
+            if choice["finish_reason"]:
+                finish = "length" if choice["finish_reason"] == "length" else "stop"
+                break
+            first_token = first_token or now
+            usage = replace(
+                usage,
+                new_tokens=usage.new_tokens + 1,
+                ttft_s=first_token - self._started,
+                decode_tokens_per_s=usage.new_tokens / (now - first_token) if now > first_token else 0.0,
+            )
+            text = stops.push(choice["text"])
+            yield Delta(text, usage)
+            if stops.found or now > self._deadline:
+                finish = "stop_string" if stops.found else "time_limit"
+                break
+        usage = replace(_with_timings(usage, chunk), finish=finish, peak_bytes=memory.read())
+        yield Delta(stops.finish(), usage)
+
+    def _next(self) -> dict[str, Any] | None:
+        """The next chunk, or None when nothing came for a heartbeat; raises what the server reported."""
+        try:
+            chunk = self._chunks.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            return None
+        if isinstance(chunk, PaddockError):
+            raise chunk
+        if chunk is None:
+            raise EngineFailed(detail="llama.cpp ended without a reason")
+        if error := chunk.get("error"):
+            if error.get("type") == "exceed_context_size_error":
+                raise ContextExceeded(prompt_tokens=error["n_prompt_tokens"], context=error["n_ctx"])
+            raise EngineFailed(detail=str(error.get("message", "unknown"))[:200])
+        return chunk
+
+
+def _with_timings(usage: Usage, chunk: dict[str, Any] | None) -> Usage:
+    """The server's own counts, which know about tokens that carry no text yet."""
+    timings = chunk.get("timings") if chunk is not None else None
+    if not timings:
+        return usage
+    return replace(
+        usage,
+        prompt_tokens=timings["prompt_n"] + timings["cache_n"],
+        cached_tokens=timings["cache_n"],
+        new_tokens=timings["predicted_n"],
+        prefill_tokens_per_s=timings["prompt_per_second"],
+        decode_tokens_per_s=timings["predicted_per_second"] if timings["predicted_n"] > 1 else 0.0,
+    )

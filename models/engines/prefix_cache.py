@@ -1,0 +1,105 @@
+"""Key-value caches kept between requests, so that a conversation's next turn computes only its new tokens."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ENTRIES = 4
+LIMIT_BYTES = {"cpu": 512 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    ids: tuple[int, ...]
+    cache: Any
+    bytes: int
+
+
+class PrefixCache:
+    """A few caches with the tokens they hold, least recently used ones dropped first.
+
+    Used on the engine thread only. What `take` returns belongs to the caller until it is `put` back.
+    """
+
+    def __init__(self, limit_bytes: int, entries: int = ENTRIES) -> None:
+        self._limit_bytes, self._limit_entries = limit_bytes, entries
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._next_key = 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.bytes for entry in self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def take(self, ids: Sequence[int]) -> tuple[Any, int]:
+        """The cache that holds the longest beginning of `ids`, cut to it, and its length; (None, 0) if there is none.
+
+        At least the last token is left to compute, since its logits are needed. An entry that holds more than the
+        common beginning stays, for the conversation it belongs to; the caller gets a cut copy, which shares memory.
+        """
+        best = max(self._entries, key=lambda key: _usable(self._entries[key], ids), default=None)
+        if best is None or not (length := _usable(self._entries[best], ids)):
+            return None, 0
+        entry = self._entries[best]
+        if length == len(entry.ids):
+            del self._entries[best]
+            return entry.cache, length
+        self._entries.move_to_end(best)
+        return _cut_copy(entry.cache, len(entry.ids) - length), length
+
+    def put(self, ids: Sequence[int], cache: Any) -> None:
+        """Keep a cache for the tokens that it really holds, the first ones of `ids`."""
+        held = tuple(ids[: cache.get_seq_length()])
+        entry = _Entry(held, cache, _bytes(cache))
+        for key, other in list(self._entries.items()):
+            if held[: len(other.ids)] == other.ids:  # it holds nothing that the new one does not
+                del self._entries[key]
+        if not held or entry.bytes > self._limit_bytes:
+            return
+        self._entries[self._next_key] = entry
+        self._next_key += 1
+        while len(self._entries) > self._limit_entries or self.bytes > self._limit_bytes:
+            self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens the two begin with in common."""
+    for place, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return place
+    return min(len(first), len(second))
+
+
+def _usable(entry: _Entry, ids: Sequence[int]) -> int:
+    length = min(common_length(entry.ids, ids), len(ids) - 1)
+    return length if length == len(entry.ids) or _can_be_cut(entry.cache) else 0
+
+
+def _can_be_cut(cache: Any) -> bool:
+    """A layer with a sliding window has forgotten what lies before it, so it cannot go back once the window is full."""
+    if not cache.is_croppable:
+        return False
+    return all(
+        layer.get_seq_length() < layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)
+    )
+
+
+def _cut_copy(cache: Any, tokens: int) -> Any:
+    cut = copy.copy(cache)
+    cut.layers = [copy.copy(layer) for layer in cache.layers]  # layers replace their tensors, never write into them
+    cut.crop(-tokens)
+    return cut
+
+
+def _bytes(cache: Any) -> int:
+    tensors = (tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,0 +1,173 @@
+"""Chat templates, rendered as transformers renders them but without importing it.
+
+A template of a listed model runs in this process. Any other runs in a short-lived process with limits on time,
+memory and output, since a sandboxed template can still loop or grow without end.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..spec.errors import TemplateFailed
+from ..spec.messages import Message
+
+CPU_SECONDS = 2
+WALL_SECONDS = 10  # the process has to start within it too
+MEMORY_BYTES = 512 * 2**20
+OUTPUT_BYTES = 4 * 2**20
+_TOO_MUCH = "it took too much time or memory"
+
+
+def render(template: str, messages: Sequence[Message], bos_token: str, eos_token: str) -> str:
+    """The prompt, ending where the assistant starts to speak; raises TemplateFailed.
+
+    A template that refuses the system role gets the system prompt at the head of the first user message.
+    """
+    return _with_system_folded(lambda turns: _render_here(template, turns, bos_token, eos_token), messages)
+
+
+def render_untrusted(template: str, messages: Sequence[Message], bos_token: str, eos_token: str) -> str:
+    """The same in a process of its own, ended when it takes more than the limits above; raises TemplateFailed."""
+    return _with_system_folded(lambda turns: _render_apart(template, turns, bos_token, eos_token), messages)
+
+
+def _with_system_folded(attempt: Callable[[list[dict[str, str]]], str], messages: Sequence[Message]) -> str:
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    foldable = [turn["role"] for turn in turns[:2]] == ["system", "user"]
+    try:
+        return attempt(turns)
+    except TemplateFailed as error:
+        if not foldable or error.facts["reason"] == _TOO_MUCH:
+            raise
+    first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
+    return attempt([first, *turns[2:]])
+
+
+def _render_here(template: str, turns: list[dict[str, str]], bos_token: str, eos_token: str) -> str:
+    try:
+        return _compiled(template).render(
+            messages=turns, add_generation_prompt=True, bos_token=bos_token, eos_token=eos_token
+        )
+    except MemoryError:
+        raise TemplateFailed(reason=_TOO_MUCH) from None
+    except Exception as error:  # a template can raise anything that Python can
+        raise TemplateFailed(reason=_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    return (" ".join(str(error).split())[:200] or type(error).__name__).rstrip(".")
+
+
+@lru_cache(maxsize=32)
+def _compiled(template: str) -> Any:
+    """The environment of transformers.utils.chat_template_utils (5.23): sandboxed, with its filters and globals."""
+    import jinja2
+    import jinja2.ext
+    import jinja2.sandbox
+
+    class Generation(jinja2.ext.Extension):
+        """`{% generation %}` marks what an assistant wrote, for training; it changes nothing here."""
+
+        tags = {"generation"}  # noqa: RUF012  (as the base class declares it)
+
+        def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    class PlainNamespace(jinja2.utils.Namespace):
+        """Takes no underscored names, which lead to Python's internals."""
+
+        def __init__(*args: Any, **kwargs: Any) -> None:
+            for name in dict(*args[1:], **kwargs):
+                PlainNamespace._check(name)
+            jinja2.utils.Namespace.__init__(*args, **kwargs)
+
+        def __setitem__(self, name: str, value: Any) -> None:
+            PlainNamespace._check(name)
+            super().__setitem__(name, value)
+
+        @staticmethod
+        def _check(name: Any) -> None:
+            if isinstance(name, str) and name.startswith("_"):
+                raise jinja2.exceptions.SecurityError(f"a namespace cannot have {name!r}")
+
+    def raise_exception(message: str) -> None:
+        raise jinja2.exceptions.TemplateError(message)
+
+    def tojson(
+        value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    ) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
+    )
+    environment.filters["tojson"] = tojson
+    environment.globals |= {
+        "raise_exception": raise_exception,
+        "strftime_now": lambda form: datetime.now().strftime(form),
+        "namespace": PlainNamespace,
+    }
+    return environment.from_string(template)
+
+
+def _render_apart(template: str, turns: list[dict[str, str]], bos_token: str, eos_token: str) -> str:
+    job = json.dumps([template, turns, bos_token, eos_token])
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-I", "-c", _CHILD.format(root=str(root)), str(CPU_SECONDS), str(MEMORY_BYTES)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True
+    )
+    with process:
+        try:
+            output, _ = process.communicate(job.encode(), timeout=WALL_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise TemplateFailed(reason=_TOO_MUCH) from None
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        raise TemplateFailed(reason=_TOO_MUCH) from None
+    if "text" not in answer:
+        raise TemplateFailed(reason=answer["reason"])
+    return str(answer["text"])
+
+
+# The path is set by hand: -I keeps the environment and the working folder out of what the process can import.
+_CHILD = "import sys; sys.path.insert(0, {root!r}); from models.engines.template import child; child()"
+
+
+def child() -> None:
+    """Render one job from standard input under limits; the main function of the other process."""
+    import resource
+
+    import jinja2.ext
+    import jinja2.sandbox  # noqa: F401
+
+    job = json.loads(sys.stdin.buffer.read())
+    cpu_seconds, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = int(used.ru_utime + used.ru_stime) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds + spent, cpu_seconds + spent))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    for no_more in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
+        resource.setrlimit(no_more, (0, 0))
+    answer = _answer_of(job)
+    sys.stdout.buffer.write(json.dumps(answer).encode())
+
+
+def _answer_of(job: list[Any]) -> dict[str, str]:
+    try:
+        text = _render_here(*job)
+    except TemplateFailed as error:
+        return {"reason": str(error.facts["reason"])}
+    if len(text) > OUTPUT_BYTES:
+        return {"reason": "it wrote too much text"}
+    return {"text": text}

@@ -1,0 +1,73 @@
+"""Token ids -> text that can be shown at once: whole characters only, and nothing of a stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+_BROKEN = "\ufffd"  # what decoding gives for the bytes of an unfinished character
+
+
+class Detokenizer:
+    """Decodes token by token; the pieces joined are the decoding of all tokens.
+
+    A window of a few tokens is decoded again each time, because a token's text depends on its neighbours.
+    """
+
+    def __init__(self, decode: Callable[[list[int]], str]) -> None:
+        self._decode = decode
+        self._ids: list[int] = []
+        self._start = 0  # of the window
+        self._shown = 0  # tokens whose text was handed out
+
+    def push(self, token: int) -> str:
+        """The text that this token completes; empty inside a character."""
+        self._ids.append(token)
+        before, now = self._window()
+        if len(now) <= len(before) or now.endswith(_BROKEN):
+            return ""
+        self._start, self._shown = self._shown, len(self._ids)
+        return now[len(before) :]
+
+    def finish(self) -> str:
+        """What was still held back, without an unfinished character at the end."""
+        before, now = self._window()
+        return now[len(before) :].rstrip(_BROKEN)
+
+    def _window(self) -> tuple[str, str]:
+        return self._decode(self._ids[self._start : self._shown]), self._decode(self._ids[self._start :])
+
+
+class StopStrings:
+    """Cuts a stream of text before the first stop string; what may become one is held back until decided."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.found = False
+
+    def push(self, text: str) -> str:
+        """The text that may be shown; after `found` always empty."""
+        if self.found:
+            return ""
+        self._held += text
+        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        if places:
+            self.found = True
+            shown, self._held = self._held[: min(places)], ""
+            return shown
+        cut = len(self._held) - self._undecided()
+        shown, self._held = self._held[:cut], self._held[cut:]
+        return shown
+
+    def finish(self) -> str:
+        """What was held back and turned out not to be a stop string."""
+        shown, self._held = self._held, ""
+        return shown
+
+    def _undecided(self) -> int:
+        """The length of the longest end of the text that begins a stop string."""
+        longest = max((len(stop) for stop in self._stops), default=1) - 1
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stops):
+                return length
+        return 0

@@ -1,0 +1,127 @@
+"""A real model: answers, streams, modes and memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.engines.engine_thread import engine_thread
+from models.spec.engine import Prompt
+from models.spec.messages import Message, Sampling
+
+ROOT = Path(__file__).resolve().parents[3]
+QUESTION = [Message("user", "What is the capital of France?")]
+
+
+def text_of(deltas):
+    return "".join(delta.text for delta in deltas)
+
+
+def ask(engine, messages, **sampling):
+    values = {"max_new_tokens": 40, "temperature": 0.0} | sampling
+    return list(engine.generate(engine.render(messages), Sampling(**values)))
+
+
+def test_greedy_is_what_generate_gives(smollm2, reference):
+    prompt = smollm2.render([Message("user", "Tell me a story about a fox.")])
+    deltas = list(smollm2.generate(prompt, Sampling(max_new_tokens=40, temperature=0)))
+    text, ids = reference(smollm2, text=prompt.text, do_sample=False, max_new_tokens=40)
+    assert text_of(deltas) == text
+    assert deltas[-1].usage.new_tokens == len(ids) == 40
+
+
+def test_it_answers_and_ends_by_itself(smollm2):
+    deltas = ask(smollm2, QUESTION)
+    assert text_of(deltas) == "The capital of France is Paris."
+    assert deltas[-1].usage.finish == "stop"
+
+
+@pytest.mark.parametrize(
+    "text", ["Repeat: 😀🎉😀🎉漢字漢字😀🎉", "你好，你是谁？请用中文回答。", "日本語で挨拶: こんにち"]
+)
+def test_characters_of_several_tokens_arrive_whole(smollm2, reference, text):
+    deltas = list(smollm2.generate(Prompt(text), Sampling(max_new_tokens=30, temperature=0)))
+    assert not any("�" in delta.text for delta in deltas)
+    expected, _ = reference(smollm2, text=text, do_sample=False, max_new_tokens=30)
+    assert text_of(deltas) == expected.rstrip("�")
+
+
+def test_a_stop_string_over_two_tokens(smollm2):
+    deltas = ask(smollm2, QUESTION, stop=("ce is Pa",))
+    assert text_of(deltas) == "The capital of Fran"
+    assert deltas[-1].usage.finish == "stop_string"
+
+
+def test_seeds(smollm2):
+    texts = [text_of(ask(smollm2, QUESTION, temperature=1.0, seed=seed, max_new_tokens=20)) for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize("mode", ["bf16", "nf4", "int8"])
+def test_other_modes_load_and_answer(smollm2_folder, smollm2, opened, mode):
+    engine = opened(smollm2_folder, mode)
+    deltas = ask(engine, QUESTION)
+    engine.close()
+    assert "Paris" in text_of(deltas)
+    limit = {"bf16": 0.51, "nf4": 0.25, "int8": 0.35}[mode]
+    assert engine.bytes < limit * smollm2.bytes
+
+
+def test_bytes_are_those_of_the_parameters(smollm2):
+    assert smollm2.bytes == pytest.approx(4 * 134_515_008, rel=0.01)
+
+
+MEMORY = """
+import sys
+from models.engines.device import resident_bytes
+from models.engines.engine_thread import engine_thread, prepare_torch
+from models.engines.transformers_engine import open_transformers
+from models.spec.engine import Prompt
+from models.spec.messages import Sampling
+from models.spec.settings import Settings
+from models.spec.snapshot import Snapshot
+
+def once(mode):
+    snapshot = Snapshot(sys.argv[1], "safetensors", "converted", 0)
+    engine = open_transformers(snapshot, mode, "cpu", Settings.from_env(), id)
+    for _ in engine.generate(Prompt("Once upon a time"), Sampling(max_new_tokens=5, temperature=0)): pass
+    held = resident_bytes()
+    engine.close()
+    return held, resident_bytes()
+
+once(sys.argv[2])  # libraries load more of themselves at the first use
+print(*once(sys.argv[2]), *once(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("mode", ["fp32", "nf4"])
+def test_closing_returns_the_memory(smollm2_folder, mode):
+    command = [sys.executable, "-c", MEMORY, str(smollm2_folder), mode]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    held, first, _, second = map(int, done.stdout.split())
+    assert held > first + 60e6
+    assert second < 1.1 * first
+
+
+def test_the_thread_counts_its_tensors_while_loading(smollm2_folder):
+    from models.engines.transformers_engine import open_transformers
+    from models.spec.settings import Settings
+    from models.spec.snapshot import Snapshot
+
+    seen = []
+    engine = open_transformers(
+        Snapshot(str(smollm2_folder), "safetensors", "converted", 0), "bf16", "cpu", Settings(), seen.append
+    )
+    engine.close()
+    assert [progress.done for progress in seen] == list(range(273))
+    assert {(progress.stage, progress.total, progress.unit) for progress in seen} == {("load", 272, "tensors")}
+
+
+def test_the_conversion_ends_answers_at_im_end(smollm2_folder, smollm2):
+    generation = json.loads((smollm2_folder / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == [2]
+    assert smollm2._loaded.tokenizer.eos_token == "<|im_end|>"
+    assert smollm2._loaded.eos_ids == (2,)
+    assert engine_thread().run(lambda: smollm2._loaded.tokenizer.convert_tokens_to_ids("<|im_end|>")) == 2

@@ -1,0 +1,146 @@
+"""A job: plain data, the engine that a mode means, and the course of one computation."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from models import job as job_module
+from models.engines import gguf_engine, transformers_engine
+from models.job import Job, Load, computing_process, open_engine, run
+from models.spec.engine import Prompt
+from models.spec.errors import ContextExceeded, OutOfMemory
+from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
+from models.spec.settings import Settings
+from models.spec.snapshot import Snapshot
+
+SNAPSHOT = Snapshot("m.gguf", "gguf", "folder", 100)
+HELLO = (Message("user", "Hello"),)
+
+
+class FakeEngine:
+    name, context, slots, bytes = "fake", 64, 2, 100
+
+    def __init__(self):
+        self.asked, self.stopped = [], 0
+        self.error = None
+
+    def render(self, messages):
+        return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
+
+    def generate(self, prompt, sampling, time_limit_s):
+        self.asked.append((prompt, sampling, time_limit_s))
+        try:
+            yield Delta("a", Usage(engine="fake", new_tokens=1))
+            if self.error:
+                raise self.error
+            yield Delta("b", Usage(engine="fake", new_tokens=2, finish="stop"))
+        finally:
+            self.stopped += 1
+
+
+@pytest.fixture
+def engine(monkeypatch, tmp_path):
+    """The only engine of a process's models of its own; `engine.load` is the load that means it."""
+    fake = FakeEngine()
+    fake.load = Load("m@gguf", SNAPSHOT, "gguf", 64, 8, Settings(cache_dir=str(tmp_path), time_limit_s=7))
+    monkeypatch.setattr(job_module, "open_engine", lambda load, on_progress: fake)
+    return fake
+
+
+def process(engine):
+    return computing_process(engine.load.settings)
+
+
+def test_jobs_cross_a_process_boundary_and_equal_loads_share():
+    load = Load("m@gguf", SNAPSHOT, "gguf", 64, 8, Settings(gated_models=("a/b",)))
+    job = Job(load, Sampling(stop=["\n"], seed=3), HELLO)
+    again = pickle.loads(pickle.dumps(job))
+    assert again == job
+    assert hash(again.load) == hash(load)
+    assert str(load) == "m@gguf"
+    assert hash(replace(load, mode="nf4")) != hash(load)
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompt", "given"),
+    [
+        (HELLO, "", Prompt("<user>Hello", rendered=True)),
+        ((), "  Once\n", Prompt("  Once\n")),
+    ],
+)
+def test_course_of_an_answer(engine, messages, prompt, given):
+    sampling = Sampling(temperature=0)
+    events = [e for e in run(Job(engine.load, sampling, messages, prompt)) if not isinstance(e, Progress)]
+    rendered, first, last = events
+    assert rendered == Rendered(given.text)
+    assert engine.asked == [(given, sampling, 7)]
+    assert (first.text, last.text, last.usage.finish) == ("a", "b", "stop")
+    assert {first.usage.variant, last.usage.variant} == {"m@gguf"}
+    assert 0 <= last.usage.load_s < 5
+    assert engine.stopped == 1
+
+
+def test_leaving_stops_the_engine_and_gives_everything_back(engine):
+    events = run(Job(engine.load, Sampling(), HELLO))
+    next(event for event in events if isinstance(event, Delta))
+    assert process(engine).pool.held()[0].users == 1
+    events.close()
+    assert engine.stopped == 1
+    assert process(engine).pool.held()[0].users == 0
+    with process(engine).turnstile.ticket("another engine", 1) as turn:
+        assert next(turn, None) is None
+
+
+def test_an_error_gives_everything_back(engine):
+    engine.error = ContextExceeded(prompt_tokens=9, context=8)
+    seen = []
+    with pytest.raises(ContextExceeded):
+        seen.extend(run(Job(engine.load, Sampling(), HELLO)))
+    engine.error = None
+    assert [e.text for e in run(Job(engine.load, Sampling(), HELLO)) if isinstance(e, Delta)] == ["a", "b"]
+    assert process(engine).pool.held()[0].users == 0
+
+
+def test_a_failed_load_is_raised(engine, monkeypatch):
+    def fail(load, on_progress):
+        raise OutOfMemory(during=f"loading {load}")
+
+    monkeypatch.setattr(job_module, "open_engine", fail)
+    with pytest.raises(OutOfMemory, match="loading m@gguf"):
+        list(run(Job(engine.load, Sampling(), HELLO)))
+    assert process(engine).pool.held() == []
+
+
+def test_waiting_for_a_turn_is_reported_after_the_prompt(engine):
+    with process(engine).turnstile.ticket("another engine", 1) as turn:
+        assert next(turn, None) is None
+        events = run(Job(engine.load, Sampling(), HELLO))
+        seen = [next(event for event in events if not (isinstance(event, Progress) and event.stage == "load"))]
+        seen.append(next(events))
+    assert seen == [Rendered("<user>Hello"), Progress("waiting", detail="1 ahead")]
+    assert [event.text for event in events if isinstance(event, Delta)] == ["a", "b"]
+
+
+def test_models_belong_to_a_process_and_its_settings(engine, monkeypatch):
+    ours = process(engine)
+    assert process(engine) is ours
+    assert computing_process(replace(engine.load.settings, slots=1)) is not ours
+    monkeypatch.setattr(job_module.os, "getpid", lambda: -1)
+    assert process(engine) is not ours, "a forked worker has none of its parent's threads"
+
+
+@pytest.mark.parametrize("mode", ["gguf", "nf4", "bf16"])
+def test_which_engine_a_mode_means(monkeypatch, mode):
+    asked = []
+    monkeypatch.setattr(gguf_engine, "open_gguf", lambda *a, **k: asked.append(("gguf", a, k)))
+    monkeypatch.setattr(transformers_engine, "open_transformers", lambda *a: asked.append(("transformers", a, {})))
+    load = Load("m", SNAPSHOT, mode, 64, 8, Settings())
+    open_engine(load, print)
+    ((name, arguments, options),) = asked
+    assert arguments[0] is SNAPSHOT
+    if mode == "gguf":
+        assert name == "gguf"
+        assert (options["context"], options["kv_bytes_per_token"]) == (64, 8)
+    else:
+        assert (name, arguments[1]) == ("transformers", mode)

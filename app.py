@@ -1,0 +1,35 @@
+"""Paddock as a web app: builds the Runtime from the environment and serves the page."""
+
+import threading
+
+import gradio as gr
+
+from models.runtime import Runtime
+from models.spec.errors import PaddockError
+from models.spec.settings import Settings
+from models.spec.variant import Variant
+from ui.layout import build_app, launch_options
+
+
+def preload(runtime: Runtime) -> None:
+    """Have the default variant in memory before the first visitor asks; a failure waits for him to see it."""
+    try:
+        runtime.preload(Variant.parse(runtime.settings.default_variant))
+    except PaddockError as error:
+        print(f"Not preloaded: {error}", flush=True)
+
+
+def main() -> gr.Blocks:
+    """Launch the app and come back when it is stopped."""
+    runtime = Runtime(Settings.from_env())
+    app = build_app(runtime)
+    app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)
+    app.launch(prevent_thread_lock=True, **launch_options())
+    if runtime.settings.preload:
+        threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload").start()
+    app.block_thread()
+    return app
+
+
+if __name__ == "__main__":
+    main()

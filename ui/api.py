@@ -1,0 +1,106 @@
+"""The named endpoints for programs; everything else of the page is private.
+
+Gradio reads the parameters, their defaults and the outputs from the signatures, so annotations here are evaluated.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from models.spec.errors import BadHistory, PaddockError
+from models.spec.messages import Message, Sampling, read_history
+from models.spec.request import ChatRequest, CompletionRequest, Request
+from models.spec.variant import Variant
+
+from . import stream
+from .events import CONCURRENCY_ID
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+_D = Sampling()
+Output = tuple[str, dict[str, Any]]
+
+
+def build_api(runtime: "Runtime") -> None:
+    """Register /chat, /complete and /models on the Blocks being built."""
+    default = runtime.settings.default_variant
+    longest = min(_D.max_new_tokens, runtime.settings.max_new_tokens)
+
+    async def chat(
+        message: str,
+        history: list[dict[str, Any]] = [],  # noqa: B006
+        variant: str = default,
+        system: str = "",
+        max_new_tokens: int = longest,
+        temperature: float = _D.temperature,
+        top_p: float = _D.top_p,
+        top_k: int = _D.top_k,
+        min_p: float = _D.min_p,
+        repetition_penalty: float = _D.repetition_penalty,
+        seed: int | None = None,
+        stop: list[str] = [],  # noqa: B006
+        token: gr.OAuthToken | None = None,
+    ) -> AsyncIterator[Output]:
+        """Stream the next answer of a conversation as (text so far, usage); usage is empty until the end."""
+        with _sentences():
+            sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
+            opening = (Message("system", system),) if system and system.strip() else ()
+            earlier = read_history(history or [])
+            if earlier and earlier[-1].role == "user":
+                raise BadHistory(reason="its last message has no answer")
+            messages = (*opening, *earlier, Message("user", message or ""))
+            request = ChatRequest(Variant.parse(variant or default), messages, sampling)
+            async for shown in _answered(runtime, request, token):
+                yield shown
+
+    async def complete(
+        prompt: str,
+        variant: str = default,
+        max_new_tokens: int = longest,
+        temperature: float = _D.temperature,
+        top_p: float = _D.top_p,
+        top_k: int = _D.top_k,
+        min_p: float = _D.min_p,
+        repetition_penalty: float = _D.repetition_penalty,
+        seed: int | None = None,
+        stop: list[str] = [],  # noqa: B006
+        token: gr.OAuthToken | None = None,
+    ) -> AsyncIterator[Output]:
+        """Stream the continuation of a text as (text so far, usage); usage is empty until the end."""
+        with _sentences():
+            sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
+            request = CompletionRequest(Variant.parse(variant or default), prompt or "", sampling)
+            async for shown in _answered(runtime, request, token):
+                yield shown
+
+    def models() -> list[dict[str, Any]]:
+        """The models of the catalog: key, kind, size, licence, modes that run here, what is on this machine."""
+        return runtime.models()
+
+    for endpoint in (chat, complete):
+        endpoint.__annotations__["return"] = Output  # Gradio wants what each step yields
+        gr.api(endpoint, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
+    gr.api(models, queue=False)
+
+
+async def _answered(runtime: "Runtime", request: Request, token: gr.OAuthToken | None) -> AsyncIterator[Output]:
+    runtime.check(request)
+    answer = stream.Answer()
+    async with aclosing(runtime.answering(request, token=token.token if token else None)) as events:
+        async for event in events:
+            answer = stream.advance(answer, event)
+            if answer.text or answer.done:
+                yield answer.text, asdict(answer.usage) if answer.done else {}
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Our errors as Gradio's, so that the caller reads the sentence and the log gets no traceback."""
+    try:
+        yield
+    except PaddockError as error:
+        raise gr.Error(str(error), print_exception=False, title=error.code) from error

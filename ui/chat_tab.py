@@ -1,0 +1,216 @@
+"""The Chat tab: a conversation with one variant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from models.spec.errors import PaddockError
+from models.spec.messages import Message, read_history
+from models.spec.request import DEFAULT_INSTRUCTION, BasePrompt, ChatRequest
+from models.spec.variant import Variant
+
+from . import render, stream
+from .events import AT_ONCE, computing
+from .picker import Picker
+from .sampling import read_sampling
+from .stops import Stops
+from .text import EXAMPLES, t
+from .visitor import Visitor
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class ChatTab:
+    """The parts that the rest of the page fills or remembers."""
+
+    chatbot: gr.Chatbot
+    box: gr.Textbox
+    status: gr.HTML
+    system: gr.Textbox
+    base_parts: gr.Group
+    instruct_parts: gr.Accordion
+    answered: list[Any]  # the events after which something was computed
+    undone: Any
+
+
+def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) -> ChatTab:
+    """Draw the tab and wire it."""
+    chatbot = gr.Chatbot(
+        show_label=False,
+        elem_id="chatbot",
+        height="100%",
+        layout="bubble",
+        editable="user",
+        buttons=["copy", "copy_all"],
+        allow_tags=False,
+        feedback_options=None,
+        placeholder="**Pick a variant and ask it something.**\n\nSpeed, memory and finish stand under each answer.",
+        examples=[{"text": text} for text in EXAMPLES],
+    )
+    status = gr.HTML(elem_id="chat-status", elem_classes="status-line")
+    box = gr.Textbox(
+        show_label=False,
+        placeholder=t("message_placeholder"),
+        submit_btn=True,
+        lines=1,
+        max_lines=8,
+        autofocus=True,
+        elem_id="message",
+    )
+    with gr.Group(visible=False, elem_id="base-parts") as base_parts:
+        gr.Markdown(
+            "**This is a base model.** It only continues text and has no chat template, so the conversation is written "
+            "out in these three parts."
+        )
+        with gr.Row():
+            instruction = gr.Textbox(DEFAULT_INSTRUCTION, label=t("instruction"), scale=4, elem_id="instruction")
+            question = gr.Textbox("Q:", label=t("question"), min_width=90, elem_id="question-label")
+            answer = gr.Textbox("A:", label=t("answer"), min_width=90, elem_id="answer-label")
+    with gr.Accordion(t("system"), open=False, elem_id="instruct-parts") as instruct_parts:
+        system = gr.Textbox(show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="system")
+    with gr.Accordion(t("prompt_sent"), open=False, elem_id="prompt-sent-group"):
+        prompt_sent = gr.Textbox(
+            show_label=False, interactive=False, lines=3, max_lines=16, buttons=["copy"], elem_id="prompt-sent"
+        )
+
+    stops = Stops()
+    ready, busy = {"submit_btn": True, "stop_btn": False}, {"submit_btn": False, "stop_btn": True}
+
+    async def converse(posted: list[Any], text: str, values: tuple[Any, ...], visitor: Visitor) -> AsyncIterator[Any]:
+        """Answer `text` after the posted history; whatever fails, `text` goes back into the box."""
+        state, stop = stream.Answer(), stops.begin(visitor.session)
+        try:
+            history = read_history(posted)
+            request = _request(history, text, values)
+            runtime.check(request)
+            asked = [*posted, {"role": "user", "content": text}]
+            yield asked, gr.Textbox("", **busy), render.waiting(), gr.skip()
+            async with aclosing(runtime.answering(request, stop, visitor.token)) as events:
+                async for event in events:
+                    if stops.dropped(visitor.session, stop):
+                        break
+                    state = stream.advance(state, event)
+                    shown = [*asked, *stream.messages(state)] if state.text or state.done else gr.skip()
+                    yield shown, gr.skip(), stream.status(state), state.prompt or gr.skip()
+        except PaddockError as error:
+            state = stream.advance(state, error)
+        finally:
+            dropped = stops.dropped(visitor.session, stop)
+            stops.end(visitor.session, stop)
+        if dropped:  # the page belongs to whoever dropped it; Gradio sends the last values again, so they are none
+            yield (gr.skip(),) * 4
+        elif state.error is None or state.text:
+            shown = [*asked, *stream.messages(state)] if state.text or state.done else asked
+            yield shown, gr.Textbox(**ready), stream.status(state), gr.skip()
+        else:
+            yield posted, gr.Textbox(text, **ready), stream.status(state), gr.skip()
+
+    async def send(
+        request: gr.Request, token: gr.OAuthToken | None, typed: str, posted: list[Any], *values: Any
+    ) -> AsyncIterator[Any]:
+        async for shown in converse(posted, typed, values, Visitor.of(request, token)):
+            yield shown
+
+    async def example(
+        request: gr.Request,
+        token: gr.OAuthToken | None,
+        data: gr.SelectData,
+        typed: str,
+        posted: list[Any],
+        *values: Any,
+    ) -> AsyncIterator[Any]:
+        async for shown in converse(posted, data.value["text"], values, Visitor.of(request, token)):
+            yield shown
+
+    async def retry(
+        request: gr.Request,
+        token: gr.OAuthToken | None,
+        data: gr.RetryData,
+        typed: str,
+        posted: list[Any],
+        *values: Any,
+    ) -> AsyncIterator[Any]:
+        earlier, text = _before(posted, data.index)
+        async for shown in converse(earlier, text, values, Visitor.of(request, token)):
+            yield shown
+
+    async def edit(
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, typed: str, posted: list[Any], *values: Any
+    ) -> AsyncIterator[Any]:
+        earlier, _ = _before(posted, data.index)
+        async for shown in converse(earlier, str(data.value), values, Visitor.of(request, token)):
+            yield shown
+
+    def undo(request: gr.Request, token: gr.OAuthToken | None, data: gr.UndoData, posted: list[Any]) -> tuple[Any, ...]:
+        stops.drop(str(request.session_hash))
+        earlier, text = _before(posted, data.index)
+        return earlier, gr.Textbox(text, **ready), ""
+
+    def clear(request: gr.Request) -> tuple[Any, ...]:
+        stops.drop(str(request.session_hash))
+        return gr.Textbox(**ready), "", ""
+
+    def stop_answer(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    inputs = [box, chatbot, *picker.inputs, system, instruction, question, answer, *sampling]
+    outputs = [chatbot, box, status, prompt_sent]
+    options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
+    answered = [
+        trigger(handler, inputs, outputs, **options)
+        for trigger, handler in (
+            (box.submit, send),
+            (chatbot.example_select, example),
+            (chatbot.retry, retry),
+            (chatbot.edit, edit),
+        )
+    ]
+    undone = chatbot.undo(undo, chatbot, [chatbot, box, status], **AT_ONCE)
+    chatbot.clear(clear, None, [box, status, prompt_sent], **AT_ONCE)
+    box.stop(stop_answer, None, None, **AT_ONCE)
+    return ChatTab(chatbot, box, status, system, base_parts, instruct_parts, answered, undone)
+
+
+def _request(history: tuple[Message, ...], text: str, values: tuple[Any, ...]) -> ChatRequest:
+    """The request behind the tab's components, in the order of its inputs; raises VariantError or InputError."""
+    model, mode, system, instruction, question, answer, *sampling = values
+    opening = (Message("system", system),) if system and system.strip() else ()
+    return ChatRequest(
+        Variant(model or "", mode or "auto"),
+        (*opening, *history, Message("user", text)),
+        read_sampling(sampling),
+        BasePrompt(instruction, question, answer),
+    )
+
+
+def _before(posted: list[Any], index: int | tuple[int, int]) -> tuple[list[Any], str]:
+    """The messages before the user's message at `index`, and its text."""
+    at = index if isinstance(index, int) else index[0]
+    (message,) = read_history([{**posted[at], "role": "user"}])
+    return posted[:at], message.content
+
+
+def restored(kept: Any) -> list[Any]:
+    """The conversation that a browser kept, as text only; nothing if it is not one."""
+    if not isinstance(kept, list):
+        return []
+    try:
+        return [_as_text(message) for message in kept]
+    except (PaddockError, AttributeError):
+        return []
+
+
+def _as_text(message: dict[str, Any]) -> dict[str, Any]:
+    (text,) = read_history([{"role": "user", "content": message.get("content")}])
+    shown = {"role": "user" if message.get("role") == "user" else "assistant", "content": text.content}
+    metadata = message.get("metadata")
+    title = metadata.get("title") if isinstance(metadata, dict) else None
+    return shown | ({"metadata": {"title": str(title), "status": "done"}} if title else {})

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Everything that has to hold, on a fresh machine: installs what the tests need, checks style and types, runs the tests.
+# Arguments go to pytest:  bash tests/run.sh -m "not slow"
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ -z "${VIRTUAL_ENV:-}" ]; then
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  export VIRTUAL_ENV="$PWD/.venv" PATH="$PWD/.venv/bin:$PATH"
+fi
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
+
+# A browser: the one that is there, Debian's package, or Playwright's own.
+if ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then
+  if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+  else
+    python -m playwright install chromium
+  fi
+fi
+
+ruff check .
+ruff format --check .
+mypy
+python -m pytest "$@"

@@ -1,0 +1,113 @@
+"""A link carries the page's state and brings it back; whatever is in a link, it never breaks the page."""
+
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.spec.messages import BOUNDS, SEED_MAX, STOP_STRINGS_MAX, Sampling
+from models.spec.variant import AdapterChoice, Variant
+from ui.url import LONGEST, TABS, PageState, read, write
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True)
+VARIANTS = st.builds(
+    Variant,
+    NAMES | st.builds("{}/{}={}".format, NAMES, NAMES, NAMES),
+    st.sampled_from(["auto", "nf4", "gguf"]),
+    st.lists(st.builds(AdapterChoice, NAMES, st.floats(-2, 2)), max_size=2, unique_by=lambda a: a.name).map(tuple),
+)
+STOPS = st.lists(st.text(min_size=1, max_size=9).filter(lambda text: "\\" not in text), max_size=STOP_STRINGS_MAX)
+SAMPLINGS = st.builds(
+    Sampling,
+    **{
+        name: st.integers(int(b.low), int(b.high)) if b.whole else st.floats(b.low, b.high)
+        for name, b in BOUNDS.items()
+    },
+    seed=st.none() | st.integers(0, SEED_MAX),
+    stop=STOPS,
+)
+STATES = st.builds(PageState, st.none() | VARIANTS, SAMPLINGS, st.text(), st.text(), st.sampled_from(TABS))
+
+
+def query(text):
+    return dict(parse_qsl(text, keep_blank_values=True))
+
+
+@given(STATES)
+def test_round_trip(state):
+    again, errors = read(query(write(state)))
+    assert errors == []
+    assert (again.variant, again.system, again.prompt, again.tab) == (
+        state.variant,
+        state.system,
+        state.prompt,
+        state.tab,
+    )
+    assert (again.sampling or Sampling()) == state.sampling
+
+
+@given(st.dictionaries(st.sampled_from([*BOUNDS, "seed", "stop", "variant", "system", "prompt", "tab"]), st.text()))
+def test_nothing_in_a_link_raises(pairs):
+    state, errors = read(pairs)
+    assert state.tab in TABS
+    assert len(errors) <= 2
+    write(state)
+
+
+def test_a_default_page_has_an_empty_address():
+    assert write(PageState()) == ""
+    assert write(PageState(sampling=Sampling())) == ""
+    assert read({}) == (PageState(), [])
+
+
+def test_what_a_link_looks_like():
+    state = PageState(
+        Variant.parse("m@nf4+pirate:0.8"), Sampling(temperature=0, seed=7), prompt="a b&c", tab="complete"
+    )
+    assert write(state) == "variant=m%40nf4%2Bpirate%3A0.8&temperature=0&seed=7&prompt=a+b%26c&tab=complete"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("variant", "a b", "not a variant"),
+        ("variant", "../etc/passwd", "path"),
+        ("variant", "m+a:nan", "weight"),
+        ("temperature", "hot", "temperature is hot"),
+        ("temperature", "nan", "temperature is nan"),
+        ("temperature", "3", "from 0 to 2"),
+        ("top_k", "1.5", "whole number"),
+        ("seed", "-1", "seed is -1"),
+        ("seed", "inf", "seed is inf"),
+        ("max_new_tokens", "1e99", "max_new_tokens"),
+        ("stop", "x" * 65, "stop is"),
+        ("stop", "\n".join("abcdefghi"), "9 texts"),
+    ],
+)
+def test_a_bad_value_is_explained_and_the_rest_is_used(name, value, words):
+    state, errors = read({"prompt": "Hello", "tab": "complete", name: value})
+    (error,) = errors
+    assert words in str(error)
+    assert (state.prompt, state.tab, state.variant, state.sampling) == ("Hello", "complete", None, None)
+    assert len(str(error)) < 400
+
+
+def test_two_bad_values_are_both_explained():
+    assert len(read({"variant": "a b", "top_p": "x"})[1]) == 2
+
+
+@pytest.mark.parametrize("tab", ["", "compare2", "CHAT", "<b>"])
+def test_an_unknown_tab_is_the_first(tab):
+    assert read({"tab": tab})[0].tab == "chat"
+
+
+def test_long_texts_are_cut_both_ways():
+    long = "x" * (LONGEST + 5)
+    assert len(read({"prompt": long, "system": long})[0].prompt) == LONGEST
+    assert len(read({"prompt": long, "system": long})[0].system) == LONGEST
+    assert query(write(PageState(prompt=long)))["prompt"] == "x" * LONGEST
+
+
+def test_half_a_character_from_a_page_does_not_break_the_link():
+    assert write(PageState(prompt="a\ud83d")) == "prompt=a%3F"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import closing
@@ -21,12 +22,13 @@ from .spec.errors import (
     AdaptersNotPossible,
     EmptyPrompt,
     HubIdsNotAllowed,
+    InvalidText,
     PromptTooManyCharacters,
     SamplingOutOfBounds,
     TooManyTurns,
 )
 from .spec.messages import Event, Message, Progress, Sampling
-from .spec.request import CompletionRequest, Request, characters
+from .spec.request import CompletionRequest, Request, texts
 from .spec.settings import Settings
 from .spec.snapshot import Form, Snapshot
 from .spec.variant import Variant
@@ -104,8 +106,10 @@ class Runtime:
                 raise TooManyTurns(turns=len(request.messages), limit=self.settings.max_turns)
         if empty:
             raise EmptyPrompt
-        if (count := characters(request)) > self.settings.max_characters:
+        if (count := sum(map(len, texts(request)))) > self.settings.max_characters:
             raise PromptTooManyCharacters(characters=count, limit=self.settings.max_characters)
+        if any(_SURROGATE.search(text) for text in texts(request)):
+            raise InvalidText
         if request.sampling.max_new_tokens > self.settings.max_new_tokens:
             raise SamplingOutOfBounds(
                 name="max_new_tokens",
@@ -172,4 +176,5 @@ class Runtime:
         return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted)
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer can encode
 _FORMS: tuple[Form, ...] = ("gguf", "safetensors")

@@ -61,6 +61,12 @@ class PromptTooManyCharacters(InputError):
     next_step = "Shorten it, or start a new conversation."
 
 
+class InvalidText(InputError):
+    code = "invalid_text"
+    sentence = "The prompt holds a broken character (half of a surrogate pair)."
+    next_step = "Remove it; it often comes from cutting a text in the middle of an emoji."
+
+
 class ContextExceeded(InputError):
     code = "context_exceeded"
     sentence = "The prompt is {prompt_tokens:,} tokens long, but this model has room for {context:,} here."

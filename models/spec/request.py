@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from .messages import Message, Sampling
+from .errors import SamplingOutOfBounds
+from .messages import STOP_STRINGS_MAX, Message, Sampling
 from .variant import Variant
 
+LONGEST_LABEL = 32  # characters of a question or answer label
 DEFAULT_INSTRUCTION = "Below are questions, each followed by a short and correct answer."
 
 
@@ -18,6 +20,12 @@ class BasePrompt:
     instruction: str = DEFAULT_INSTRUCTION
     question: str = "Q:"
     answer: str = "A:"
+
+    def __post_init__(self) -> None:
+        for name, label in (("question", self.question), ("answer", self.answer)):
+            if not isinstance(label, str) or len(label) > LONGEST_LABEL:
+                wanted = f"at most {LONGEST_LABEL} characters"
+                raise SamplingOutOfBounds(name=f"The {name} label", value=f"{label!s:.40}", wanted=wanted)
 
     def write(self, messages: Sequence[Message]) -> str:
         """The conversation as text that ends where the answer begins; a system message replaces the instruction."""
@@ -30,7 +38,8 @@ class BasePrompt:
     def ending(self, sampling: Sampling) -> Sampling:
         """The sampling, which also stops where the model would go on to ask the next question itself."""
         next_question = f"\n{self.question.strip()}"
-        if not self.question.strip() or next_question in sampling.stop:
+        full = len(sampling.stop) >= STOP_STRINGS_MAX  # then the visitor's own stop strings are the ones that count
+        if not self.question.strip() or next_question in sampling.stop or full:
             return sampling
         return replace(sampling, stop=(*sampling.stop, next_question))
 
@@ -57,8 +66,10 @@ class CompletionRequest:
 Request = ChatRequest | CompletionRequest
 
 
-def characters(request: Request) -> int:
-    """How much text a request brings."""
+def texts(request: Request) -> tuple[str, ...]:
+    """All the text that a visitor brings."""
     if isinstance(request, CompletionRequest):
-        return len(request.prompt)
-    return sum(len(message.content) for message in request.messages)
+        return (request.prompt,)
+    instruction = request.base_prompt.instruction
+    own = () if instruction == DEFAULT_INSTRUCTION else (instruction,)
+    return (*own, *(message.content for message in request.messages))

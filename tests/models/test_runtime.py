@@ -14,6 +14,7 @@ from models.spec.errors import (
     EmptyPrompt,
     HubIdsNotAllowed,
     HubUnreachable,
+    InvalidText,
     ModeNotPossible,
     PromptTooManyCharacters,
     SamplingOutOfBounds,
@@ -21,7 +22,7 @@ from models.spec.errors import (
     UnknownModel,
 )
 from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
-from models.spec.request import ChatRequest, CompletionRequest
+from models.spec.request import BasePrompt, ChatRequest, CompletionRequest
 from models.spec.settings import Settings
 from models.spec.snapshot import Snapshot
 from models.spec.variant import Variant
@@ -71,6 +72,12 @@ REFUSED = {
     "long conversation": (chat("x" * 10, "x" * 10, "x"), PromptTooManyCharacters),
     "long system prompt": (chat("x", system="x" * 20), PromptTooManyCharacters),
     "long text": (complete("x" * 21), PromptTooManyCharacters),
+    "broken character": (complete("a\ud83d"), InvalidText),
+    "broken character in a turn": (chat("a\udc00"), InvalidText),
+    "long instruction": (
+        ChatRequest(GEMMA, (Message("user", "x"),), SHORT, BasePrompt("y" * 20)),
+        PromptTooManyCharacters,
+    ),
     "too many turns": (chat(*"abcde"), TooManyTurns),
     "long answer": (chat("hi", sampling=Sampling(max_new_tokens=9)), SamplingOutOfBounds),
     "long continuation": (complete("hi", sampling=Sampling(max_new_tokens=9)), SamplingOutOfBounds),

@@ -17,6 +17,7 @@ VALUES = {  # field: (text, value)
         " meta-llama/Llama-3.2-1B, google/gemma-3-270m,,",
         ("meta-llama/Llama-3.2-1B", "google/gemma-3-270m"),
     ),
+    "sign_in": ("1", True),
     "hub_timeout_s": ("0.5", 0.5),
     "context": ("8192", 8192),
     "max_characters": ("1000", 1000),

@@ -133,6 +133,16 @@ class Runtime:
         """The same for an event loop, with about ten deltas a second; setting `stop` ends the answer politely."""
         return pumped(partial(self.answer, request, token), stop)
 
+    def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
+        """The checked weights of a variant on this machine, downloaded and converted if need be."""
+        card = self.card(variant)
+        steps = self._snapshot(card, self.resolve(variant, card)[1].form, None)
+        while True:
+            try:
+                on_progress(next(steps))
+            except StopIteration as end:
+                return end.value
+
     def preload(self, variant: Variant) -> None:
         """Fetch and load a variant before anybody asks for it."""
         request = CompletionRequest(variant, "Hello", Sampling(max_new_tokens=1, temperature=0))

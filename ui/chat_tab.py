@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from models.spec.request import DEFAULT_INSTRUCTION, BasePrompt, ChatRequest
 from models.spec.variant import Variant
 
 from . import render, stream
+from .conversation import as_text, before
 from .events import AT_ONCE, computing
 from .picker import Picker
 from .sampling import read_sampling
@@ -35,7 +36,7 @@ class ChatTab:
     box: gr.Textbox
     status: gr.HTML
     system: gr.Textbox
-    base_parts: gr.Group
+    base_parts: gr.Column
     instruct_parts: gr.Accordion
     answered: list[Any]  # the events after which something was computed
     undone: Any
@@ -65,7 +66,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         autofocus=True,
         elem_id="message",
     )
-    with gr.Group(visible=False, elem_id="base-parts") as base_parts:
+    with gr.Column(visible=False, elem_id="base-parts") as base_parts:
         gr.Markdown(
             "**This is a base model.** It only continues text and has no chat template, so the conversation is written "
             "out in these three parts."
@@ -84,12 +85,15 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     stops = Stops()
     ready, busy = {"submit_btn": True, "stop_btn": False}, {"submit_btn": False, "stop_btn": True}
 
-    async def converse(posted: list[Any], text: str, values: tuple[Any, ...], visitor: Visitor) -> AsyncIterator[Any]:
-        """Answer `text` after the posted history; whatever fails, `text` goes back into the box."""
-        state, stop = stream.Answer(), stops.begin(visitor.session)
+    async def converse(
+        visitor: Visitor, values: tuple[Any, ...], turn: Callable[[], tuple[Any, str]]
+    ) -> AsyncIterator[Any]:
+        """Answer the text of `turn()` after its conversation; whatever fails, the text goes back into the box."""
+        state, stop, posted, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
         try:
-            history = read_history(posted)
-            request = _request(history, text, values)
+            earlier, text = turn()
+            posted = as_text(earlier)
+            request = _request(read_history(posted), text, values)
             runtime.check(request)
             asked = [*posted, {"role": "user", "content": text}]
             yield asked, gr.Textbox("", **busy), render.waiting(), gr.skip()
@@ -98,7 +102,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
                     if stops.dropped(visitor.session, stop):
                         break
                     state = stream.advance(state, event)
-                    shown = [*asked, *stream.messages(state)] if state.text or state.done else gr.skip()
+                    shown = [*asked, *stream.messages(state)] if state.text else gr.skip()
                     yield shown, gr.skip(), stream.status(state), state.prompt or gr.skip()
         except PaddockError as error:
             state = stream.advance(state, error)
@@ -107,51 +111,46 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
             stops.end(visitor.session, stop)
         if dropped:  # the page belongs to whoever dropped it; Gradio sends the last values again, so they are none
             yield (gr.skip(),) * 4
-        elif state.error is None or state.text:
-            shown = [*asked, *stream.messages(state)] if state.text or state.done else asked
-            yield shown, gr.Textbox(**ready), stream.status(state), gr.skip()
-        else:
+        elif state.unanswered:
             yield posted, gr.Textbox(text, **ready), stream.status(state), gr.skip()
+        else:
+            yield [*asked, *stream.messages(state)], gr.Textbox(**ready), stream.status(state), gr.skip()
+
+    # The four ways to ask: each says which conversation goes before, and what is asked.
 
     async def send(
-        request: gr.Request, token: gr.OAuthToken | None, typed: str, posted: list[Any], *values: Any
+        request: gr.Request, token: gr.OAuthToken | None, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        async for shown in converse(posted, typed, values, Visitor.of(request, token)):
+        async for shown in converse(Visitor.of(request, token), values, lambda: (posted, typed)):
             yield shown
 
     async def example(
-        request: gr.Request,
-        token: gr.OAuthToken | None,
-        data: gr.SelectData,
-        typed: str,
-        posted: list[Any],
-        *values: Any,
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        async for shown in converse(posted, data.value["text"], values, Visitor.of(request, token)):
+        async for shown in converse(Visitor.of(request, token), values, lambda: (posted, data.value["text"])):
             yield shown
 
     async def retry(
-        request: gr.Request,
-        token: gr.OAuthToken | None,
-        data: gr.RetryData,
-        typed: str,
-        posted: list[Any],
-        *values: Any,
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.RetryData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        earlier, text = _before(posted, data.index)
-        async for shown in converse(earlier, text, values, Visitor.of(request, token)):
+        async for shown in converse(Visitor.of(request, token), values, lambda: before(posted, data.index)):
             yield shown
 
     async def edit(
-        request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, typed: str, posted: list[Any], *values: Any
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        earlier, _ = _before(posted, data.index)
-        async for shown in converse(earlier, str(data.value), values, Visitor.of(request, token)):
+        def edited() -> tuple[Any, str]:
+            return before(posted, data.index)[0], str(data.value)
+
+        async for shown in converse(Visitor.of(request, token), values, edited):
             yield shown
 
-    def undo(request: gr.Request, token: gr.OAuthToken | None, data: gr.UndoData, posted: list[Any]) -> tuple[Any, ...]:
+    def undo(request: gr.Request, data: gr.UndoData, posted: Any) -> tuple[Any, ...]:
         stops.drop(str(request.session_hash))
-        earlier, text = _before(posted, data.index)
+        try:
+            earlier, text = before(posted, data.index)
+        except PaddockError as error:
+            return gr.skip(), gr.skip(), render.error(error)
         return earlier, gr.Textbox(text, **ready), ""
 
     def clear(request: gr.Request) -> tuple[Any, ...]:
@@ -189,28 +188,3 @@ def _request(history: tuple[Message, ...], text: str, values: tuple[Any, ...]) -
         read_sampling(sampling),
         BasePrompt(instruction, question, answer),
     )
-
-
-def _before(posted: list[Any], index: int | tuple[int, int]) -> tuple[list[Any], str]:
-    """The messages before the user's message at `index`, and its text."""
-    at = index if isinstance(index, int) else index[0]
-    (message,) = read_history([{**posted[at], "role": "user"}])
-    return posted[:at], message.content
-
-
-def restored(kept: Any) -> list[Any]:
-    """The conversation that a browser kept, as text only; nothing if it is not one."""
-    if not isinstance(kept, list):
-        return []
-    try:
-        return [_as_text(message) for message in kept]
-    except (PaddockError, AttributeError):
-        return []
-
-
-def _as_text(message: dict[str, Any]) -> dict[str, Any]:
-    (text,) = read_history([{"role": "user", "content": message.get("content")}])
-    shown = {"role": "user" if message.get("role") == "user" else "assistant", "content": text.content}
-    metadata = message.get("metadata")
-    title = metadata.get("title") if isinstance(metadata, dict) else None
-    return shown | ({"metadata": {"title": str(title), "status": "done"}} if title else {})

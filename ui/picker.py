@@ -13,6 +13,7 @@ from models.spec.quantization import MODES
 from models.spec.variant import AUTO, Variant
 
 from . import render
+from .events import AT_ONCE
 from .text import t
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def build_picker(runtime: Runtime) -> Picker:
         label=t("model"),
         info=t("model_info"),
         choices=model_choices(runtime),
-        value=runtime.settings.default_variant,
+        value=Variant.parse(runtime.settings.default_variant).model,
         allow_custom_value=runtime.settings.hub_ids,
         elem_id="model",
     )
@@ -65,10 +66,8 @@ def build_picker(runtime: Runtime) -> Picker:
             return [gr.skip(), gr.skip(), gr.skip(), render.error(error), gr.skip()]
         return show(runtime, variant.model, variant.quantization)
 
-    # Metadata only: these answer at once, whatever the models are doing.
-    at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    picked.append(gr.on([model.input, quantization.input], from_dropdowns, picker.inputs, picker.outputs, **at_once))
-    picked.append(spelling.submit(from_spelling, spelling, picker.outputs, **at_once))
+    picked.append(gr.on([model.input, quantization.input], from_dropdowns, picker.inputs, picker.outputs, **AT_ONCE))
+    picked.append(spelling.submit(from_spelling, spelling, picker.outputs, **AT_ONCE))
     return picker
 
 

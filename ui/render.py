@@ -101,6 +101,11 @@ def waiting() -> str:
     return '<div class="status" role="status"><span class="bar busy"><i></i></span><span>Starting</span></div>'
 
 
+def stopped() -> str:
+    """What stands there when Stop came before the first token."""
+    return '<div class="status" role="status"><span>Stopped before the first token.</span></div>'
+
+
 def error(failure: PaddockError) -> str:
     """An error where the eye is: what happened, and what to do next."""
     return (

@@ -9,6 +9,7 @@ from models.spec.errors import PaddockError
 from models.spec.messages import Delta, Event, Progress, Rendered, Usage
 
 from . import render
+from .conversation import note
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Answer:
     @property
     def done(self) -> bool:
         return self.usage.finish is not None or self.error is not None
+
+    @property
+    def unanswered(self) -> bool:
+        """It ended before any text, by an error or by the visitor's Stop: the question can be asked again."""
+        return not self.text and (self.error is not None or self.usage.finish == "cancelled")
 
 
 def advance(answer: Answer, event: Event | PaddockError) -> Answer:
@@ -44,6 +50,8 @@ def status(answer: Answer) -> str:
     """The line under the conversation: an error, what is being waited for, or how full the context is."""
     if answer.error is not None:
         return render.error(answer.error)
+    if answer.unanswered:
+        return render.stopped()
     if answer.progress is not None:
         return render.progress(answer.progress)
     return render.gauge(answer.usage)
@@ -53,11 +61,7 @@ def messages(answer: Answer) -> list[dict[str, Any]]:
     """The answer as messages of a Chatbot: the text, and once it is over a note with its figures."""
     shown: list[dict[str, Any]] = [{"role": "assistant", "content": answer.text}]
     if answer.error is not None and answer.text:
-        shown.append(_note(f"stopped by an error after {answer.usage.new_tokens} tokens", str(answer.error)))
+        shown.append(note(f"stopped by an error after {answer.usage.new_tokens} tokens", str(answer.error)))
     elif answer.done:
-        shown.append(_note(render.figures(answer.usage), render.figures_table(answer.usage)))
+        shown.append(note(render.figures(answer.usage), render.figures_table(answer.usage)))
     return shown
-
-
-def _note(title: str, details: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": details, "metadata": {"title": title, "status": "done"}}

@@ -1,4 +1,4 @@
-"""llama.cpp in this process, through the xllamacpp wheel: the fast way on a CPU.
+"""llama.cpp, through the xllamacpp wheel: the fast way on a CPU.
 
 The library's own server does the batching and keeps prompt prefixes; this file gives it our protocol. Stop strings
 and chat templates are ours, so that they mean the same in every engine.
@@ -6,12 +6,10 @@ and chat templates are ours, so that they mean the same in every engine.
 
 from __future__ import annotations
 
-import json
 import queue
 import secrets
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +20,8 @@ from ..spec.errors import ContextExceeded, EngineFailed, PaddockError
 from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Usage
 from ..spec.settings import Settings
 from ..spec.snapshot import Snapshot
-from .device import PeakMemory, resident_bytes
 from .faults import translated
+from .llama_process import LlamaProcess
 from .template import render, render_untrusted
 from .text_stream import StopStrings
 
@@ -44,38 +42,22 @@ def open_gguf(
     on_progress: Callable[[Progress], None],
 ) -> GgufEngine:
     """Load a GGUF file with as many slots as their KV caches allow; raises OutOfMemory or EngineFailed."""
-    import xllamacpp
-
     context = min(context, settings.context)
     slots = max(1, min(settings.slots, KV_BUDGET // max(1, kv_bytes_per_token * context)))
-    params = xllamacpp.CommonParams()
-    params.model.path = snapshot.path
-    params.n_ctx, params.n_parallel = context * slots, slots
-    params.n_batch = params.n_ubatch = BATCH
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.compute_threads
-    params.n_gpu_layers = 0 if accelerator == "cpu" else -1
-    key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
-    params.api_keys, params.ui, params.verbosity = [key], False, -1
-    name = Path(snapshot.path).name
-    on_progress(Progress("load", 0, snapshot.bytes, "bytes", name))
-    before = resident_bytes()
-    with translated(during=f"loading {name}"):
-        server = xllamacpp.Server(params)
-        props = _ask(server.listening_address + "/props", key)
-        start = _ask(server.listening_address + "/tokenize", key, {"content": "", "add_special": True})["tokens"]
-    template = ChatTemplate(
-        props["chat_template"], props["bos_token"], props["eos_token"], bool(start), snapshot.trusted
+    on_progress(Progress("load", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
+    process = LlamaProcess(
+        {
+            "path": snapshot.path,
+            "context": context,
+            "slots": slots,
+            "batch": BATCH,
+            "threads": settings.compute_threads,
+            "gpu_layers": 0 if accelerator == "cpu" else -1,
+        }
     )
-    context = props["default_generation_settings"]["n_ctx"]  # the library rounds it up
-    return GgufEngine(server, template, context, slots, max(0, resident_bytes() - before))
-
-
-def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request, timeout=30) as answer:
-        return json.load(answer)
+    facts = process.facts
+    template = ChatTemplate(facts["template"], facts["bos"], facts["eos"], facts["adds_bos"], snapshot.trusted)
+    return GgufEngine(process, template, facts["context"], slots, facts["bytes"])
 
 
 @dataclass(frozen=True)
@@ -144,7 +126,9 @@ class GgufEngine:
             server.handle_completions(request, on_chunk)
 
     def close(self) -> None:
-        self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
 
 class _Stream:
@@ -180,8 +164,7 @@ class _Stream:
             self._thread.join()
 
     def deltas(self) -> Iterator[Delta]:
-        stops, memory = StopStrings(self._sampling.stop), PeakMemory()
-        memory.start()
+        stops = StopStrings(self._sampling.stop)
         usage = Usage(engine=self._engine.name, context=self._engine.context, seed=self._seed)
         finish: Finish
         first_token = 0.0
@@ -191,6 +174,8 @@ class _Stream:
             now = time.perf_counter()
             usage = replace(usage, wall_s=now - self._started)
             progress = chunk.get("prompt_progress") if chunk is not None else None
+            if chunk is not None and "peak_bytes" in chunk:
+                usage = replace(usage, peak_bytes=chunk["peak_bytes"])
             if progress:
                 usage = replace(usage, prompt_tokens=progress["total"], cached_tokens=progress["cache"])
             if chunk is None or progress:
@@ -215,7 +200,7 @@ class _Stream:
             if stops.found or now > self._deadline:
                 finish = "stop_string" if stops.found else "time_limit"
                 break
-        usage = replace(_with_timings(usage, chunk), finish=finish, peak_bytes=memory.read())
+        usage = replace(_with_timings(usage, chunk), finish=finish)
         yield Delta(stops.finish(), usage)
 
     def _next(self) -> dict[str, Any] | None:

@@ -57,7 +57,7 @@ class EmptyPrompt(InputError):
 
 class PromptTooManyCharacters(InputError):
     code = "prompt_too_many_characters"
-    sentence = "The prompt has {characters:,} characters; this app accepts at most {limit:,}."
+    sentence = "The prompt and its conversation have {characters:,} characters; this app accepts at most {limit:,}."
     next_step = "Shorten it, or start a new conversation."
 
 

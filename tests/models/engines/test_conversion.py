@@ -67,7 +67,8 @@ BY_LLAMA_CPP = """
 import json, sys, urllib.request, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.n_ctx, params.verbosity, params.api_keys = sys.argv[1], 256, -1, ["key"]
-address = xllamacpp.Server(params).listening_address + "/tokenize"
+server = xllamacpp.Server(params)
+address = server.listening_address + "/tokenize"
 for text in json.loads(sys.argv[2]):
     body = json.dumps({"content": text, "add_special": True, "parse_special": True}).encode()
     request = urllib.request.Request(address, body, {"Authorization": "Bearer key", "Content-Type": "application/json"})

@@ -1,0 +1,111 @@
+"""llama.cpp in a process of its own: python -m models.engines.llama_child, driven by JSON lines.
+
+The first line in says what to load; the first line out what was loaded, or the error. Then lines in are
+{"number", "request"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a request's end.
+The process ends when its standard input does, so it never outlives the app.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from .device import PeakMemory, resident_bytes
+from .faults import translate
+
+
+def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The library's server for {path, context, slots, batch, threads, gpu_layers}, and what it says of the model."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = options["path"]
+    params.n_ctx, params.n_parallel = options["context"] * options["slots"], options["slots"]
+    params.n_batch = params.n_ubatch = options["batch"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options["threads"]
+    params.n_gpu_layers = options["gpu_layers"]
+    key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
+    params.api_keys, params.ui, params.verbosity = [key], False, -1
+    server = xllamacpp.Server(params)
+    props = _ask(server.listening_address + "/props", key)
+    start = _ask(server.listening_address + "/tokenize", key, {"content": "", "add_special": True})
+    return server, {
+        "template": props["chat_template"],
+        "bos": props["bos_token"],
+        "eos": props["eos_token"],
+        "adds_bos": bool(start["tokens"]),
+        "context": props["default_generation_settings"]["n_ctx"],  # the library rounds it up
+        "bytes": resident_bytes(),
+    }
+
+
+def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def serve(server: Any, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
+    """Compute each request in a thread of its own until the lines end."""
+    stops: dict[int, threading.Event] = {}
+
+    def compute(number: int, request: dict[str, Any]) -> None:
+        memory = PeakMemory()
+        memory.start()
+
+        def on_chunk(chunk: dict[str, Any]) -> bool:
+            if "timings" in chunk or "prompt_progress" in chunk:
+                chunk["peak_bytes"] = memory.read()
+            say({"number": number, "chunk": chunk})
+            return stops[number].is_set()
+
+        try:
+            server.handle_completions(request, on_chunk)
+        except Exception as error:
+            say({"number": number, "failure": translate(error, "while answering").to_dict()})
+        say({"number": number, "chunk": None})
+        del stops[number]
+
+    for line in lines:
+        message = json.loads(line)
+        if "stop" in message:
+            if stop := stops.get(message["stop"]):
+                stop.set()
+            continue
+        stops[message["number"]] = threading.Event()
+        threading.Thread(target=compute, args=(message["number"], message["request"]), daemon=True).start()
+
+
+def main() -> None:
+    """Load, say how it went, serve."""
+    # Our lines get a channel of their own: whatever the library prints goes to standard error.
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    turn = threading.Lock()
+
+    def say(message: dict[str, Any]) -> None:
+        line = json.dumps(message) + "\n"
+        with turn:
+            channel.write(line)
+            channel.flush()
+
+    try:
+        server, facts = load(json.loads(sys.stdin.readline()))
+    except Exception as error:
+        say({"failure": translate(error, "while loading the model").to_dict()})
+        os._exit(1)
+    say(facts)
+    serve(server, sys.stdin, say)
+    os._exit(0)  # without waiting for what is still being computed: nobody is there to read it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Our end of a llama.cpp process: requests in, chunks out, and its end.
+
+One process a model, because all llama.cpp models of one process share one OpenMP runtime: with two loaded, its
+workers outnumber two cores, it stops spinning at barriers, and both decode at half their speed or less. It also gives
+all of the memory back when it ends, and takes nothing along when a file makes the library crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..spec.errors import EngineFailed, OutOfMemory, PaddockError, from_dict
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOSE_S = 5.0
+_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET")
+_KILLED = (-9, 137)  # by the kernel, when memory runs out
+Line = dict[str, Any]
+
+
+class LlamaProcess:
+    """A loaded GGUF model in a process of its own; `facts` is what it says of the model.
+
+    Raises OutOfMemory or EngineFailed when it cannot be loaded.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "models.engines.llama_child"],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name not in _SECRETS},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            bufsize=1,
+        )
+        self._turn = threading.Lock()  # for the lines in, and for who waits for which lines out
+        self._waiting: dict[int, queue.SimpleQueue[Line | None]] = {}
+        self._last_number = 0
+        self._ended = False
+        self._send(options)
+        self.facts = self._first_line()
+        threading.Thread(target=self._read, daemon=True, name="paddock-llama").start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def handle_completions(self, request: dict[str, Any], on_chunk: Callable[[Line], bool]) -> None:
+        """Compute a request and hand on its chunks, until the end or until `on_chunk` returns True; blocks."""
+        lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        with self._turn:
+            if self._ended:
+                raise self._reason("while answering")
+            self._last_number += 1
+            number = self._last_number
+            self._waiting[number] = lines
+        stopped = False
+        try:
+            self._send({"number": number, "request": request})
+            while True:
+                if (line := lines.get()) is None:
+                    raise self._reason("while answering")
+                if "failure" in line:
+                    raise from_dict(line["failure"])
+                if line["chunk"] is None:
+                    return
+                if not stopped and on_chunk(line["chunk"]):
+                    stopped = True
+                    self._send({"stop": number})
+        finally:
+            with self._turn:
+                self._waiting.pop(number, None)
+
+    def close(self) -> None:
+        """End the process; what it computes is dropped."""
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, message: Line) -> None:
+        assert self._process.stdin is not None
+        try:
+            with self._turn:
+                self._process.stdin.write(json.dumps(message) + "\n")
+                self._process.stdin.flush()
+        except (OSError, ValueError):  # it ended; whoever reads is told why
+            pass
+
+    def _first_line(self) -> Line:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        facts = json.loads(line) if line else {}
+        if not facts:
+            raise self._reason("while loading the model")
+        if "failure" in facts:
+            self.close()
+            raise from_dict(facts["failure"])
+        return facts
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
+            line = json.loads(text)
+            with self._turn:
+                waiting = self._waiting.get(line["number"])
+            if waiting is not None:
+                waiting.put(line)
+        with self._turn:
+            self._ended = True
+            for waiting in self._waiting.values():
+                waiting.put(None)
+
+    def _reason(self, during: str) -> PaddockError:
+        try:
+            status = self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            status = 0
+        if status in _KILLED:
+            return OutOfMemory(during=during)
+        return EngineFailed(detail=f"llama.cpp ended {during}, with status {status}")

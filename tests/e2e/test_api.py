@@ -1,0 +1,221 @@
+"""The named endpoints as programs use them, over HTTP with gradio_client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from models.spec.messages import Usage
+from tests.conftest import GEMMA, SMOLLM2, ServedApp
+
+USAGE = set(Usage.__dataclass_fields__)
+GREEDY: dict[str, Any] = {"temperature": 0, "max_new_tokens": 16}
+WAIT_S = 120  # a machine that computes something else at the same time can be ten times slower
+
+
+def connect(app: ServedApp) -> Client:
+    return Client(app.url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture(scope="module")
+def client(app: ServedApp) -> Iterator[Client]:
+    connected = connect(app)
+    yield connected
+    connected.close()
+
+
+def chat(client: Client, message: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    """The last of what /chat streams."""
+    return tuple(client.submit(message, api_name="/chat", **options).result(WAIT_S))
+
+
+def steps(client: Client, *args: Any, **options: Any) -> list[tuple[str, dict[str, Any]]]:
+    """All that an endpoint streams."""
+    job = client.submit(*args, **options)
+    job.result(WAIT_S)
+    return [tuple(output) for output in job.outputs()]
+
+
+def test_there_are_three_named_endpoints_and_no_others(client: Client) -> None:
+    api = client.view_api(return_format="dict", print_info=False)
+    assert set(api["named_endpoints"]) == {"/chat", "/complete", "/models"}
+    assert not api["unnamed_endpoints"]
+    required = {
+        name: [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
+        for name, endpoint in api["named_endpoints"].items()
+    }
+    assert required == {"/chat": ["message"], "/complete": ["prompt"], "/models": []}
+
+
+def test_models_lists_what_there_is(client: Client) -> None:
+    models = {model["key"]: model for model in client.predict(api_name="/models")}
+    assert models[SMOLLM2]["kind"] == "instruct"
+    assert models[GEMMA]["kind"] == "base"
+    assert "gguf" in models[SMOLLM2]["modes"]
+    assert models[SMOLLM2]["auto"] in models[SMOLLM2]["modes"]
+
+
+@pytest.mark.parametrize("endpoint", ["/chat", "/complete"])
+def test_text_grows_and_usage_comes_at_the_end(client: Client, endpoint: str) -> None:
+    outputs = steps(
+        client, "Write a list of five animals.", max_new_tokens=48, temperature=0, variant=SMOLLM2, api_name=endpoint
+    )
+    texts = [text for text, _ in outputs]
+    assert len(set(texts)) >= 3
+    assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
+    *before, usage = [usage for _, usage in outputs]
+    assert not any(before[:-1])  # Gradio may send the last output twice
+    assert set(usage) == USAGE
+    assert usage["variant"] == f"{SMOLLM2}@gguf"
+    assert usage["finish"] in ("stop", "length")
+    assert 0 < usage["new_tokens"] <= 48
+    assert usage["decode_tokens_per_s"] > 0
+    assert usage["wall_s"] >= usage["ttft_s"] > 0
+
+
+def test_only_the_message_is_needed(client: Client) -> None:
+    job = client.submit("Say hi.", api_name="/chat")
+    while not job.outputs():
+        time.sleep(0.05)
+    text, _ = job.outputs()[0]
+    job.cancel()
+    assert text
+
+
+def test_history_and_system_are_honoured(client: Client) -> None:
+    history = [
+        {"role": "user", "content": "My name is Zebulon. What is my name?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "Your name is Zebulon."}]},
+    ]
+    alone, alone_usage = chat(client, "What is my name? Answer with my name.", **GREEDY)
+    text, usage = chat(client, "What is my name? Answer with my name.", history=history, **GREEDY)
+    assert "Zebulon" in text
+    assert "Zebulon" not in alone
+    assert usage["prompt_tokens"] > alone_usage["prompt_tokens"]
+    _, with_system = chat(client, "Say hi.", system="You are a very polite pirate from the seven seas.", **GREEDY)
+    assert with_system["prompt_tokens"] > chat(client, "Say hi.", system="Hi.", **GREEDY)[1]["prompt_tokens"]
+
+
+def test_temperature_0_and_a_seed_repeat(client: Client) -> None:
+    prompt = "Tell me something about the sea."
+    assert chat(client, prompt, **GREEDY)[0] == chat(client, prompt, **GREEDY)[0]
+    sampled: dict[str, Any] = {"temperature": 1.5, "max_new_tokens": 16}
+    one, again, other = (chat(client, prompt, seed=seed, **sampled) for seed in (7, 7, 8))
+    assert one[0] == again[0] != other[0]
+    assert one[1]["seed"] == 7
+
+
+def test_stop_strings_end_the_text_and_are_not_in_it(client: Client) -> None:
+    free = client.predict("1, 2, 3, 4,", api_name="/complete", **GREEDY)
+    assert "7" in free[0]
+    text, usage = client.predict("1, 2, 3, 4,", stop=["7"], api_name="/complete", **GREEDY)
+    assert usage["finish"] == "stop_string"
+    assert text == free[0][: free[0].index("7")]
+
+
+def test_a_base_model_chats_and_completes(client: Client) -> None:
+    text, usage = chat(client, "What is the capital of France?", variant=GEMMA, **GREEDY)
+    assert text.strip()
+    assert usage["variant"] == f"{GEMMA}@gguf"
+    assert client.predict("The capital of France is", GEMMA, api_name="/complete", **GREEDY)[0]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"message": ""}, "The prompt is empty. Type something first."),
+    ({"message": " \n"}, "The prompt is empty."),
+    ({"message": "x" * 60_001}, "have 60,001 characters; this app accepts at most 60,000."),
+    ({"message": "word " * 6_000}, "tokens long, but this model has room for 4,096 here."),
+    ({"history": [{"role": "system", "content": "obey"}]}, "message 1 has the role “system”"),
+    ({"history": [{"role": "tool", "content": "obey"}]}, "message 1 has the role “tool”"),
+    ({"history": [{"role": "assistant", "content": "I said"}]}, "it starts with an answer"),
+    ({"history": [{"role": "user", "content": "a"}]}, "its last message has no answer"),
+    ({"history": ["hello"]}, "message 1 is not an object with role and content"),
+    ({"history": [{"role": "user", "content": [{"type": "file", "file": "x"}]}]}, "message 1 holds something that is"),
+    ({"history": [{"role": "user", "content": {"path": "/etc/passwd"}}]}, "message 1 holds something that is"),
+    ({"history": "hello"}, "it is not a list of messages"),
+    ({"history": [{"role": r, "content": "a"} for r in ("user", "assistant")] * 60}, "121 messages"),
+    ({"variant": "smollm2-135m-instrct"}, "There is no model called “smollm2-135m-instrct” here."),
+    ({"variant": "/etc/passwd"}, "is a path or an address; a model is picked by its name."),
+    ({"variant": "../models"}, "is a path or an address"),
+    ({"variant": "https://example.com/model"}, "is a path or an address"),
+    ({"variant": f"{SMOLLM2}@nf5"}, "nf5"),
+    ({"variant": f"{SMOLLM2}+pirate"}, "Adapters cannot be used yet: “pirate” was asked for."),
+    ({"max_new_tokens": 0}, "max_new_tokens is 0, but it has to be a whole number from 1 to 4,096."),
+    ({"max_new_tokens": 4096}, "max_new_tokens is 4096, but it has to be at most 2,048 on this server."),
+    ({"max_new_tokens": 1.5}, "max_new_tokens is 1.5"),
+    ({"temperature": -0.1}, "temperature is -0.1, but it has to be a number from 0 to 2."),
+    ({"temperature": "hot"}, "temperature is hot"),
+    ({"top_p": 0}, "top_p is 0, but it has to be a number from 0.05 to 1."),
+    ({"top_k": 201}, "top_k is 201, but it has to be a whole number from 0 to 200."),
+    ({"min_p": 1.1}, "min_p is 1.1, but it has to be a number from 0 to 1."),
+    ({"repetition_penalty": 0.5}, "repetition_penalty is 0.5, but it has to be a number from 1 to 2."),
+    ({"seed": -1}, "seed is -1, but it has to be a whole number from 0 to 2,147,483,647."),
+    ({"stop": [""]}, "at most 8 texts of 1 to 64 characters"),
+    ({"stop": ["x" * 65]}, "at most 8 texts of 1 to 64 characters"),
+    ({"stop": list("abcdefghi")}, "stop is 9 texts"),
+    ({"stop": "END"}, "stop is END"),
+]
+
+
+@pytest.mark.parametrize(("options", "sentence"), BAD, ids=lambda value: str(value)[:40])
+def test_bad_input_is_answered_with_a_sentence(client: Client, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(AppError) as refused:
+        chat(client, **{"message": "Say hi.", "max_new_tokens": 4} | options)
+    assert sentence in str(refused.value)
+
+
+def test_bad_completions_are_refused_alike(client: Client) -> None:
+    for options, sentence in (
+        ({"prompt": ""}, "The prompt is empty."),
+        ({"prompt": "x", "variant": "no-such-model"}, "There is no model called “no-such-model” here."),
+        ({"prompt": "x", "temperature": 3}, "temperature is 3"),
+    ):
+        with pytest.raises(AppError) as refused:
+            client.submit(api_name="/complete", **options).result(WAIT_S)
+        assert sentence in str(refused.value)
+
+
+def test_no_traceback_and_no_path_reaches_a_caller_or_the_log(app: ServedApp, client: Client) -> None:
+    with pytest.raises(AppError) as refused:
+        chat(client, "Say hi.", variant="no-such-model")
+    assert "Traceback" not in str(refused.value)
+    assert "Traceback" not in app.log.read_text()
+
+
+def test_cancel_frees_the_model(client: Client, app: ServedApp) -> None:
+    """All slots are taken by long answers; cancelled, they make room at once."""
+    others = [connect(app) for _ in range(4)]
+    jobs = [
+        other.submit("Write a very long story.", max_new_tokens=2048, temperature=0, api_name="/chat")
+        for other in others
+    ]
+    for job in jobs:
+        started = time.monotonic()
+        while not job.outputs() and time.monotonic() - started < WAIT_S:
+            time.sleep(0.05)
+    for job in jobs:
+        job.cancel()
+    started = time.monotonic()
+    _, usage = chat(client, "Say hi.", temperature=0, max_new_tokens=1)
+    waited = time.monotonic() - started - usage["wall_s"]
+    for other in others:
+        other.close()
+    assert waited < 1.5, waited
+
+
+def test_eight_clients_at_once_are_all_answered(app: ServedApp) -> None:
+    clients = [connect(app) for _ in range(8)]
+    prompts = [f"What is {number} plus one? Answer briefly." for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda pair: chat(*pair, **GREEDY), zip(clients, prompts, strict=True)))
+    for connected in clients:
+        connected.close()
+    assert all(text and usage["finish"] in ("stop", "length") for text, usage in answers)
+    assert len({usage["prompt_tokens"] for _, usage in answers}) == 1

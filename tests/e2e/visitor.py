@@ -1,0 +1,139 @@
+"""A visitor in a real browser: what he does on the page, and what he reads there."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+ANSWER_MS = 90_000  # a machine that computes something else at the same time can be ten times slower
+
+# Keeps every length that the last message of the page had, so that a test can say in how many steps it grew.
+WATCH_GROWTH = """() => {
+  const log = document.querySelector('#chatbot [role=log]');
+  window.lengths = [];
+  const note = () => {
+    const bots = [...log.querySelectorAll('[data-testid=bot]:not(:has(.thought-group))')];
+    const length = bots.length ? bots.at(-1).innerText.length : 0;
+    if (length && length !== window.lengths.at(-1)) window.lengths.push(length);
+  };
+  new MutationObserver(note).observe(log, { childList: true, subtree: true, characterData: true });
+}"""
+
+# WCAG 2 contrast of an element's text with what is painted behind it.
+CONTRAST = """(element) => {
+  const rgba = (text) => {
+    const numbers = text.match(/[\\d.]+/g).map(Number);
+    const scale = text.startsWith('color(') ? 255 : 1;
+    return [...numbers.slice(0, 3).map((n) => n * scale), numbers.length > 3 ? numbers[3] : 1];
+  };
+  const over = (top, below) => top.slice(0, 3).map((n, i) => n * top[3] + below[i] * (1 - top[3]));
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((n) => n / 255).map((n) => (n <= 0.03928 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const layers = [];
+  for (let e = element; e; e = e.parentElement) layers.push(rgba(getComputedStyle(e).backgroundColor));
+  const back = layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+  const front = over(rgba(getComputedStyle(element).color), back);
+  const [light, dark] = [luminance(front), luminance(back)].sort((a, b) => b - a);
+  return (light + 0.05) / (dark + 0.05);
+}"""
+
+
+class Visitor:
+    """One browser page on the app."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        self.complaints: list[str] = []  # errors in the console, exceptions, requests that failed
+        page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("response", lambda r: self.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        self.box = page.locator("#message textarea")
+        self.send_button = page.locator("#message .submit-button")
+        self.stop_button = page.locator("#message .stop-button")
+        self.status = page.locator("#chat-status")
+        self.card = page.locator("#card")
+        self.text = page.locator("#text textarea")
+        self.questions = page.locator("#chatbot [data-testid=user]")
+        self.answers = page.locator("#chatbot [data-testid=bot]:not(:has(.thought-group))")
+        self.notes = page.locator("#chatbot .thought-group")
+
+    def open(self, query: str = "") -> Visitor:
+        """Go to the page, and wait until its link is read and its card drawn."""
+        self.page.goto(f"{self.url}/?{query}")
+        expect(self.card.locator(".card, .error")).to_be_visible(timeout=30_000)
+        return self
+
+    def send(self, text: str) -> None:
+        """Type a message and press Enter."""
+        self.box.fill(text)
+        self.box.press("Enter")
+
+    def ask(self, text: str) -> str:
+        """Send a message, wait for the end of its answer, and return the answer."""
+        before = self.notes.count()
+        self.send(text)
+        return self.read_answer(before + 1)
+
+    def read_answer(self, turn: int) -> str:
+        """The text of the last answer, once there are `turn` finished ones and the box is ready again."""
+        expect(self.notes).to_have_count(turn, timeout=ANSWER_MS)
+        self.expect_ready()
+        return self.answers.last.inner_text().strip()
+
+    def expect_ready(self) -> None:
+        """The box takes the next message."""
+        expect(self.send_button).to_be_visible(timeout=ANSWER_MS)
+        expect(self.stop_button).to_have_count(0)
+
+    def expect_streaming(self, characters: int = 1) -> None:
+        """Wait until the last answer is under way with at least that much text."""
+        expect(self.answers.last).to_have_text(re.compile(rf"\S[\s\S]{{{characters},}}"), timeout=ANSWER_MS)
+        expect(self.stop_button).to_be_visible()
+
+    def watch_growth(self) -> None:
+        """Start to record how the answers grow."""
+        self.page.evaluate(WATCH_GROWTH)
+
+    def lengths(self) -> list[int]:
+        """The lengths that the answers had, one after another."""
+        return list(self.page.evaluate("window.lengths"))
+
+    def button(self, name: str) -> Locator:
+        """The last of the small buttons at the messages."""
+        return self.page.locator("#chatbot").get_by_role("button", name=name, exact=True).last
+
+    def edit(self, turn: int, text: str) -> None:
+        """Write an earlier message anew."""
+        self.page.locator("#chatbot").get_by_role("button", name="Edit", exact=True).nth(turn - 1).click()
+        area = self.page.locator("#chatbot textarea")
+        area.fill(text)
+        self.button("Submit").click()
+
+    def unfold(self, element: str) -> None:
+        """Open an accordion if it is closed."""
+        head = self.page.locator(f"{element} > .label-wrap")
+        if "open" not in (head.get_attribute("class") or "").split():
+            head.click()
+
+    def prompt_sent(self) -> str:
+        """The exact text that the model was given."""
+        self.unfold("#prompt-sent-group")
+        return self.page.locator("#prompt-sent textarea").input_value()
+
+    def pick_spelling(self, spelling: str) -> None:
+        """Paste a variant and press Enter."""
+        field = self.page.locator("#variant").locator("textarea, input")
+        field.fill(spelling)
+        field.press("Enter")
+
+    def contrast(self, element: Locator) -> float:
+        """The contrast of an element's text, 1 to 21."""
+        return float(element.evaluate(CONTRAST))
+
+    def address(self) -> dict[str, Any]:
+        """The query string as the browser shows it now."""
+        return dict(self.page.evaluate("Object.fromEntries(new URL(window.location).searchParams)"))

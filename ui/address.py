@@ -1,0 +1,103 @@
+"""The page's address: what a link opens, how one is written, and that it follows what is picked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from models.spec.errors import PaddockError
+from models.spec.variant import Variant
+
+from . import render, url
+from .chat_tab import ChatTab
+from .complete_tab import CompleteTab
+from .events import AT_ONCE
+from .picker import Picker, show
+from .sampling import read_sampling, sampling_values
+from .text import t
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+# A reload or a copied address keeps the variant; a card without data-variant shows an error and nothing was picked.
+FOLLOW_VARIANT = """(spelling, card) => {
+  const address = new URL(window.location);
+  if (spelling && card.includes("data-variant")) {
+    address.searchParams.set("variant", spelling); history.replaceState(null, "", address);
+  }
+}"""
+# A prompt that was sent does not come back into the box at the next reload.
+FORGET_PROMPT = """() => {
+  const address = new URL(window.location);
+  address.searchParams.delete("prompt"); history.replaceState(null, "", address);
+}"""
+
+
+def draw_link() -> tuple[gr.Button, gr.Textbox]:
+    """The sidebar's part: a button that writes the link, and a box to copy it from."""
+    with gr.Accordion(t("link"), open=False, elem_id="link-group"):
+        button = gr.Button(t("link_make"), size="sm", elem_id="make-link")
+        link = gr.Textbox(show_label=False, interactive=False, buttons=["copy"], lines=2, elem_id="link")
+    return button, link
+
+
+def wire_link(
+    runtime: Runtime, button: gr.Button, link: gr.Textbox, picker: Picker, values_from: list[Component], tab: gr.State
+) -> None:
+    """Write the link from the picker, the tab, and [system prompt, message, text, *sampling]."""
+
+    def write(
+        request: gr.Request, model: str, mode: str, shown: str, system: str, message: str, text: str, *values: Any
+    ) -> str:
+        try:
+            variant = Variant(model or "", mode or "auto")
+            prompt = text if shown == "complete" else message
+            state = url.PageState(variant, read_sampling(values), system, prompt, shown)
+        except PaddockError as error:
+            return str(error)
+        page = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
+        return f"{page}?{url.write(state)}"
+
+    button.click(write, [*picker.inputs, tab, *values_from], link, **AT_ONCE)
+
+
+def wire_opening(
+    app: gr.Blocks,
+    runtime: Runtime,
+    picker: Picker,
+    sampling: list[Component],
+    chat: ChatTab,
+    complete: CompleteTab,
+    tabs: gr.Tabs,
+) -> Any:
+    """Fill the page from its address when it opens; what cannot be used is said in both tabs. Returns the event."""
+    default = Variant.parse(runtime.settings.default_variant)
+
+    def open_link(request: gr.Request) -> list[Any]:
+        state, errors = url.read(dict(request.query_params))
+        variant = state.variant or default
+        try:
+            runtime.card(variant)
+        except PaddockError as error:
+            errors.append(error)
+            variant = default
+        values = sampling_values(state.sampling) if state.sampling else [gr.skip() for _ in sampling]
+        in_chat = state.tab == "chat"
+        texts = [state.system, state.prompt if in_chat else "", "" if in_chat else state.prompt]
+        return [
+            *show(runtime, variant.model, variant.quantization),
+            *values,
+            *(text or gr.skip() for text in texts),
+            *["".join(map(render.error, errors))] * 2,  # gr.Warning would need the queue, which may be full
+            gr.Tabs(selected=state.tab),
+        ]
+
+    filled = [*picker.outputs, *sampling, chat.system, chat.box, complete.text, chat.status, complete.status, tabs]
+    opened = app.load(open_link, None, filled, **AT_ONCE)
+    for event in (opened, *picker.picked):
+        event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")
+    for event in (*chat.answered, *complete.answered):
+        event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
+    return opened

@@ -82,7 +82,7 @@ def runtime() -> Any:
     return Runtime(Settings.from_env(os.environ | {"PADDOCK_PRELOAD": "0"}))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not the whole session: Playwright keeps an event loop running while it is open
 def browser() -> Iterator[Any]:
     """A headless Chromium: the system's where there is one, else Playwright's own."""
     from playwright.sync_api import sync_playwright

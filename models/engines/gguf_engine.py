@@ -189,11 +189,12 @@ class _Stream:
                 finish = "length" if choice["finish_reason"] == "length" else "stop"
                 break
             first_token = first_token or now
+            count = usage.new_tokens + chunk.get("tokens", 1)
             usage = replace(
                 usage,
-                new_tokens=usage.new_tokens + 1,
+                new_tokens=count,
                 ttft_s=first_token - self._started,
-                decode_tokens_per_s=usage.new_tokens / (now - first_token) if now > first_token else 0.0,
+                decode_tokens_per_s=(count - 1) / (now - first_token) if now > first_token else 0.0,
             )
             text = stops.push(choice["text"])
             yield Delta(text, usage)

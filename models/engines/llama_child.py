@@ -12,12 +12,15 @@ import os
 import secrets
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from .device import PeakMemory, resident_bytes
 from .faults import translate
+
+BATCH_S = 0.025
 
 
 def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -53,6 +56,35 @@ def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, An
         return json.load(answer)
 
 
+class Batch:
+    """Puts the texts of tokens that come faster than BATCH_S into one chunk, with their number as `tokens`.
+
+    Each line wakes threads of the app, which take the cores from the threads that decode.
+    """
+
+    def __init__(self, say: Callable[[dict[str, Any]], None]) -> None:
+        self._say = say
+        self._texts: list[str] = []
+        self._said = 0.0
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        """Hold a token's text for a moment, or say what is held and then this chunk."""
+        choices = chunk.get("choices") or [{"finish_reason": "none"}]
+        if "prompt_progress" in chunk or choices[0]["finish_reason"]:
+            self._flush()
+            self._say(chunk)
+            return
+        self._texts.append(choices[0]["text"])
+        if time.monotonic() - self._said >= BATCH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._texts:
+            piece = {"text": "".join(self._texts), "finish_reason": None}
+            self._say({"choices": [piece], "tokens": len(self._texts)})
+            self._texts, self._said = [], time.monotonic()
+
+
 def serve(server: Any, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
     """Compute each request in a thread of its own until the lines end."""
     stops: dict[int, threading.Event] = {}
@@ -60,11 +92,12 @@ def serve(server: Any, lines: Any, say: Callable[[dict[str, Any]], None]) -> Non
     def compute(number: int, request: dict[str, Any]) -> None:
         memory = PeakMemory()
         memory.start()
+        batch = Batch(lambda chunk: say({"number": number, "chunk": chunk}))
 
         def on_chunk(chunk: dict[str, Any]) -> bool:
             if "timings" in chunk or "prompt_progress" in chunk:
                 chunk["peak_bytes"] = memory.read()
-            say({"number": number, "chunk": chunk})
+            batch.add(chunk)
             return stops[number].is_set()
 
         try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ENTRIES = 4
+ENTRIES = 8
 LIMIT_BYTES = {"cpu": 512 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
 
 
@@ -50,7 +50,7 @@ class PrefixCache:
         if length == len(entry.ids):
             del self._entries[best]
             return entry.cache, length
-        self._entries.move_to_end(best)
+        # Not refreshed: a shared system prompt must not keep it before conversations that go on.
         return _cut_copy(entry.cache, len(entry.ids) - length), length
 
     def put(self, ids: Sequence[int], cache: Any) -> None:

@@ -36,7 +36,7 @@ class Engine(Protocol):
         """The prompt of a conversation by the model's own chat template; raises TemplateFailed."""
 
     def generate(self, prompt: Prompt, sampling: Sampling, time_limit_s: float = float("inf")) -> Iterator[Delta]:
-        """Deltas of the answer, one a token or so; the last one's usage has a finish reason.
+        """Deltas of the answer, a token or few each; the last one's usage has a finish reason.
 
         Closing the iterator stops the computation within one token. Raises ContextExceeded, OutOfMemory, EngineFailed.
         """

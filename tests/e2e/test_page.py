@@ -232,7 +232,7 @@ def test_nothing_is_computed_for_an_empty_prompt(visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("word " * 12_001, re.compile(r"The prompt has 60,\d{3} characters; this app accepts at most 60,000\.")),
+        ("word " * 12_001, re.compile(r"have 60,\d{3} characters; this app accepts at most 60,000\.")),
         ("word " * 6_000, re.compile(r"The prompt is [\d,]+ tokens long, but this model has room for 4,096 here\.")),
     ],
     ids=["characters", "tokens"],

@@ -79,7 +79,7 @@ def test_slots_are_as_many_as_the_kv_budget_allows(runtime, monkeypatch):
 def test_a_stream_of_tokens_with_figures(engine):
     deltas = list(engine.generate(engine.render(ANIMALS), greedy(12)))
     texts = [delta.text for delta in deltas if delta.text]
-    assert len(texts) >= 10, "a token or so each"
+    assert len(texts) >= 3, "pieces of a few tokens, none later than 25 ms"
     assert all(delta.usage.finish is None for delta in deltas[:-1])
     counts = [delta.usage.new_tokens for delta in deltas]
     assert counts == sorted(counts)

@@ -16,6 +16,7 @@ from .spec.messages import BOUNDS, Delta, Message, Progress, Rendered, Sampling
 from .spec.request import ChatRequest, CompletionRequest, Request
 from .spec.settings import Settings
 from .spec.variant import Variant
+from .terminal import ProgressLine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,14 +115,14 @@ def _models(runtime: Runtime, options: argparse.Namespace) -> int:
 
 def _answer(runtime: Runtime, request: Request, as_json: bool) -> str:
     """Stream one answer to stdout, its progress and figures to stderr; returns the text."""
-    text, usage = "", Delta("").usage
+    text, usage, line = "", Delta("").usage, ProgressLine()
     with closing(runtime.answer(request)) as events:
         for event in events:
             match event:
                 case Progress():
-                    _show_progress(event)
+                    line.show(event)
                 case Rendered():
-                    _clear_line()
+                    line.clear()
                 case Delta():
                     text, usage = text + event.text, event.usage
                     if not as_json:
@@ -130,21 +131,9 @@ def _answer(runtime: Runtime, request: Request, as_json: bool) -> str:
         print(json.dumps({"text": text, "usage": asdict(usage)}))
     else:
         print()
-        line = f"{usage.new_tokens} tokens · {usage.decode_tokens_per_s:.1f} tok/s · TTFT {usage.ttft_s:.2f} s"
-        print(f"[{line} · {usage.variant} · {usage.finish}]", file=sys.stderr)
+        figures = f"{usage.new_tokens} tokens · {usage.decode_tokens_per_s:.1f} tok/s · TTFT {usage.ttft_s:.2f} s"
+        print(f"[{figures} · {usage.variant} · {usage.finish}]", file=sys.stderr)
     return text
-
-
-def _show_progress(step: Progress) -> None:
-    if not sys.stderr.isatty():
-        return
-    share = f"{step.done / step.total:4.0%}" if step.total else ""
-    print(f"\r\033[K{step.stage} {share} {step.detail}", end="", file=sys.stderr, flush=True)
-
-
-def _clear_line() -> None:
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

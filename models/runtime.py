@@ -32,6 +32,7 @@ from .spec.request import CompletionRequest, Request, texts
 from .spec.settings import Settings
 from .spec.snapshot import Form, Snapshot
 from .spec.variant import Variant
+from .terminal import ProgressLine
 from .weights import sources
 
 
@@ -144,10 +145,12 @@ class Runtime:
                 return end.value
 
     def preload(self, variant: Variant) -> None:
-        """Fetch and load a variant before anybody asks for it."""
-        request = CompletionRequest(variant, "Hello", Sampling(max_new_tokens=1, temperature=0))
-        for _ in self.answer(request):
-            pass
+        """Fetch and load a variant before anybody asks for it, with progress at the terminal."""
+        line = ProgressLine()
+        for event in self.answer(CompletionRequest(variant, "Hello", Sampling(max_new_tokens=1, temperature=0))):
+            if isinstance(event, Progress):
+                line.show(event)
+        line.clear()
 
     def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Job]:
         card = self.card(request.variant, token)

@@ -17,7 +17,7 @@ from models.spec.variant import Variant
 
 from . import render, stream
 from .conversation import as_text, before
-from .events import AT_ONCE, computing
+from .events import AT_ONCE, IN_ORDER, computing
 from .picker import Picker
 from .sampling import read_sampling
 from .stops import Stops
@@ -145,17 +145,17 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         async for shown in converse(Visitor.of(request, token), values, edited):
             yield shown
 
-    def undo(request: gr.Request, data: gr.UndoData, posted: Any) -> tuple[Any, ...]:
-        stops.drop(str(request.session_hash))
+    async def undo(request: gr.Request, data: gr.UndoData, posted: Any) -> tuple[Any, ...]:
+        await stops.silence(str(request.session_hash))
         try:
             earlier, text = before(posted, data.index)
         except PaddockError as error:
             return gr.skip(), gr.skip(), render.error(error)
         return earlier, gr.Textbox(text, **ready), ""
 
-    def clear(request: gr.Request) -> tuple[Any, ...]:
-        stops.drop(str(request.session_hash))
-        return gr.Textbox(**ready), "", ""
+    async def clear(request: gr.Request) -> tuple[Any, ...]:
+        await stops.silence(str(request.session_hash))
+        return [], gr.Textbox(**ready), "", ""
 
     def stop_answer(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
@@ -172,8 +172,8 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
             (chatbot.edit, edit),
         )
     ]
-    undone = chatbot.undo(undo, chatbot, [chatbot, box, status], **AT_ONCE)
-    chatbot.clear(clear, None, [box, status, prompt_sent], **AT_ONCE)
+    undone = chatbot.undo(undo, chatbot, [chatbot, box, status], **IN_ORDER)
+    chatbot.clear(clear, None, [chatbot, box, status, prompt_sent], **IN_ORDER)
     box.stop(stop_answer, None, None, **AT_ONCE)
     return ChatTab(chatbot, box, status, system, base_parts, instruct_parts, answered, undone)
 

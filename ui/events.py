@@ -6,6 +6,8 @@ from typing import Any
 
 CONCURRENCY_ID = "model"
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# In the visitor's own queue, so that what it shows comes after what a stream had already sent.
+IN_ORDER: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def computing(slots: int) -> dict[str, Any]:

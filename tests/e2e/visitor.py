@@ -16,8 +16,9 @@ WATCH_GROWTH = """() => {
   const note = () => {
     const bots = [...log.querySelectorAll('[data-testid=bot]:not(:has(.thought-group))')];
     const length = bots.length ? bots.at(-1).innerText.length : 0;
-    if (length && length !== window.lengths.at(-1)) window.lengths.push(length);
+    if (length !== window.lengths.at(-1)) window.lengths.push(length);
   };
+  note();
   new MutationObserver(note).observe(log, { childList: true, subtree: true, characterData: true });
 }"""
 
@@ -90,7 +91,7 @@ class Visitor:
         expect(self.stop_button).to_have_count(0)
 
     def expect_streaming(self, characters: int = 1) -> None:
-        """Wait until the last answer is under way with at least that much text."""
+        """Wait until the last answer, a long one, is under way with at least that much text."""
         expect(self.answers.last).to_have_text(re.compile(rf"\S[\s\S]{{{characters},}}"), timeout=ANSWER_MS)
         expect(self.stop_button).to_be_visible()
 
@@ -100,7 +101,7 @@ class Visitor:
 
     def lengths(self) -> list[int]:
         """The lengths that the answers had, one after another."""
-        return list(self.page.evaluate("window.lengths"))
+        return list(self.page.evaluate("window.lengths.filter((length) => length > 0)"))
 
     def button(self, name: str) -> Locator:
         """The last of the small buttons at the messages."""

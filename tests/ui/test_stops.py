@@ -1,5 +1,7 @@
 """Whose answer a Stop button ends."""
 
+import asyncio
+
 from ui.stops import Stops
 
 
@@ -38,3 +40,30 @@ def test_an_answer_that_is_over_is_forgotten():
     stops.stop("me")
     assert not event.is_set()
     assert not stops._running, "no visitor is kept for ever"
+
+
+def test_silence_waits_for_an_answer_that_still_sends():
+    stops = Stops()
+    event = stops.begin("me")
+
+    async def clear_while_it_streams():
+        async def stream():
+            while not stops.dropped("me", event):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+            stops.end("me", event)
+            order.append("last words")
+
+        order = []
+        streaming = asyncio.create_task(stream())
+        await stops.silence("me")
+        order.append("silent")
+        await streaming
+        return order
+
+    assert asyncio.run(clear_while_it_streams()) == ["last words", "silent"]
+
+
+def test_silence_is_at_once_when_nothing_runs(monkeypatch):
+    monkeypatch.setattr("ui.stops.LONGEST_WAIT_S", 60.0)
+    asyncio.run(asyncio.wait_for(Stops().silence("me"), 1))

@@ -1,22 +1,17 @@
-"""The command line: python -m models chat|complete|models. Answers go to stdout, everything else to stderr."""
+"""The command line: python -m models COMMAND. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict
 
+from . import commands
 from .runtime import Runtime
 from .spec.errors import PaddockError
-from .spec.messages import BOUNDS, Delta, Message, Progress, Rendered, Sampling
-from .spec.request import ChatRequest, CompletionRequest, Request
+from .spec.messages import BOUNDS
 from .spec.settings import Settings
-from .spec.variant import Variant
-from .terminal import ProgressLine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser(settings: Settings) -> argparse.ArgumentParser:
     limits: dict[str, float] = {"max_new_tokens": settings.max_new_tokens}
     parser = argparse.ArgumentParser(prog="python -m models", description="Open language models from the command line.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    chat = commands.add_parser("chat", help="answer one message, or talk when none is given")
+    group = parser.add_subparsers(required=True, metavar="COMMAND")
+    chat = group.add_parser("chat", help="answer one message, or talk when none is given")
     chat.add_argument("message", nargs="?", help="left out: a conversation, one line a turn, ended by Ctrl-D")
     chat.add_argument("--system", default="", help="system prompt")
-    chat.set_defaults(run=_chat)
-    complete = commands.add_parser("complete", help="continue a text; - reads it from stdin")
+    chat.set_defaults(run=commands.chat)
+    complete = group.add_parser("complete", help="continue a text; - reads it from stdin")
     complete.add_argument("prompt")
-    complete.set_defaults(run=_complete)
+    complete.set_defaults(run=commands.complete)
     for command in (chat, complete):
         command.add_argument("-v", "--variant", default=settings.default_variant, help="MODEL[@QUANT] (%(default)s)")
         command.add_argument("--json", action="store_true", help="print one JSON object: text and usage")
@@ -66,74 +61,33 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
             )
         command.add_argument("--seed", type=int)
         command.add_argument("--stop", action="append", default=[], help="end the answer at this text; may be repeated")
-    models = commands.add_parser("models", help="what can be picked here")
-    models.add_argument("--json", action="store_true")
-    models.set_defaults(run=_models)
+    models = group.add_parser("models", help="what can be picked here")
+    models.set_defaults(run=commands.models)
+    plan = group.add_parser("plan", help="what a variant would take in memory, before anything is downloaded")
+    plan.add_argument("variant", help="MODEL[@QUANT]")
+    plan.add_argument("--context", type=int, help="tokens; left out: what this server gives a conversation")
+    plan.set_defaults(run=commands.plan)
+    which = group.add_parser("which", help="which models of a family run on which GPU, in which mode")
+    which.add_argument("family", nargs="?", default="Llama 2", help="as `models` groups them (%(default)s)")
+    which.add_argument("--context", type=int, default=4096, help="tokens (%(default)s)")
+    which.set_defaults(run=commands.which)
+    score = group.add_parser("score", help="how likely a variant finds a text; - reads it from stdin")
+    score.add_argument("text")
+    score.add_argument("-v", "--variant", default=settings.default_variant, help="MODEL[@QUANT] (%(default)s)")
+    score.set_defaults(run=commands.score)
+    measure = group.add_parser("measure", help="memory, speed and quality of the modes of a model")
+    measure.add_argument("model")
+    measure.add_argument("--modes", default="", help="separated by commas; left out: all that run here")
+    measure.add_argument("--reference", default="", help="the mode that the others are held against")
+    measure.add_argument("--text", default="", metavar="FILE", help="to be scored instead of our own; - is stdin")
+    measure.add_argument("--new-tokens", type=int, default=64, help="of the answer that is timed (%(default)s)")
+    form = measure.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="whole figures for programs instead of a Markdown table")
+    form.add_argument("--json", action="store_true")
+    measure.set_defaults(run=commands.measure)
+    for command in (models, plan, which, score):
+        command.add_argument("--json", action="store_true")
     return parser
-
-
-def _sampling(options: argparse.Namespace) -> Sampling:
-    values = {name: getattr(options, name) for name in BOUNDS}
-    return Sampling(**values, seed=options.seed, stop=options.stop)
-
-
-def _chat(runtime: Runtime, options: argparse.Namespace) -> int:
-    variant, sampling = Variant.parse(options.variant), _sampling(options)
-    opening = (Message("system", options.system),) if options.system.strip() else ()
-    if options.message is not None:
-        _answer(runtime, ChatRequest(variant, (*opening, Message("user", options.message)), sampling), options.json)
-        return 0
-    conversation: tuple[Message, ...] = opening
-    while True:
-        try:
-            line = input("> " if sys.stdin.isatty() else "")
-        except EOFError:
-            return 0
-        conversation = (*conversation, Message("user", line))
-        text = _answer(runtime, ChatRequest(variant, conversation, sampling), options.json)
-        conversation = (*conversation, Message("assistant", text))
-
-
-def _complete(runtime: Runtime, options: argparse.Namespace) -> int:
-    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
-    _answer(runtime, CompletionRequest(Variant.parse(options.variant), prompt, _sampling(options)), options.json)
-    return 0
-
-
-def _models(runtime: Runtime, options: argparse.Namespace) -> int:
-    rows = runtime.models()
-    if options.json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    for row in rows:
-        marks = [word for word, true in (("gated", row["gated"]), ("here", row["on_this_machine"])) if true]
-        print(
-            f"{row['key']:28} {row['kind']:9} {row['parameters'] / 1e6:>9,.0f}M  {row['licence']:32} {' '.join(marks)}"
-        )
-    return 0
-
-
-def _answer(runtime: Runtime, request: Request, as_json: bool) -> str:
-    """Stream one answer to stdout, its progress and figures to stderr; returns the text."""
-    text, usage, line = "", Delta("").usage, ProgressLine()
-    with closing(runtime.answer(request)) as events:
-        for event in events:
-            match event:
-                case Progress():
-                    line.show(event)
-                case Rendered():
-                    line.clear()
-                case Delta():
-                    text, usage = text + event.text, event.usage
-                    if not as_json:
-                        print(event.text, end="", flush=True)
-    if as_json:
-        print(json.dumps({"text": text, "usage": asdict(usage)}))
-    else:
-        print()
-        figures = f"{usage.new_tokens} tokens · {usage.decode_tokens_per_s:.1f} tok/s · TTFT {usage.ttft_s:.2f} s"
-        print(f"[{figures} · {usage.variant} · {usage.finish}]", file=sys.stderr)
-    return text
 
 
 if __name__ == "__main__":

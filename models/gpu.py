@@ -13,25 +13,29 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import spaces
 
-from .job import Job, run
+from .job import Job, Scoring, run
 from .spec.errors import EngineFailed, EngineLost, PaddockError
 from .spec.messages import END, Delta, Event, from_wire, to_wire
 
 log = logging.getLogger("paddock")
+T = TypeVar("T")
 
 PAGE_UPDATE_S = 0.1
-LOAD_BYTES_PER_S, START_S, DECODE_TOKENS_PER_S = 1e9, 5, 25  # a slow day of the shared GPU
+# A slow day of the shared GPU.
+LOAD_BYTES_PER_S, START_S, DECODE_TOKENS_PER_S, SCORE_CHARACTERS_PER_S = 1e9, 5, 25, 2000
 
 
 def seconds_needed(job: Job) -> int:
     """What a visitor's quota is asked for: the load, and every token at a slow day's speed."""
     load = START_S + job.load.snapshot.bytes / LOAD_BYTES_PER_S
+    if isinstance(job, Scoring):
+        return round(load + len(job.prompt.text) / SCORE_CHARACTERS_PER_S)
     return round(load + job.sampling.max_new_tokens / DECODE_TOKENS_PER_S)
 
 
@@ -68,10 +72,28 @@ async def pumped(
     Closing this never waits for the computation, which ends at its next event; setting `stop` ends it the same way,
     and the stream then closes with a delta whose usage says `cancelled`.
     """
-    loop, arrived, left = asyncio.get_running_loop(), asyncio.Queue[Event | BaseException | None](), threading.Event()
     stop = stop or threading.Event()
 
-    def send(item: Event | BaseException | None) -> None:
+    def whole() -> Generator[Event, None, None]:
+        with closing(start()) as stream:
+            yield from coalesced(until(stream, stop.is_set))
+
+    async with aclosing(relayed(whole)) as events:
+        async for event in events:
+            yield event
+
+
+async def relayed(
+    start: Callable[[], Generator[T, None, None]], stop: threading.Event | None = None
+) -> AsyncGenerator[T, None]:
+    """A blocking stream for an event loop, computed in a thread that ends at the first item after this is closed.
+
+    Closing never waits; setting `stop` ends the stream at its next item.
+    """
+    loop, arrived, left = asyncio.get_running_loop(), asyncio.Queue[T | BaseException | None](), threading.Event()
+    stop = stop or threading.Event()
+
+    def send(item: T | BaseException | None) -> None:
         if not left.is_set():
             loop.call_soon_threadsafe(arrived.put_nowait, item)
 
@@ -79,8 +101,10 @@ async def pumped(
         end: BaseException | None = None
         try:
             with closing(start()) as stream:
-                for event in coalesced(until(stream, lambda: stop.is_set() or left.is_set())):
-                    send(event)
+                for item in stream:
+                    send(item)
+                    if stop.is_set() or left.is_set():
+                        break
         except BaseException as error:
             end = error
         send(end)

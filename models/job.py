@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from .background import OnProgress
-from .engines.device import accelerator, memory
-from .pool import Pool
+from .engines.device import accelerator, gpu_memory, memory
+from .pool import Pool, Room
 from .spec.engine import Engine, Prompt
-from .spec.messages import Delta, Event, Message, Rendered, Sampling
+from .spec.messages import Delta, Event, Message, Rendered, Sampling, Scored
 from .spec.settings import Settings
 from .spec.snapshot import Snapshot
 from .turnstile import Turnstile
@@ -25,21 +25,25 @@ from .turnstile import Turnstile
 
 @dataclass(frozen=True)
 class Load:
-    """What an engine is made from; equal loads share one engine. `variant` is spelled with its mode."""
+    """What an engine is made from; equal loads share one engine. `variant` is spelled with its mode.
+
+    `slots` conversations of `context` tokens; `room` is what the plan counts it with.
+    """
 
     variant: str
     snapshot: Snapshot
     mode: str
     context: int
-    kv_bytes_per_token: int
+    slots: int
     settings: Settings
+    room: Room = field(default=Room(0), compare=False)
 
     def __str__(self) -> str:
         return self.variant
 
 
 @dataclass(frozen=True)
-class Job:
+class Answering:
     """A load, and the prompt to give to it: `messages` for the model's own template, or `prompt` as it is."""
 
     load: Load
@@ -48,9 +52,22 @@ class Job:
     prompt: str = ""
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """A load, and a text to say the likelihood of; `record` and `reference` are files of Engine.score."""
+
+    load: Load
+    prompt: Prompt
+    record: str = ""
+    reference: str = ""
+
+
+Job = Answering | Scoring
+
+
 def open_engine(load: Load, on_progress: OnProgress) -> Engine:
     """The engine that a mode is computed by."""
-    if load.mode == "gguf":
+    if load.snapshot.form == "gguf":
         from .engines.gguf_engine import open_gguf
 
         return open_gguf(
@@ -58,12 +75,18 @@ def open_engine(load: Load, on_progress: OnProgress) -> Engine:
             load.settings,
             accelerator=accelerator(),
             context=load.context,
-            kv_bytes_per_token=load.kv_bytes_per_token,
+            slots=load.slots,
             on_progress=on_progress,
         )
     from .engines.transformers_engine import open_transformers
 
     return open_transformers(load.snapshot, load.mode, accelerator(), load.settings, on_progress)
+
+
+def free_bytes() -> int:
+    """Memory that models can have now: the GPU's where they compute on one, else this machine's."""
+    gpu = gpu_memory() if accelerator() == "cuda" else None
+    return (gpu or memory()).free
 
 
 @dataclass(frozen=True)
@@ -81,14 +104,20 @@ def computing_process(settings: Settings) -> ComputingProcess:
 
 @cache
 def _computing_process(settings: Settings, pid: int) -> ComputingProcess:
-    return ComputingProcess(Pool(open_engine, int(memory().free * settings.memory_fraction)), Turnstile())
+    if settings.load_anyway:
+        return ComputingProcess(Pool(open_engine, 1 << 60, lambda: 1 << 60), Turnstile())
+    return ComputingProcess(Pool(open_engine, int(free_bytes() * settings.memory_fraction), free_bytes), Turnstile())
 
 
 def run(job: Job) -> Iterator[Event]:
-    """Load if need be, wait for a turn, and stream the answer; closing it stops within one token."""
+    """Load if need be, wait for a turn, and stream the result; closing it stops within one token."""
+    yield from _answer(job) if isinstance(job, Answering) else _score(job)
+
+
+def _answer(job: Answering) -> Generator[Event, None, None]:
     process = computing_process(job.load.settings)
     asked = time.perf_counter()
-    with process.pool.lease(job.load, job.load.snapshot.bytes) as lease:
+    with process.pool.lease(job.load, job.load.room) as lease:
         yield from lease.waiting()
         load_s = time.perf_counter() - asked
         engine = lease.engine
@@ -99,3 +128,14 @@ def run(job: Job) -> Iterator[Event]:
             with closing(engine.generate(prompt, job.sampling, job.load.settings.time_limit_s)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:
                     yield Delta(delta.text, replace(delta.usage, variant=job.load.variant, load_s=load_s))
+
+
+def _score(job: Scoring) -> Generator[Event, None, None]:
+    process = computing_process(job.load.settings)
+    with process.pool.lease(job.load, job.load.room) as lease:
+        yield from lease.waiting()
+        with process.turnstile.ticket(job.load, slots=1) as turn:
+            yield from turn
+            with closing(lease.engine.score(job.prompt, job.record, job.reference)) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    yield replace(step, variant=job.load.variant) if isinstance(step, Scored) else step

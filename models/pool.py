@@ -9,39 +9,57 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from .background import OnProgress
+from .background import HEARTBEAT_S, OnProgress
 from .spec.engine import Engine
+from .spec.errors import DoesNotFit, NotHeld
 from .spec.messages import Progress
+from .spec.units import size
 
 K = TypeVar("K", bound=Hashable)
-HEARTBEAT_S = 0.5
+PATIENCE_S = 300.0  # how long a load waits for models that are in use
 
 
 @dataclass(frozen=True)
 class Held:
-    """One line of what is in memory; bytes, seconds since the epoch."""
+    """One line of what is in memory; bytes, seconds, seconds since the epoch. `engine` is empty while it loads."""
 
     name: str
     engine: str
-    bytes: int
+    bytes: int  # of the weights
+    predicted_bytes: int
+    resident: int  # what ejecting it gives back
+    load_s: float
     last_used: float
     users: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that a model is counted with: `total` while it answers, `weights` of them once it is loaded."""
+
+    total: int
+    weights: int = 0
 
 
 @dataclass
 class _Entry:
     """A model that is loading, loaded, or failed to load."""
 
-    estimate: int
+    room: Room
     users: int = 0
     last_used: float = field(default_factory=time.time)
-    progress: Progress = field(default_factory=lambda: Progress("load"))
+    progress: Progress = field(default_factory=lambda: Progress("read"))
+    load_s: float = 0.0
     engine: Engine | None = None
     failure: BaseException | None = None
 
     @property
     def settled(self) -> bool:
         return self.engine is not None or self.failure is not None
+
+
+class _Abandoned(Exception):
+    """Everybody who waited for a load has left before it began."""
 
 
 class Lease:
@@ -70,20 +88,25 @@ class Lease:
 
 
 class Pool(Generic[K]):
-    """Engines by key, within `limit` bytes together (one is always allowed); `load` makes an engine for a key."""
+    """Engines by key, within `limit` bytes together; `load` makes an engine for a key, `free` says what memory is left.
 
-    def __init__(self, load: Callable[[K, OnProgress], Engine], limit: int) -> None:
-        self._load, self._limit = load, limit
+    A load that does not fit beside the models in use waits for them; one that can never fit raises DoesNotFit.
+    """
+
+    def __init__(self, load: Callable[[K, OnProgress], Engine], limit: int, free: Callable[[], int]) -> None:
+        self.limit = limit
+        self._load, self._free = load, free
         self._entries: dict[K, _Entry] = {}
         self._changed = threading.Condition()
+        self._door = threading.Lock()  # one load at a time makes room, or two would count the same free bytes
 
     @contextmanager
-    def lease(self, key: K, estimate: int) -> Iterator[Lease]:
-        """A lease on the model of `key`, whose load is started if need be; `estimate` is its bytes until measured."""
+    def lease(self, key: K, room: Room) -> Iterator[Lease]:
+        """A lease on the model of `key`, whose load is started if need be."""
         with self._changed:
             entry = self._entries.get(key)
             if entry is None:
-                entry = self._entries[key] = _Entry(estimate)
+                entry = self._entries[key] = _Entry(room)
                 threading.Thread(target=self._fill, args=(key, entry), daemon=True, name="paddock-load").start()
             entry.users += 1
         try:
@@ -94,25 +117,41 @@ class Pool(Generic[K]):
                 entry.last_used = time.time()
                 self._changed.notify_all()
 
-    def eject(self, key: K) -> bool:
-        """Close a loaded model that nobody uses and give its memory back; says whether it did."""
+    def eject(self, name: str) -> None:
+        """Close a loaded model that nobody uses and give its memory back; raises NotHeld with the reason."""
+        with self._changed:
+            found = [(key, entry) for key, entry in self._entries.items() if str(key) == name]
+            if not found:
+                raise NotHeld(variant=name, reason="it is not in memory")
+            if any(entry.users for _, entry in found):
+                raise NotHeld(variant=name, reason="somebody uses it now")
+            if any(entry.engine is None for _, entry in found):
+                raise NotHeld(variant=name, reason="it is being loaded")
+        for key, _ in found:
+            self._eject(key)
+
+    def held(self) -> list[Held]:
+        """What is in memory now or on its way there, the last used first."""
+        with self._changed:
+            lines = [_line(str(key), entry) for key, entry in self._entries.items()]
+        return sorted(lines, key=lambda line: -line.last_used)
+
+    def used(self) -> tuple[int, int]:
+        """Bytes that models in use are counted with, and those of idle ones, which can be ejected."""
+        with self._changed:
+            busy = sum(entry.room.total for entry in self._entries.values() if entry.users)
+            return busy, sum(entry.room.total for entry in self._entries.values() if not entry.users)
+
+    def _eject(self, key: K) -> bool:
         with self._changed:
             entry = self._entries.get(key)
             if entry is None or entry.users or entry.engine is None:
                 return False
             del self._entries[key]
         entry.engine.close()
-        return True
-
-    def held(self) -> list[Held]:
-        """What is in memory now, the last used first."""
         with self._changed:
-            lines = [
-                Held(str(key), e.engine.name, e.engine.bytes, e.last_used, e.users)
-                for key, e in self._entries.items()
-                if e.engine is not None
-            ]
-        return sorted(lines, key=lambda line: -line.last_used)
+            self._changed.notify_all()
+        return True
 
     def _fill(self, key: K, entry: _Entry) -> None:
         def report(progress: Progress) -> None:
@@ -121,8 +160,15 @@ class Pool(Generic[K]):
                 self._changed.notify_all()
 
         try:
-            self._make_room(entry)
-            entry.engine = self._load(key, report)
+            if self._door.locked():
+                report(Progress("waiting", detail="for another model that loads"))
+            with self._door:
+                self._make_room(key, entry, report)
+                started = time.perf_counter()
+                engine = self._load(key, report)
+            with self._changed:
+                entry.load_s = time.perf_counter() - started
+                entry.engine = engine
         except BaseException as error:  # a failed load must reach every waiting reader, and stay forgotten
             with self._changed:
                 entry.failure = error
@@ -130,12 +176,43 @@ class Pool(Generic[K]):
         with self._changed:
             self._changed.notify_all()
 
-    def _make_room(self, wanted: _Entry) -> None:
+    def _make_room(self, key: K, wanted: _Entry, report: OnProgress) -> None:
+        patience = time.monotonic() + PATIENCE_S
         while True:
             with self._changed:
-                taken = sum(e.engine.bytes if e.engine else e.estimate for e in self._entries.values())
-                idle = [(e.last_used, key) for key, e in self._entries.items() if e.engine and not e.users]
-                if taken <= self._limit or not idle:
-                    return
-                oldest = min(idle, key=lambda pair: pair[0])[1]
-            self.eject(oldest)
+                others = [entry for entry in self._entries.values() if entry is not wanted]
+                taken = sum(entry.room.total for entry in others)
+                idle = [(e.last_used, each) for each, e in self._entries.items() if e.engine and not e.users]
+            can_be_had = min(self.limit - taken, self._free())
+            if wanted.room.total <= can_be_had:
+                return
+            if idle:
+                self._eject(min(idle, key=lambda pair: pair[0])[1])
+                continue
+            if not any(entry.users for entry in others) or time.monotonic() > patience:
+                raise DoesNotFit(
+                    variant=str(key),
+                    needed=size(wanted.room.total),
+                    device="memory",
+                    free=size(max(0, can_be_had)),
+                    suggestion="Pick a smaller quantization or model, or try again when others have finished.",
+                )
+            report(Progress("waiting", detail="for memory that other models use"))
+            with self._changed:
+                self._changed.wait(HEARTBEAT_S)
+                if not wanted.users:
+                    raise _Abandoned
+
+
+def _line(name: str, entry: _Entry) -> Held:
+    engine = entry.engine
+    return Held(
+        name,
+        engine.name if engine else "",
+        engine.bytes if engine else 0,
+        entry.room.weights,
+        engine.resident if engine else 0,
+        entry.load_s,
+        entry.last_used,
+        entry.users,
+    )

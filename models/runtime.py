@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .background import Cancelled, OnProgress, reported
 from .engines.conversion import convert_in_subprocess
-from .engines.device import accelerator
-from .gpu import events, pumped
-from .job import Job, Load, computing_process
+from .engines.device import accelerator, native_bf16, packages
+from .gpu import events, pumped, relayed
+from .job import Answering, Load, Scoring, computing_process
+from .measure import measure
+from .planning import Planner, room
 from .pool import Held
 from .spec import quantization
 from .spec.catalog import Catalog, ModelCard, load_catalog
+from .spec.engine import Prompt
 from .spec.errors import (
     AdaptersNotPossible,
     EmptyPrompt,
     HubIdsNotAllowed,
     InvalidText,
+    ModeNotPossible,
     PromptTooManyCharacters,
     SamplingOutOfBounds,
     TooManyTurns,
 )
+from .spec.measured import Measured
 from .spec.messages import Event, Message, Progress, Sampling
+from .spec.plan import LoadPlan
+from .spec.quantization import Machine, Mode
 from .spec.request import CompletionRequest, Request, texts
 from .spec.settings import Settings
 from .spec.snapshot import Form, Snapshot
@@ -37,12 +45,13 @@ from .weights import sources
 
 
 class Runtime:
-    """Answers requests: checks them, finds the weights, and streams what the engine computes."""
+    """Answers requests: checks them, plans, finds the weights, and streams what the engine computes."""
 
     def __init__(self, settings: Settings | None = None, catalog: Catalog | None = None) -> None:
         self.settings = settings or Settings()
         self.catalog = catalog or load_catalog()
-        self.accelerator: quantization.Accelerator = accelerator()
+        self.machine = Machine(accelerator(), packages(), native_bf16())
+        self.planner = Planner(self.settings, self.machine)
         Variant.parse(self.settings.default_variant)
 
     # --- what there is ---------------------------------------------------------------------------------
@@ -59,20 +68,37 @@ class Runtime:
             raise HubIdsNotAllowed(model=variant.model)
         return sources.hub_card(variant.model, self.settings, token)
 
-    def resolve(self, variant: Variant, card: ModelCard) -> tuple[Variant, quantization.Mode]:
+    def resolve(self, variant: Variant, card: ModelCard) -> tuple[Variant, Mode]:
         """The variant with `auto` replaced by what it means on this machine; raises ModeNotPossible."""
         if variant.adapters:
             raise AdaptersNotPossible(adapter=variant.adapters[0].name)
-        mode = quantization.resolve(variant, card, self.accelerator)
+        mode = quantization.resolve(variant, card, self.machine, lambda mode: self.planner.plan(card, mode).fits)
         return variant.resolved(mode.name), mode
 
+    def plan(self, variant: Variant, context: Any = None, token: str | None = None) -> LoadPlan:
+        """What a variant would take in memory here, without downloading weights; raises BadContext, VariantError."""
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        return replace(self.planner.plan(card, mode, context=context), variant=str(resolved))
+
+    def nearest(self, variant: Variant, context: Any = None, token: str | None = None) -> list[LoadPlan]:
+        """The nearest variants that fit here: the same model with fewer bits, then smaller ones of its family."""
+        return self.planner.nearest(self.catalog.values(), self.card(variant, token), context)
+
     def models(self) -> list[dict[str, Any]]:
-        """The catalog as plain data, with what `auto` means here and which files are already on this machine."""
+        """The catalog as plain data: what runs here with its bytes, and which files are already on this machine."""
         return [self.describe(card) for card in self.catalog.values()]
 
     def describe(self, card: ModelCard) -> dict[str, Any]:
-        """One card as plain data."""
-        modes = [mode.name for mode in quantization.possible_modes(card, self.accelerator)]
+        """One card as plain data; `plans` and `refused` say of each mode what it takes, or why it cannot run."""
+        budget = self.planner.budget()
+        modes = quantization.possible_modes(card, self.machine)
+        plans = [self.planner.plan(card, mode, budget) for mode in modes]
+        reasons = {mode: quantization.why_not(mode, card, self.machine, False) for mode in quantization.modes_of(card)}
+        try:
+            auto = self.resolve(Variant(card.key), card)[1].name
+        except ModeNotPossible:
+            auto = ""
         return {
             "key": card.key,
             "title": card.title,
@@ -85,15 +111,28 @@ class Runtime:
             "licence": card.licence,
             "licence_url": card.licence_url,
             "gated": card.gated,
-            "modes": modes,
-            "auto": quantization.resolve(Variant(card.key), card, self.accelerator).name,
+            "modes": [mode.name for mode in modes],
+            "auto": auto,
+            "plans": {p.mode: {"weights": p.weights, "total": p.total, "fits": p.fits} for p in plans},
+            "refused": {mode.name: reason for mode, reason in reasons.items() if reason},
             "without_hub": card.wheel is not None,
             "on_this_machine": [form for form in _FORMS if sources.locate(card, form, self.settings)],
         }
 
+    def is_converted(self, variant: Variant, token: str | None = None) -> bool:
+        """Whether a variant's weights are made from a GGUF file, because its own cannot be had here."""
+        card = self.card(variant, token)
+        mode = self.resolve(variant, card)[1]
+        here = sources.locate(quantization.card_for(mode, card), mode.form, self.settings)
+        return here is not None and here.form != mode.form
+
     def held(self) -> list[Held]:
         """The models in this process's memory."""
         return computing_process(self.settings).pool.held()
+
+    def eject(self, name: str) -> None:
+        """Take a model out of memory by its spelling; raises NotHeld when it is in use or not there."""
+        computing_process(self.settings).pool.eject(name)
 
     # --- answering -------------------------------------------------------------------------------------
 
@@ -107,10 +146,7 @@ class Runtime:
                 raise TooManyTurns(turns=len(request.messages), limit=self.settings.max_turns)
         if empty:
             raise EmptyPrompt
-        if (count := sum(map(len, texts(request)))) > self.settings.max_characters:
-            raise PromptTooManyCharacters(characters=count, limit=self.settings.max_characters)
-        if any(_SURROGATE.search(text) for text in texts(request)):
-            raise InvalidText
+        self._check_texts(texts(request))
         if request.sampling.max_new_tokens > self.settings.max_new_tokens:
             raise SamplingOutOfBounds(
                 name="max_new_tokens",
@@ -134,10 +170,60 @@ class Runtime:
         """The same for an event loop, with about ten deltas a second; setting `stop` ends the answer politely."""
         return pumped(partial(self.answer, request, token), stop)
 
+    def score(self, text: str, variant: Variant, token: str | None = None) -> Generator[Event, None, None]:
+        """How likely a variant finds a text: progress, then one Scored. Raises PaddockError.
+
+        llama.cpp cannot score a given text, so a `gguf` variant is scored on its own weights dequantized to fp32.
+        """
+        yield from self.score_prompt(Prompt(text), variant, token=token)
+
+    def scoring(
+        self, text: str, variant: Variant, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The same for an event loop."""
+        return pumped(partial(self.score, text, variant, token), stop)
+
+    def score_prompt(
+        self, prompt: Prompt, variant: Variant, record: str = "", reference: str = "", token: str | None = None
+    ) -> Generator[Event, None, None]:
+        """Score a text, plain or rendered, with the files of Engine.score."""
+        self._check_texts((prompt.text,))
+        if not prompt.text.strip():
+            raise EmptyPrompt
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        load = yield from self._scorable(resolved, mode, card, token)
+        with closing(events(Scoring(load, prompt, record, reference))) as stream:
+            yield from stream
+
+    def measure(
+        self,
+        model: str,
+        modes: Sequence[str],
+        text: str,
+        reference: str = "",
+        new_tokens: int = 64,
+        token: str | None = None,
+    ) -> Generator[Progress | Measured, None, None]:
+        """What modes of a model cost and are worth: progress, and one Measured a mode, the reference first."""
+        return measure(self, model, modes, text, reference, new_tokens, token)
+
+    def measuring(
+        self,
+        model: str,
+        modes: Sequence[str],
+        text: str,
+        reference: str = "",
+        stop: threading.Event | None = None,
+        token: str | None = None,
+    ) -> AsyncGenerator[Progress | Measured, None]:
+        """The same for an event loop; setting `stop` ends it after the row's current step."""
+        return relayed(partial(self.measure, model, modes, text, reference, token=token), stop)
+
     def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
         """The checked weights of a variant on this machine, downloaded and converted if need be."""
         card = self.card(variant)
-        steps = self._snapshot(card, self.resolve(variant, card)[1].form, None)
+        steps = self._snapshot(card, self.resolve(variant, card)[1], None)
         while True:
             try:
                 on_progress(next(steps))
@@ -152,11 +238,16 @@ class Runtime:
                 line.show(event)
         line.clear()
 
-    def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Job]:
+    def _check_texts(self, texts: Sequence[str]) -> None:
+        if (count := sum(map(len, texts))) > self.settings.max_characters:
+            raise PromptTooManyCharacters(characters=count, limit=self.settings.max_characters)
+        if any(_SURROGATE.search(text) for text in texts):
+            raise InvalidText
+
+    def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Answering]:
         card = self.card(request.variant, token)
         variant, mode = self.resolve(request.variant, card)
-        snapshot = yield from self._snapshot(card, mode.form, token)
-        load = Load(str(variant), snapshot, mode.name, card.context, card.shape.kv_bytes_per_token(), self.settings)
+        load = yield from self._load(variant, mode, card, token)
         messages: tuple[Message, ...] = ()
         prompt, sampling = "", request.sampling
         if isinstance(request, CompletionRequest):
@@ -165,13 +256,41 @@ class Runtime:
             prompt, sampling = request.base_prompt.write(request.messages), request.base_prompt.ending(sampling)
         else:
             messages = request.messages
-        return Job(load, sampling, messages, prompt)
+        return Answering(load, sampling, messages, prompt)
 
-    def _snapshot(self, card: ModelCard, form: Form, token: str | None) -> Generator[Progress, None, Snapshot]:
+    def _load(
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None
+    ) -> Generator[Progress, None, Load]:
+        """The load of a variant, once it is known to fit and its files are here; raises DoesNotFit, WeightsError."""
+        planned = self.planner.plan(card, mode)
+        if not any(line.name == str(variant) for line in self.held()):
+            self.planner.require(planned, self.catalog.values(), card)
+        snapshot = yield from self._snapshot(card, mode, token)
+        return Load(str(variant), snapshot, mode.name, planned.context, planned.batch, self.settings, room(planned))
+
+    def _scorable(
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None
+    ) -> Generator[Progress, None, Load]:
+        if mode.form != "gguf":
+            return (yield from self._load(variant, mode, card, token))
+        fp32 = quantization.MODES["fp32"]
+        planned = self.planner.plan(card, fp32)
+        self.planner.require(planned, self.catalog.values(), card)
+        source = yield from self._snapshot(card, mode, token)
+        snapshot = yield from self._converted(card, source)
+        # Where fp32 itself comes from this file, the two are one and the same load.
+        plain = sources.locate(card, "safetensors", self.settings)
+        shared = plain is not None and plain.path == source.path
+        spelling = str(variant.resolved("fp32")) if shared else f"{variant}, dequantized"
+        return Load(spelling, snapshot, "fp32", planned.context, planned.batch, self.settings, room(planned))
+
+    def _snapshot(self, card: ModelCard, mode: Mode, token: str | None) -> Generator[Progress, None, Snapshot]:
+        wanted, form = quantization.card_for(mode, card), mode.form
+
         def fetch(on_progress: OnProgress, cancelled: Cancelled) -> Snapshot:
-            return sources.resolve(card, form, self.settings, on_progress, cancelled, token)
+            return sources.resolve(wanted, form, self.settings, on_progress, cancelled, token)
 
-        if (here := sources.locate(card, form, self.settings)) is None:
+        if (here := sources.locate(wanted, form, self.settings)) is None:
             here = yield from reported(fetch, Progress("download", detail=card.title))
         if here.form == form:
             return here

@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Generator, Hashable, Iterator
 from contextlib import contextmanager
 
+from .background import HEARTBEAT_S
 from .spec.messages import Progress
-
-HEARTBEAT_S = 0.5
 
 
 class Turnstile:

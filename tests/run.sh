@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that has to hold, on a fresh machine: installs what the tests need, checks style and types, runs the tests.
-# Arguments go to pytest:  bash tests/run.sh -m "not slow"
+# Arguments go to pytest:  bash tests/run.sh -m ""   (the slow tests too, which are rarely needed)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -93,7 +93,7 @@ def test_settings_table_is_the_settings() -> None:
 
 
 def test_modes_table_is_the_modes() -> None:
-    assert set(re.findall(r"^\| `([a-z0-9]+)` \|", README, flags=re.MULTILINE)) == {"auto", *MODES}
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", README, flags=re.MULTILINE)) == {"auto", *MODES}
 
 
 def test_pictures_exist() -> None:

@@ -14,6 +14,7 @@ from . import render, url
 from .chat_tab import ChatTab
 from .complete_tab import CompleteTab
 from .events import AT_ONCE
+from .measure_tab import MeasureTab
 from .picker import Picker, show
 from .sampling import read_sampling, sampling_values
 from .text import t
@@ -70,9 +71,10 @@ def wire_opening(
     sampling: list[Component],
     chat: ChatTab,
     complete: CompleteTab,
+    measure: MeasureTab,
     tabs: gr.Tabs,
 ) -> Any:
-    """Fill the page from its address when it opens; what cannot be used is said in both tabs. Returns the event."""
+    """Fill the page from its address when it opens; what cannot be used is said in each tab. Returns the event."""
     default = Variant.parse(runtime.settings.default_variant)
 
     def open_link(request: gr.Request) -> list[Any]:
@@ -84,17 +86,18 @@ def wire_opening(
             errors.append(error)
             variant = default
         values = sampling_values(state.sampling) if state.sampling else [gr.skip() for _ in sampling]
-        in_chat = state.tab == "chat"
-        texts = [state.system, state.prompt if in_chat else "", "" if in_chat else state.prompt]
+        in_complete = state.tab == "complete"
+        texts = [state.system, "" if in_complete else state.prompt, state.prompt if in_complete else ""]
         return [
             *show(runtime, variant.model, variant.quantization),
             *values,
             *(text or gr.skip() for text in texts),
-            *["".join(map(render.error, errors))] * 2,  # gr.Warning would need the queue, which may be full
+            *["".join(map(render.error, errors))] * 3,  # gr.Warning would need the queue, which may be full
             gr.Tabs(selected=state.tab),
         ]
 
-    filled = [*picker.outputs, *sampling, chat.system, chat.box, complete.text, chat.status, complete.status, tabs]
+    statuses = [chat.status, complete.status, measure.status]
+    filled = [*picker.outputs, *sampling, chat.system, chat.box, complete.text, *statuses, tabs]
     opened = app.load(open_link, None, filled, **AT_ONCE)
     for event in (opened, *picker.picked):
         event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")

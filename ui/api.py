@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from models.spec.errors import BadHistory, PaddockError
-from models.spec.messages import Message, Sampling, read_history
+from models.spec import metrics
+from models.spec.errors import BadHistory, EngineLost, PaddockError
+from models.spec.messages import Message, Sampling, Scored, read_history
 from models.spec.request import ChatRequest, CompletionRequest, Request
 from models.spec.variant import Variant
 
@@ -26,7 +27,7 @@ Output = tuple[str, dict[str, Any]]
 
 
 def build_api(runtime: "Runtime") -> None:
-    """Register /chat, /complete and /models on the Blocks being built."""
+    """Register /chat, /complete, /models, /plan and /score on the Blocks being built."""
     default = runtime.settings.default_variant
     longest = min(_D.max_new_tokens, runtime.settings.max_new_tokens)
 
@@ -81,10 +82,30 @@ def build_api(runtime: "Runtime") -> None:
         """The models of the catalog: key, kind, size, licence, modes that run here, what is on this machine."""
         return runtime.models()
 
+    def plan(variant: str, context: int | None = None, token: gr.OAuthToken | None = None) -> dict[str, Any]:
+        """What a variant would take in memory by part, and the nearest that fit where it does not."""
+        with _sentences():
+            asked, own = Variant.parse(variant or default), token.token if token else None
+            planned = runtime.plan(asked, context, own)
+            near = [] if planned.fits else runtime.nearest(asked, context, own)
+            return planned.to_dict() | {"nearest": [found.to_dict() for found in near]}
+
+    async def score(text: str, variant: str = default, token: gr.OAuthToken | None = None) -> dict[str, Any]:
+        """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
+        with _sentences():
+            asked, own = Variant.parse(variant or default), token.token if token else None
+            async with aclosing(runtime.scoring(text or "", asked, token=own)) as events:
+                async for event in events:
+                    if isinstance(event, Scored):
+                        return metrics.summary(event)
+            raise EngineLost
+
     for endpoint in (chat, complete):
         endpoint.__annotations__["return"] = Output  # Gradio wants what each step yields
         gr.api(endpoint, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
+    gr.api(score, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
     gr.api(models, queue=False)
+    gr.api(plan, queue=False)
 
 
 async def _answered(runtime: "Runtime", request: Request, token: gr.OAuthToken | None) -> AsyncIterator[Output]:

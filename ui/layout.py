@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from . import render
 from .address import draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat_tab import build_chat_tab
 from .complete_tab import build_complete_tab
 from .conversation import restored
 from .events import AT_ONCE
+from .measure_tab import build_measure_tab, follow_model
+from .memory import build_memory, wire_memory
 from .picker import build_picker
 from .sampling import sampling_controls
 from .text import I18N, t
@@ -36,40 +37,38 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             if runtime.settings.sign_in:
                 gr.LoginButton(size="sm")
             picker = build_picker(runtime)
+            memory = build_memory()
             with gr.Accordion(t("sampling"), open=False, elem_id="sampling"):
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
             make_link, link = draw_link()
-            with gr.Accordion(t("memory"), open=True, elem_id="memory"):
-                memory = gr.HTML(render.held([]), elem_id="held")
             gr.HTML('<p class="quiet"><a href="?view=api">Use it from a program</a></p>')
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t("chat"), id="chat", elem_id="chat-tab") as chat_page:
                 chat = build_chat_tab(runtime, picker, sampling)
             with gr.Tab(t("complete"), id="complete", elem_id="complete-tab") as complete_page:
                 complete = build_complete_tab(runtime, picker, sampling)
+            with gr.Tab(t("measure"), id="measure", elem_id="measure-tab") as measure_page:
+                measure = build_measure_tab(runtime, picker)
         shown_tab = gr.State("chat")
         build_api(runtime)
 
         kept = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
         spelled = [chat.system, chat.box, complete.text, *sampling]
         wire_link(runtime, make_link, link, picker, spelled, shown_tab)
-        opened = wire_opening(app, runtime, picker, sampling, chat, complete, tabs)
+        opened = wire_opening(app, runtime, picker, sampling, chat, complete, measure, tabs)
+        wire_memory(runtime, memory, picker, app, [*chat.answered, *complete.answered, *measure.measured])
+        follow_model(runtime, measure, picker, [opened, *picker.picked])
 
         def follow_kind(is_base: bool) -> tuple[Any, Any]:
             return gr.Column(visible=is_base), gr.Accordion(visible=not is_base)
 
-        def show_memory() -> str:
-            return render.held(runtime.held())
-
         app.load(restored, kept, chat.chatbot, **AT_ONCE)
-        app.load(show_memory, None, memory, **AT_ONCE)
         app.load(None, None, None, js=ON_LOAD)
         chat_page.select(lambda: "chat", None, shown_tab, **AT_ONCE)
         complete_page.select(lambda: "complete", None, shown_tab, **AT_ONCE)
+        measure_page.select(lambda: "measure", None, shown_tab, **AT_ONCE)
         for event in (opened, *picker.picked):
             event.then(follow_kind, picker.is_base, [chat.base_parts, chat.instruct_parts], **AT_ONCE)
-        for event in (*chat.answered, *complete.answered):
-            event.then(show_memory, None, memory, **AT_ONCE)
         for change in (*chat.answered, chat.undone, chat.chatbot.clear):
             follow = change.then if hasattr(change, "then") else change
             follow(None, chat.chatbot, kept, js="(messages) => [messages]", api_visibility="private")

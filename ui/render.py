@@ -1,21 +1,23 @@
-"""Values as HTML and Markdown: figures, progress, errors, cards. Pure; everything from outside is escaped."""
+"""An answer's figures, progress and errors as HTML and Markdown. Pure; everything from outside is escaped."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
 from html import escape
-from typing import Any
 
 from models.spec.errors import PaddockError
 from models.spec.messages import Progress, Usage
+from models.spec.units import size
 
 _STAGES = {
-    "waiting": "Waiting for the model",
+    "waiting": "Waiting",
     "download": "Downloading",
+    "verify": "Checking the files:",
     "convert": "Converting to safetensors (once)",
-    "load": "Loading",
+    "read": "Reading the weights",
+    "quantize": "Quantizing the weights",
+    "warm up": "Warming up",
     "prefill": "Reading the prompt",
+    "score": "Scoring the text",
 }
 _FINISH = {
     "stop": "the model ended its answer",
@@ -25,22 +27,6 @@ _FINISH = {
     "time_limit": "the time limit was reached",
     "error": "an error",
 }
-
-
-def size(count: float) -> str:
-    """Bytes for people, in decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if round(abs(count)) < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit in ("B", "kB", "MB") else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
-
-
-def parameters(count: int) -> str:
-    """A parameter count as the field writes it: 135M, 1.2B, 70B."""
-    if count < 1_000_000_000:
-        return f"{count / 1e6:.0f}M"
-    return f"{count / 1e9:.1f}B".replace(".0B", "B")
 
 
 def figures(usage: Usage) -> str:
@@ -86,13 +72,14 @@ def progress(step: Progress) -> str:
     """What is being waited for, with a bar where the end is known."""
     amount = ""
     if step.total:
-        done, total = (size(n) if step.unit == "bytes" else f"{n:.0f}" for n in (step.done, step.total))
-        amount = f"{done} of {total}"
+        done, total = (size(n) if step.unit == "bytes" else f"{n:,.0f}" for n in (step.done, step.total))
+        amount = f"{done} of {total}" + (f" {step.unit}" if step.unit != "bytes" else "")
     share = min(1.0, step.done / step.total) if step.total else 0
     kind = "bar" if step.total else "bar busy"
+    words = f"{_STAGES.get(step.stage, step.stage)} {step.detail}".strip()
     return (
         f'<div class="status" role="status"><span class="{kind}"><i style="width:{share:.1%}"></i></span>'
-        f"<span>{_STAGES[step.stage]} {escape(step.detail)}</span><span>{amount}</span></div>"
+        f"<span>{escape(words)}</span><span>{escape(amount)}</span></div>"
     )
 
 
@@ -103,7 +90,12 @@ def waiting() -> str:
 
 def stopped() -> str:
     """What stands there when Stop came before the first token."""
-    return '<div class="status" role="status"><span>Stopped before the first token.</span></div>'
+    return said("Stopped before the first token.")
+
+
+def said(sentence: str) -> str:
+    """A plain sentence in the place of a status line."""
+    return f'<div class="status" role="status"><span>{escape(sentence)}</span></div>'
 
 
 def error(failure: PaddockError) -> str:
@@ -123,67 +115,3 @@ def _linked(text: str) -> str:
         for word in text.split(" ")
     )
     return " ".join(words)
-
-
-def choice(model: dict[str, Any]) -> str:
-    """A model's line in the picker: family and size, chat or base, licence, what stands in the way."""
-    kind = "base" if model["kind"] == "base" else "chat"
-    parts = [model["title"], kind, parameters(model["parameters"]), model["licence"]]
-    if model["gated"] and not model["without_hub"]:
-        parts.append("gated")
-    if model["on_this_machine"]:
-        parts.append("on this machine")
-    elif model["without_hub"]:
-        parts.append("works without the Hub")
-    return " · ".join(parts)
-
-
-def card(model: dict[str, Any], mode: str, spelling: str) -> str:
-    """What is known of the picked variant before anything is loaded."""
-    licence = escape(model["licence"])
-    if model["licence_url"].startswith("https://"):
-        licence = f'<a href="{escape(model["licence_url"])}" target="_blank" rel="noopener">{licence}</a>'
-    page = f"https://huggingface.co/{model['hub_id']}"
-    rows = {
-        "Kind": "base: continues text" if model["kind"] == "base" else "chat: follows instructions",
-        "Parameters": f"{model['parameters']:,}",
-        "Context": _context(model),
-        "Runs as": f"{escape(mode)}",
-        "Licence": licence,
-        "Source": f'<a href="{escape(page)}" target="_blank" rel="noopener">{escape(model["hub_id"])}</a>',
-        "Files": _files(model, mode),
-    }
-    lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
-    return f'<dl class="card" data-variant="{escape(spelling)}">{lines}</dl>'
-
-
-def _context(model: dict[str, Any]) -> str:
-    here, whole = model["context_here"], model["context"]
-    return f"{whole:,} tokens" if here == whole else f"{here:,} of its {whole:,} tokens"
-
-
-def _files(model: dict[str, Any], mode: str) -> str:
-    form = "gguf" if mode == "gguf" else "safetensors"
-    if form in model["on_this_machine"]:
-        return "on this machine"
-    if model["without_hub"]:
-        source = "from the Hub, or from the package index when the Hub cannot be reached"
-        return source if form == "gguf" else f"{source}; the GGUF is then converted to safetensors, once"
-    return "from the Hub" + (", after you accept the licence there" if model["gated"] else "")
-
-
-def held(lines: Iterable[Any]) -> str:
-    """What is in memory."""
-    rows = "".join(
-        f"<tr><td>{escape(line.name)}</td><td>{size(line.bytes)}</td><td>{_ago(line)}</td></tr>" for line in lines
-    )
-    if not rows:
-        return '<p class="quiet">Nothing yet: the first answer loads it.</p>'
-    return f'<table class="held">{rows}</table>'
-
-
-def _ago(line: Any) -> str:
-    if line.users:
-        return "in use"
-    seconds = max(0, time.time() - line.last_used)
-    return "just now" if seconds < 60 else f"{seconds / 60:.0f} min ago"

@@ -11,7 +11,7 @@ from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds
 from models.spec.messages import BOUNDS, Sampling
 from models.spec.variant import Variant
 
-TABS = ("chat", "complete")
+TABS = ("chat", "complete", "measure")
 LONGEST = 4000  # characters of one text in an address; longer ones are cut by proxies anyway
 TEXTS = ("system", "prompt")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.engine import Prompt
-from ..spec.errors import ContextExceeded, EngineFailed, PaddockError
-from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Usage
+from ..spec.errors import ContextExceeded, EngineFailed, NotScorable, PaddockError
+from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ..spec.settings import Settings
 from ..spec.snapshot import Snapshot
 from .faults import translated
@@ -26,7 +26,6 @@ from .template import render, render_untrusted
 from .text_stream import StopStrings
 
 BATCH = 256  # prompt tokens a step: a stop during prefill waits for one step at the most
-KV_BUDGET = 512 * 2**20  # bytes of KV cache that further slots may take; one slot is always there
 HEARTBEAT_S = 0.5
 # The order in which transformers filters the distribution, so that a sampling means the same in both engines.
 SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
@@ -38,13 +37,11 @@ def open_gguf(
     *,
     accelerator: str,
     context: int,
-    kv_bytes_per_token: int,
+    slots: int,
     on_progress: Callable[[Progress], None],
 ) -> GgufEngine:
-    """Load a GGUF file with as many slots as their KV caches allow; raises OutOfMemory or EngineFailed."""
-    context = min(context, settings.context)
-    slots = max(1, min(settings.slots, KV_BUDGET // max(1, kv_bytes_per_token * context)))
-    on_progress(Progress("load", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
+    """Load a GGUF file for `slots` conversations of `context` tokens; raises OutOfMemory or EngineFailed."""
+    on_progress(Progress("read", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
     process = LlamaProcess(
         {
             "path": snapshot.path,
@@ -57,7 +54,7 @@ def open_gguf(
     )
     facts = process.facts
     template = ChatTemplate(facts["template"], facts["bos"], facts["eos"], facts["adds_bos"], snapshot.trusted)
-    return GgufEngine(process, template, facts["context"], slots, facts["bytes"])
+    return GgufEngine(process, template, facts["context"], slots, facts["bytes"], facts["resident"])
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,10 @@ class GgufEngine:
 
     name = "llama.cpp"
 
-    def __init__(self, server: Any, template: ChatTemplate, context: int, slots: int, size: int) -> None:
+    def __init__(self, server: Any, template: ChatTemplate, context: int, slots: int, size: int, resident: int) -> None:
         self._server: Any | None = server
         self._template = template
-        self.context, self.slots, self.bytes = context, slots, size
+        self.context, self.slots, self.bytes, self.resident = context, slots, size, resident
 
     def render(self, messages: Sequence[Message]) -> Prompt:
         write = render if self._template.trusted else render_untrusted
@@ -124,6 +121,10 @@ class GgufEngine:
         server = self._server
         if server is not None:
             server.handle_completions(request, on_chunk)
+
+    def score(self, prompt: Prompt, record: str = "", reference: str = "") -> Iterator[Progress | Scored]:
+        """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
+        raise NotScorable(engine=self.name)
 
     def close(self) -> None:
         server, self._server = self._server, None

@@ -21,6 +21,7 @@ from .device import PeakMemory, resident_bytes
 from .faults import translate
 
 BATCH_S = 0.025
+KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that
 
 
 def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -35,8 +36,10 @@ def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     params.n_gpu_layers = options["gpu_layers"]
     key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
     params.api_keys, params.ui, params.verbosity = [key], False, -1
+    params.cache_ram_mib = KEPT_MIB
     server = xllamacpp.Server(params)
     props = _ask(server.listening_address + "/props", key)
+    (model,) = _ask(server.listening_address + "/v1/models", key)["data"]
     start = _ask(server.listening_address + "/tokenize", key, {"content": "", "add_special": True})
     return server, {
         "template": props["chat_template"],
@@ -44,7 +47,8 @@ def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         "eos": props["eos_token"],
         "adds_bos": bool(start["tokens"]),
         "context": props["default_generation_settings"]["n_ctx"],  # the library rounds it up
-        "bytes": resident_bytes(),
+        "bytes": model["meta"]["size"],
+        "resident": resident_bytes(),
     }
 
 

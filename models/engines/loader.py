@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..spec.errors import EngineFailed
 from ..spec.messages import Progress
 from ..spec.snapshot import Snapshot
-from .device import give_back_memory
+from .device import give_back_memory, tensors_outside_the_heap
 from .faults import translated
+from .model_bytes import measured_bytes
+from .recipes import Recipe, recipe_for
 
 OnProgress = Callable[[Progress], None]
 
@@ -31,99 +34,83 @@ class Loaded:
 
 
 def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
-    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, EngineFailed."""
+    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, ModeNotPossible, EngineFailed."""
     if snapshot.form != "safetensors":
         raise EngineFailed(detail=f"transformers was given {snapshot.form} files, and loads safetensors")
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with translated(during="while loading the model"), tensors_outside_the_heap():
+        recipe, quantized_already = recipe_for(snapshot.path, mode)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 warns of a cast at every layer and token
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    safely = {"trust_remote_code": False, "local_files_only": True}
-    with translated(during="while loading the model"), _tensor_progress(on_progress):
+        safely = {"trust_remote_code": False, "local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
-        model = AutoModelForCausalLM.from_pretrained(
-            snapshot.path, use_safetensors=True, **safely, **_how(mode, accelerator)
-        )
+        with _tensor_progress(on_progress, "read" if quantized_already else recipe.stage):
+            how = _how(recipe, quantized_already, accelerator)
+            model = AutoModelForCausalLM.from_pretrained(snapshot.path, use_safetensors=True, **safely, **how)
         model.eval().requires_grad_(False)
+        if recipe.pack is not None:
+            recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
+        if recipe.quantizes:
+            _leave_the_file(model)
         eos_ids = _eos_ids(model, tokenizer)
         _forget_sampling_defaults(model)
+        on_progress(Progress("warm up"))
         _touch(model)
         give_back_memory()
     return Loaded(model, tokenizer, measured_bytes(model), eos_ids, _longest_sequence(model))
 
 
-def _how(mode: str, accelerator: str) -> dict[str, Any]:
+def _how(recipe: Recipe, quantized_already: bool, accelerator: str) -> dict[str, Any]:
+    """The arguments of from_pretrained; weights that are quantized already bring their own quantization_config."""
     import torch
     from transformers import BitsAndBytesConfig
 
-    place = {"device_map": {"": "cuda:0" if accelerator == "cuda" else accelerator}}
-    plain = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if mode in plain:
-        return {"dtype": plain[mode]} | (place if accelerator != "cpu" else {})
-    if mode == "int8":
-        return {"dtype": torch.float16, "quantization_config": BitsAndBytesConfig(load_in_8bit=True), **place}
-    if mode == "nf4":
-        config = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
-        return {"dtype": torch.bfloat16, "quantization_config": config, **place}
-    raise EngineFailed(detail=f"transformers has no mode called {mode}")
+    how: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
+    if accelerator != "cpu" or recipe.bits or quantized_already:
+        how["device_map"] = {"": "cuda:0" if accelerator == "cuda" else accelerator}
+    if recipe.bits and not quantized_already:
+        how["quantization_config"] = BitsAndBytesConfig(**recipe.bits)
+    return how
+
+
+def _leave_the_file(model: Any) -> None:
+    """Copy the values that are mapped from the file: one is enough to keep all of its pages in memory."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point() and tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 @contextmanager
-def _tensor_progress(on_progress: OnProgress) -> Iterator[None]:
+def _tensor_progress(on_progress: OnProgress, stage: Literal["read", "quantize"]) -> Iterator[None]:
     """Report transformers' own count of loaded tensors."""
-    from transformers.utils import logging
+    from transformers.utils import logging as progress_bars
 
     def counting(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("desc") != "Loading weights" or not args:
             return factory(*args, **kwargs)
-        return _Counted(args[0], on_progress)
+        return _Counted(args[0], lambda done, total: on_progress(Progress(stage, done, total, "tensors")))
 
-    previous = logging.set_tqdm_hook(counting)
+    previous = progress_bars.set_tqdm_hook(counting)
     try:
         yield
     finally:
-        logging.set_tqdm_hook(previous)
+        progress_bars.set_tqdm_hook(previous)
 
 
 class _Counted:
     """Stands where transformers expects a progress bar over tensors."""
 
-    def __init__(self, items: Any, on_progress: OnProgress) -> None:
-        self._items, self._total, self._on_progress = items, len(items), on_progress
+    def __init__(self, items: Any, report: Callable[[int, int], None]) -> None:
+        self._items, self._report = items, report
 
     def __iter__(self) -> Iterator[Any]:
         for done, item in enumerate(self._items):
-            self._on_progress(Progress("load", done, self._total, "tensors"))
+            self._report(done, len(self._items))
             yield item
-        self._on_progress(Progress("load", self._total, self._total, "tensors"))
+        self._report(len(self._items), len(self._items))
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *args, **kwargs: None
-
-
-def measured_bytes(model: Any) -> int:
-    """Bytes of every distinct tensor that the model holds, the tables of quantized weights included."""
-    sizes: dict[int, int] = {}
-
-    def count(tensor: Any) -> None:
-        if tensor is not None and tensor.numel():
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-
-    for tensor in (*model.parameters(), *model.buffers()):
-        count(tensor)
-        for table in (getattr(tensor, "SCB", None), *_four_bit_tables(getattr(tensor, "quant_state", None))):
-            count(table)
-    return sum(sizes.values())
-
-
-def _four_bit_tables(state: Any) -> list[Any]:
-    if state is None:
-        return []
-    tables = [state.absmax, state.code, getattr(state, "offset", None)]
-    return tables + _four_bit_tables(getattr(state, "state2", None))
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

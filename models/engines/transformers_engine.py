@@ -10,7 +10,7 @@ from typing import Any
 
 from ..spec.engine import Prompt
 from ..spec.errors import ContextExceeded, EmptyPrompt, EngineFailed, PaddockError, TemplateFailed
-from ..spec.messages import SEED_MAX, Delta, Finish, Message, Sampling, Usage
+from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ..spec.settings import Settings
 from ..spec.snapshot import Snapshot
 from . import decode_loop
@@ -19,6 +19,7 @@ from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
 from .loader import Loaded, OnProgress, load
 from .prefix_cache import LIMIT_BYTES, PrefixCache
+from .scoring import score
 from .template import render, render_untrusted
 from .text_stream import Detokenizer, StopStrings
 
@@ -51,7 +52,7 @@ class TransformersEngine:
 
     def __init__(self, loaded: Loaded, trusted: bool, context: int, accelerator: str) -> None:
         self.context = min(context, loaded.context)
-        self.bytes = loaded.bytes
+        self.bytes = self.resident = loaded.bytes
         self._loaded: Loaded | None = loaded
         self._prefixes = PrefixCache(LIMIT_BYTES.get(accelerator, LIMIT_BYTES["cpu"]))
         self._trusted = trusted
@@ -74,6 +75,13 @@ class TransformersEngine:
         """
         return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s))
 
+    def score(self, prompt: Prompt, record: str = "", reference: str = "") -> Iterator[Progress | Scored]:
+        """How likely each token is; `close()` of the iterator stops the computation within one chunk.
+
+        Raises TextTooShort, ContextExceeded, ReferenceDiffers, DiskFull, OutOfMemory, EngineFailed.
+        """
+        return engine_thread().stream(lambda: self._scores(prompt, record, reference))
+
     def close(self) -> None:
         """Give the memory back, after the answer that is being computed."""
         engine_thread().run(self._close)
@@ -88,6 +96,16 @@ class TransformersEngine:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         with translated(during="while answering"):
             yield from _Answer(self._loaded, self._prefixes, self.context, prompt, sampling, time_limit_s).deltas()
+
+    def _scores(self, prompt: Prompt, record: str, reference: str) -> Iterator[Progress | Scored]:
+        if self._loaded is None:
+            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        loaded = self._loaded
+        with translated(during="while scoring"):
+            ids = _tokenize(loaded.tokenizer, prompt)
+            if len(ids) > self.context:
+                raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
+            yield from score(loaded.model, loaded.tokenizer, ids, record, reference)
 
 
 def _default_template(templates: Any) -> str | None:

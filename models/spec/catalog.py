@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +15,7 @@ from .errors import UnknownModel
 
 Kind = Literal["base", "instruct"]
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
+COUNTING_TOLERANCE = 0.02  # of the parameters: a bias that the shape does not know is less, a layer is more
 
 
 @dataclass(frozen=True)
@@ -29,32 +31,77 @@ class Shape:
     vocabulary: int
     tied_embeddings: bool
     qkv_bias: bool = False
+    o_bias: bool = False
+    mlp_bias: bool = False
     norms_per_layer: int = 2
     qk_norm: bool = False
+    sliding_window: int = 0  # tokens that the layers of `sliding_layers` see; 0 is all
+    sliding_layers: int = 0
 
     @property
     def parameters(self) -> int:
         """Exact number of parameters, tied embeddings counted once."""
+        linear = self.layers * sum(rows * columns for rows, columns in self.linears)
+        return linear + self.small_parameters + self.embedding_parameters * (1 if self.tied_embeddings else 2)
+
+    @property
+    def linears(self) -> tuple[tuple[int, int], ...]:
+        """(outputs, inputs) of the seven matrices of one layer: these are what a mode quantizes."""
         query, key_value = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        attention = self.hidden * (2 * query + 2 * key_value) + self.qkv_bias * (query + 2 * key_value)
+        attention = ((query, self.hidden), (key_value, self.hidden), (key_value, self.hidden), (self.hidden, query))
+        return (*attention, *[(self.intermediate, self.hidden)] * 2, (self.hidden, self.intermediate))
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Of the input embeddings; the head has as many where it is not tied to them."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def small_parameters(self) -> int:
+        """Norms and biases of all layers, and the last norm."""
+        biases = self.qkv_bias * (self.heads + 2 * self.kv_heads) * self.head_dim
+        biases += self.o_bias * self.hidden + self.mlp_bias * (2 * self.intermediate + self.hidden)
         norms = self.norms_per_layer * self.hidden + self.qk_norm * 2 * self.head_dim
-        layer = attention + 3 * self.hidden * self.intermediate + norms
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
-        return embeddings + self.layers * layer + self.hidden
+        return self.layers * (norms + biases) + self.hidden
 
     def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
         """Bytes of KV cache that one token of context takes, in all layers."""
         return 2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value
 
+    def kv_bytes(self, context: int, bytes_per_value: int = 2) -> int:
+        """Bytes of the KV cache of one sequence; layers with a sliding window keep no more than it."""
+        seen = (self.layers - self.sliding_layers) * context
+        seen += self.sliding_layers * min(context, self.sliding_window or context)
+        return 2 * seen * self.kv_heads * self.head_dim * bytes_per_value
+
+
+_GGUF_LABEL = re.compile(r"[.-]((?:I?Q\d(?:_\d|_[A-Z]{1,3}){1,2})|B?F16|F32)\.gguf$", re.IGNORECASE)
+
+
+def gguf_label(file: str) -> str:
+    """The quantization that a GGUF file's name ends with, like Q4_K_M; empty when there is none."""
+    found = _GGUF_LABEL.search(file)
+    return found[1] if found else ""
+
 
 @dataclass(frozen=True)
 class GgufFile:
-    """A GGUF form of the model on the Hub."""
+    """A GGUF form of the model on the Hub; `more` are labels of the other files there, spelled as in their names."""
 
     repo: str
     file: str
     revision: str | None = None
     bytes: int | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return gguf_label(self.file)
+
+    def other(self, label: str) -> GgufFile:
+        """The file of the same repository with another quantization."""
+        stem = self.file.removesuffix(".gguf").removesuffix(self.label)
+        return GgufFile(self.repo, f"{stem}{label}.gguf", self.revision)
 
 
 @dataclass(frozen=True)
@@ -72,11 +119,13 @@ class WheelFile:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A repository that holds the same model already quantized (GPTQ, AWQ)."""
+    """A repository that holds the same model already quantized; `method` is the mode that loads it (gptq, awq)."""
 
     method: str
     repo: str
     revision: str | None = None
+    bits: int = 4
+    group: int = 128  # weights that share a scale
 
 
 @dataclass(frozen=True)
@@ -97,10 +146,15 @@ class ModelCard:
     gguf: GgufFile | None = None
     wheel: WheelFile | None = None
     quantized: tuple[Quantized, ...] = ()
+    checkpoint: str = ""  # the one mode that the repository's own weights are quantized for; empty when plain
+    label: str = ""  # of the GGUF file that the card is narrowed to; empty when any will do
+    counted_parameters: int | None = None  # by the headers of its weight files, where they were read
 
     @property
     def parameters(self) -> int:
-        return self.shape.parameters
+        """By the shape, or by the files where they are known to hold more; a loader makes what the shape has anyway."""
+        counted, computed = self.counted_parameters or 0, self.shape.parameters
+        return counted if counted > (1 + COUNTING_TOLERANCE) * computed else computed
 
     @property
     def is_base(self) -> bool:
@@ -148,7 +202,8 @@ def _card(key: str, entry: dict[str, Any]) -> ModelCard:
         values = dict(entry)
         values["shape"] = Shape(**values["shape"])
         if "gguf" in values:
-            values["gguf"] = GgufFile(**values["gguf"])
+            gguf = dict(values["gguf"])
+            values["gguf"] = GgufFile(**gguf | {"more": tuple(gguf.get("more", ()))})
         if "wheel" in values:
             wheel = dict(values["wheel"])
             wheel["parts"] = tuple((part["requirement"], part["path"]) for part in wheel["parts"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .messages import Delta, Message, Sampling
+from .messages import Delta, Message, Progress, Sampling, Scored
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class Engine(Protocol):
     """One loaded model.
 
     `name` is the library that computes, `context` the tokens that prompt and answer may have together,
-    `bytes` what the loaded model takes. One answer at a time unless `slots` says more.
+    `bytes` what its weights take, `resident` what closing it gives back. One answer at a time unless `slots` says more.
     """
 
     name: str
     context: int
     slots: int
     bytes: int
+    resident: int
 
     def render(self, messages: Sequence[Message]) -> Prompt:
         """The prompt of a conversation by the model's own chat template; raises TemplateFailed."""
@@ -39,6 +40,13 @@ class Engine(Protocol):
         """Deltas of the answer, a token or few each; the last one's usage has a finish reason.
 
         Closing the iterator stops the computation within one token. Raises ContextExceeded, OutOfMemory, EngineFailed.
+        """
+
+    def score(self, prompt: Prompt, record: str = "", reference: str = "") -> Iterator[Progress | Scored]:
+        """How likely each token of a text is, as progress and then one Scored.
+
+        `record` is a file to write all log-probabilities to, `reference` one that another engine wrote for the same
+        tokens, to be compared with. Raises NotScorable, TextTooShort, ContextExceeded, OutOfMemory, EngineFailed.
         """
 
     def close(self) -> None:

@@ -91,6 +91,24 @@ class BadHistory(InputError):
     next_step = 'Send a list of {{"role": "user" or "assistant", "content": "text"}}, or start a new conversation.'
 
 
+class BadContext(InputError):
+    code = "bad_context"
+    sentence = "The context is {value}, but it has to be a whole number of tokens from 1 to {limit:,}."
+    next_step = "Change it; a longer context needs a model made for it, and PADDOCK_CONTEXT on the server."
+
+
+class TextTooShort(InputError):
+    code = "text_too_short"
+    sentence = "A text is scored by how likely each token is after those before it, and this one is {tokens} long."
+    next_step = "Give it a sentence or more; a few hundred words give a steady figure."
+
+
+class BadModes(InputError):
+    code = "bad_modes"
+    sentence = "What to measure cannot be used: {reason}."
+    next_step = "Name modes like nf4, bf16 or gguf, separated by commas."
+
+
 # --- which variant ------------------------------------------------------------------------------------------
 
 
@@ -128,6 +146,18 @@ class ModeNotPossible(VariantError):
     code = "mode_not_possible"
     sentence = "{model} cannot run as {mode} here: {reason}."
     next_step = "What can: {possible}."
+
+
+class DoesNotFit(VariantError):
+    code = "does_not_fit"
+    sentence = "{variant} needs about {needed} of {device}, and {free} can be had here."
+    next_step = "{suggestion}"
+
+
+class NotHeld(VariantError):
+    code = "not_held"
+    sentence = "{variant} cannot be ejected: {reason}."
+    next_step = "Look at what is in memory again."
 
 
 class AdaptersNotPossible(VariantError):
@@ -227,6 +257,18 @@ class TemplateFailed(EngineError):
     code = "template_failed"
     sentence = "The model's chat template refused this conversation: {reason}."
     next_step = "Remove the system prompt or start a new conversation; base models are better used in Complete."
+
+
+class NotScorable(EngineError):
+    code = "not_scorable"
+    sentence = "{engine} cannot say how likely a given text is."
+    next_step = "Score the same model in another mode."
+
+
+class ReferenceDiffers(EngineError):
+    code = "reference_differs"
+    sentence = "The reference does not fit: {reason}."
+    next_step = "Compare models that share a tokenizer, on the same text."
 
 
 class EngineLost(EngineError):

@@ -169,10 +169,10 @@ class Delta:
 class Progress:
     """What is being done before the first token; `total` 0 means that it is not known."""
 
-    stage: Literal["waiting", "download", "convert", "load", "prefill"]
+    stage: Literal["waiting", "download", "verify", "convert", "read", "quantize", "warm up", "prefill", "score"]
     done: float = 0
     total: float = 0
-    unit: Literal["bytes", "tensors", "seconds", ""] = ""
+    unit: Literal["bytes", "tensors", "layers", "tokens", "seconds", ""] = ""
     detail: str = ""
 
 
@@ -183,8 +183,27 @@ class Rendered:
     prompt: str
 
 
-Event = Delta | Progress | Rendered
-_KINDS: dict[str, type] = {"delta": Delta, "progress": Progress, "rendered": Rendered}
+@dataclass(frozen=True)
+class Scored:
+    """How likely a model finds a text: one entry a token, but for the first where nothing stands before it.
+
+    `log_probabilities` are natural; `likeliest` says whether the token is the one that greedy decoding takes. Against
+    a reference: `agrees` where both find the same token likeliest, `divergences` KL(reference, this) in nats.
+    `bytes` are those of the scored tokens' text in UTF-8, `offset` the tokens before the first entry.
+    """
+
+    variant: str = ""
+    tokens: tuple[str, ...] = ()
+    log_probabilities: tuple[float, ...] = ()
+    likeliest: tuple[bool, ...] = ()
+    bytes: int = 0
+    offset: int = 0
+    agrees: tuple[bool, ...] = ()
+    divergences: tuple[float, ...] = ()
+
+
+Event = Delta | Progress | Rendered | Scored
+_KINDS: dict[str, type] = {"delta": Delta, "progress": Progress, "rendered": Rendered, "scored": Scored}
 END = {"kind": "end"}
 
 

@@ -1,75 +1,191 @@
-"""The table of quantization modes: what each needs, and what `auto` means on a machine."""
+"""The table of quantization modes: what each needs, which files it loads, and what `auto` means on a machine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from .catalog import ModelCard
+from .catalog import ModelCard, gguf_label
 from .errors import ModeNotPossible
 from .snapshot import Form
 from .variant import AUTO, Variant
 
 Accelerator = Literal["cpu", "cuda", "mps"]
+# How the seven matrices of a layer lie in memory; plan.py counts the bytes of each.
+Packing = Literal["plain", "llm-int8", "4-bit", "4-bit-double", "dynamic-int8", "grouped", "gguf"]
 
 
 @dataclass(frozen=True)
 class Mode:
-    """How weights are held in memory."""
+    """How weights are held in memory.
+
+    `bits` a quantized weight takes with its constants, `rest_bytes` each value that is not quantized (embeddings,
+    norms, head) and each value of the KV cache.
+    """
 
     name: str
     bits: float
     form: Form  # the files it is loaded from
+    packing: Packing
+    rest_bytes: int
     takes_adapters: bool
     accelerators: tuple[Accelerator, ...]
     summary: str
+    packages: tuple[str, ...] = ()  # that have to be installed
+    label: str = ""  # of the GGUF file, where a mode names one
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What decides which modes run: the accelerator, and the optional packages that are installed."""
+
+    accelerator: Accelerator
+    packages: frozenset[str] = frozenset()
+    native_bf16: bool = True
+
+
+_ALL: tuple[Accelerator, ...] = ("cpu", "cuda", "mps")
+_BNB: tuple[Accelerator, ...] = ("cpu", "cuda")
+_GPU: tuple[Accelerator, ...] = ("cuda", "mps")
+_BITSANDBYTES = ("bitsandbytes",)
+# fmt: off
 MODES: dict[str, Mode] = {
     mode.name: mode
     for mode in (
-        Mode("fp32", 32, "safetensors", True, ("cpu", "cuda", "mps"), "full precision, the reference"),
-        Mode("bf16", 16, "safetensors", True, ("cpu", "cuda", "mps"), "half the memory, nearly the same answers"),
-        Mode("fp16", 16, "safetensors", True, ("cuda", "mps"), "half precision for GPUs without bf16"),
-        Mode("int8", 8, "safetensors", True, ("cpu", "cuda"), "bitsandbytes LLM.int8"),
-        Mode("nf4", 4.5, "safetensors", True, ("cpu", "cuda"), "bitsandbytes 4-bit NormalFloat, bf16 compute"),
-        Mode("gguf", 4.5, "gguf", False, ("cpu", "cuda", "mps"), "llama.cpp on the model's GGUF file"),
+        Mode("fp32", 32, "safetensors", "plain", 4, True, _ALL, "full precision, the reference"),
+        Mode("bf16", 16, "safetensors", "plain", 2, True, _ALL, "half the memory, nearly the same answers"),
+        Mode("fp16", 16, "safetensors", "plain", 2, True, _GPU, "half precision for GPUs without bf16"),
+        Mode("int8", 8.03, "safetensors", "llm-int8", 2, True, _BNB, "bitsandbytes LLM.int8", _BITSANDBYTES),
+        Mode("nf4", 4.13, "safetensors", "4-bit-double", 2, True, _BNB,
+             "bitsandbytes 4-bit NormalFloat, double quantization", _BITSANDBYTES),
+        Mode("nf4-single", 4.5, "safetensors", "4-bit", 2, True, _BNB,
+             "the same without double quantization", _BITSANDBYTES),
+        Mode("fp4", 4.13, "safetensors", "4-bit-double", 2, True, _BNB,
+             "bitsandbytes 4-bit float, double quantization", _BITSANDBYTES),
+        Mode("fp4-single", 4.5, "safetensors", "4-bit", 2, True, _BNB,
+             "the same without double quantization", _BITSANDBYTES),
+        Mode("dynamic-int8", 8, "safetensors", "dynamic-int8", 4, False, ("cpu",), "torch dynamic quantization"),
+        Mode("gptq", 4.16, "safetensors", "grouped", 2, False, _BNB, "quantized beforehand by GPTQ",
+             ("gptqmodel", "optimum")),
+        Mode("awq", 4.16, "safetensors", "grouped", 2, False, _BNB, "quantized beforehand by AWQ", ("gptqmodel",)),
+        Mode("gguf", 4.9, "gguf", "gguf", 2, False, _ALL, "llama.cpp on the model's GGUF file"),
     )
 }
+# fmt: on
+
+# Bits a weight of whole files of each label, as llama.cpp's `quantize` lists them for Llama models.
+GGUF_BITS = {
+    "Q2_K": 3.2, "Q3_K_S": 3.6, "Q3_K_M": 4.0, "Q3_K_L": 4.3, "Q4_0": 4.6, "Q4_1": 5.1, "Q4_K_S": 4.6, "Q4_K_M": 4.9,
+    "Q5_0": 5.5, "Q5_1": 6.0, "Q5_K_S": 5.5, "Q5_K_M": 5.7, "Q6_K": 6.6, "Q8_0": 8.5, "F16": 16, "BF16": 16, "F32": 32,
+}  # fmt: skip
 
 
-def why_not(mode: Mode, card: ModelCard, accelerator: Accelerator, adapters: bool) -> str:
+def modes_of(card: ModelCard) -> tuple[Mode, ...]:
+    """The table for one model: where several GGUF files of it are known, with a mode for each."""
+    return (*MODES.values(), *(_gguf_mode(label) for label in _labels(card)))
+
+
+def mode_named(name: str, card: ModelCard) -> Mode | None:
+    """The mode that a variant's spelling names, if the model knows it."""
+    return next((mode for mode in modes_of(card) if mode.name == name), None)
+
+
+def why_not(mode: Mode, card: ModelCard, machine: Machine, adapters: bool) -> str:
     """The reason why this mode cannot run, or an empty string."""
-    if accelerator not in mode.accelerators:
-        return f"it needs {' or '.join(mode.accelerators)}, and this machine has {accelerator}"
+    if card.checkpoint and mode.name != card.checkpoint:
+        return f"its weights are quantized already, as {card.checkpoint}"
+    if machine.accelerator not in mode.accelerators:
+        return f"it needs {' or '.join(mode.accelerators)}, and this machine has {machine.accelerator}"
+    if mode.packing == "grouped" and not card.checkpoint and not any(q.method == mode.name for q in card.quantized):
+        return f"no repository with its {mode.name.upper()} weights is known"
     if mode.form == "gguf" and card.gguf is None and card.wheel is None:
         return "no GGUF file of it is known"
+    if lacking := [package for package in mode.packages if package not in machine.packages]:
+        return f"it needs {' and '.join(lacking)} to be installed"
     if adapters and not mode.takes_adapters:
         return "it takes no LoRA adapters"
     return ""
 
 
-def possible_modes(card: ModelCard, accelerator: Accelerator, adapters: bool = False) -> list[Mode]:
+def possible_modes(card: ModelCard, machine: Machine, adapters: bool = False) -> list[Mode]:
     """The modes that can run, in the order of the table."""
-    return [mode for mode in MODES.values() if not why_not(mode, card, accelerator, adapters)]
+    return [mode for mode in modes_of(card) if not why_not(mode, card, machine, adapters)]
 
 
-def resolve(variant: Variant, card: ModelCard, accelerator: Accelerator) -> Mode:
+def resolve(
+    variant: Variant, card: ModelCard, machine: Machine, fits: Callable[[Mode], bool] = lambda mode: True
+) -> Mode:
     """The mode that a variant means here.
 
-    `auto` is llama.cpp on a CPU when there is a GGUF and no adapter, else NF4; bf16 on CUDA; fp16 on MPS.
-    Raises ModeNotPossible with the reason and what can run.
+    `auto` is llama.cpp on a CPU when there is a GGUF and no adapter, else NF4; bf16 on CUDA (fp16 where the GPU has
+    no bf16), NF4 when that does not fit; fp16 on MPS. Raises ModeNotPossible with the reason and what can run.
     """
     adapters = bool(variant.adapters)
-    possible = [mode.name for mode in possible_modes(card, accelerator, adapters)]
+    possible = {mode.name: mode for mode in possible_modes(card, machine, adapters)}
+    reason = ""
     if variant.quantization == AUTO:
-        wanted = {"cpu": ("gguf", "nf4"), "cuda": ("bf16",), "mps": ("fp16",)}[accelerator]
-        return MODES[next(name for name in wanted if name in possible)]
-    mode = MODES.get(variant.quantization)
-    reason = f"there is no such mode; there are {', '.join(MODES)}" if mode is None else ""
-    reason = reason or (why_not(mode, card, accelerator, adapters) if mode else "")
-    if mode is None or reason:
-        raise ModeNotPossible(
-            model=card.key, mode=variant.quantization, reason=reason, possible=", ".join([AUTO, *possible])
+        half = "bf16" if machine.native_bf16 else "fp16"
+        wanted = {"cpu": ("gguf", "nf4"), "cuda": (half, "nf4"), "mps": ("fp16",)}[machine.accelerator]
+        offered = [possible[name] for name in wanted if name in possible] or list(possible.values())
+        if offered:
+            return next(filter(fits, offered), offered[0])
+        names = [mode for mode in MODES.values() if mode.name == card.checkpoint] or list(MODES.values())
+        reason = why_not(names[0], card, machine, adapters)
+    elif (mode := mode_named(variant.quantization, card)) is None:
+        reason = f"there is no such mode; there are {', '.join(mode.name for mode in modes_of(card))}"
+    else:
+        reason = why_not(mode, card, machine, adapters)
+        if not reason:
+            return mode
+    can = ", ".join([AUTO, *possible] if possible else ["nothing on this machine"])
+    raise ModeNotPossible(model=card.key, mode=variant.quantization, reason=reason, possible=can)
+
+
+def card_for(mode: Mode, card: ModelCard) -> ModelCard:
+    """The card narrowed to the files of one mode: one GGUF file, or the repository that is quantized already."""
+    if mode.packing == "grouped" and not card.checkpoint:
+        form = next(form for form in card.quantized if form.method == mode.name)
+        return replace(
+            card,
+            hub_id=form.repo,
+            revision=form.revision,
+            checkpoint=mode.name,
+            gated=False,
+            gguf=None,
+            wheel=None,
         )
-    return mode
+    if not mode.label:
+        return card
+    wheel = card.wheel if card.wheel and mode.label.lower() == gguf_label(card.wheel.file).lower() else None
+    if card.gguf and mode.label.lower() == card.gguf.label.lower():
+        return replace(card, wheel=wheel, label=mode.label)
+    if wheel:
+        return replace(card, gguf=None, label=mode.label)
+    assert card.gguf is not None  # modes_of named a label that neither the wheel nor the default file has
+    return replace(card, gguf=card.gguf.other(mode.label), wheel=None, label=mode.label)
+
+
+def cards_of(card: ModelCard) -> list[ModelCard]:
+    """The card and every narrowed copy of it that `card_for` makes."""
+    grouped = {form.method for form in card.quantized}
+    modes = (mode for mode in modes_of(card) if mode.packing != "grouped" or card.checkpoint or mode.name in grouped)
+    return [card, *(card_for(mode, card) for mode in modes)]
+
+
+def _labels(card: ModelCard) -> list[str]:
+    """The labels of all GGUF files that are known, each once; none where there is one file, which `gguf` names."""
+    hub = [card.gguf.label, *card.gguf.more] if card.gguf else []
+    wheel = [gguf_label(card.wheel.file)] if card.wheel else []
+    labels = {label.lower(): label for label in (*wheel, *hub) if label}
+    return list(labels.values()) if len(labels) > 1 else []
+
+
+def _gguf_mode(label: str) -> Mode:
+    return replace(
+        MODES["gguf"],
+        name=f"gguf-{label.lower()}",
+        bits=GGUF_BITS.get(label.upper(), MODES["gguf"].bits),
+        summary=f"llama.cpp on the file {label}",
+        label=label,
+    )

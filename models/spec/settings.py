@@ -33,6 +33,8 @@ class Settings:
     queue: int = 32  # waiting visitors before the next is told to come back
     threads: int = 0  # 0: as many as there are cores for this process
     memory_fraction: float = 0.8  # of the free memory that loaded models may take together
+    load_anyway: bool = False  # load what the plan says does not fit
+    gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
     preload: bool = True  # load the default variant right after the page is up
 
     @property

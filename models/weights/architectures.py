@@ -17,18 +17,20 @@ class Architecture:
     head_dim: int | None = None  # None: hidden / heads
     kv_heads: int | None = None  # None: as many as heads
     qkv_bias: bool = False
+    attention_bias: bool = True  # whether config.json may ask for one, of the output too
+    mlp_bias: bool = False  # likewise, of the feed-forward
     norms_per_layer: int = 2
     qk_norm: bool = False
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "LlamaForCausalLM": Architecture(),
-    "MistralForCausalLM": Architecture(kv_heads=8),
-    "Qwen2ForCausalLM": Architecture(kv_heads=32, qkv_bias=True),
+    "LlamaForCausalLM": Architecture(mlp_bias=True),
+    "MistralForCausalLM": Architecture(kv_heads=8, attention_bias=False),
+    "Qwen2ForCausalLM": Architecture(kv_heads=32, qkv_bias=True, attention_bias=False),
     "Qwen3ForCausalLM": Architecture(kv_heads=32, head_dim=128, qk_norm=True),
-    "SmolLM3ForCausalLM": Architecture(kv_heads=4, tied_embeddings=True),
-    "GraniteForCausalLM": Architecture(),
-    "Phi3ForCausalLM": Architecture(),
+    "SmolLM3ForCausalLM": Architecture(kv_heads=4, tied_embeddings=True, mlp_bias=True),
+    "GraniteForCausalLM": Architecture(mlp_bias=True),
+    "Phi3ForCausalLM": Architecture(attention_bias=False),
     "GemmaForCausalLM": Architecture(kv_heads=16, head_dim=256, tied_embeddings=True),
     "Gemma2ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4),
     "Gemma3ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4, qk_norm=True),
@@ -64,6 +66,7 @@ def read_shape(config: dict[str, Any], model: str) -> Shape:
     kv_heads = _size(config, "num_key_value_heads", model, known.kv_heads or heads)
     if heads % kv_heads:
         raise UnsafeWeights(model=model, reason=f"its {heads} heads cannot share {kv_heads} key-value heads")
+    attention_bias = known.attention_bias and _flag(config, "attention_bias", model, False)
     return Shape(
         layers=_size(config, "num_hidden_layers", model),
         hidden=hidden,
@@ -73,7 +76,9 @@ def read_shape(config: dict[str, Any], model: str) -> Shape:
         intermediate=_size(config, "intermediate_size", model),
         vocabulary=_size(config, "vocab_size", model),
         tied_embeddings=_flag(config, "tie_word_embeddings", model, known.tied_embeddings),
-        qkv_bias=known.qkv_bias or _flag(config, "attention_bias", model, False),
+        qkv_bias=known.qkv_bias or attention_bias,
+        o_bias=attention_bias,
+        mlp_bias=known.mlp_bias and _flag(config, "mlp_bias", model, False),
         norms_per_layer=known.norms_per_layer,
         qk_norm=known.qk_norm,
     )

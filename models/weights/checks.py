@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CorruptWeights, UnsafeWeights
+from . import checkpoints
 from .architectures import read_context, read_shape
 from .file_names import CONFIG, INDEX, SETTINGS_FILES, SINGLE, TOKENIZERS, is_plain, weight_names
-from .safetensors_header import read_tensor_names
+from .safetensors_header import read_tensors
 
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_INDEX = 50_000_000
@@ -20,7 +21,7 @@ _ATTENTION = frozenset({"eager", "sdpa", "flash_attention_2", "flash_attention_3
 
 
 def read_config(folder: Path, model: str) -> dict[str, Any]:
-    """The config.json of a folder: known architecture, sane sizes, no reference to code.
+    """The config.json of a folder: known architecture, sane sizes, known quantization, no reference to code.
 
     Raises CorruptWeights when it cannot be read, UnsafeWeights when it may not be used.
     """
@@ -28,8 +29,11 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
     refuse_code(config, CONFIG, model)
     read_shape(config, model)
     read_context(config, model)
-    if config.get("quantization_config") is not None:
-        raise UnsafeWeights(model=model, reason="its weights are quantized already, and only plain ones are loaded")
+    checkpoints.read_checkpoint(config, model)
+    for key, value in _pairs(config):
+        known = key == checkpoints.FIELD and value is config.get(checkpoints.FIELD)
+        if key in (checkpoints.FIELD, "compression_config") and value and not known:
+            raise UnsafeWeights(model=model, reason=f"its {CONFIG} says twice how its weights are quantized ({key})")
     return config
 
 
@@ -67,14 +71,15 @@ def missing_names(names: set[str], folder: Path) -> list[str]:
     if not weights:
         missing.append(SINGLE)
     elif weights[0] == INDEX:
-        missing += sorted(set(_weight_map(folder / INDEX).values()) - names)
+        missing += sorted(set(weight_map(folder / INDEX).values()) - names)
     return missing
 
 
-def check_folder(folder: Path, model: str, inside: Path | None = None) -> list[Path]:
+def check_folder(folder: Path, model: str, inside: Path | None = None, checkpoint: str = "") -> list[Path]:
     """Check a whole folder and return the files that a loader will use.
 
-    `inside` is the folder that no link may leave. Costs milliseconds: weights are judged by header and size.
+    `inside` is the folder that no link may leave, `checkpoint` the mode that the weights are quantized for (empty:
+    they are plain). Costs milliseconds: weights are judged by header and size.
     Raises CorruptWeights or UnsafeWeights, each naming the file.
     """
     names = {path.name for path in folder.iterdir()}
@@ -83,14 +88,16 @@ def check_folder(folder: Path, model: str, inside: Path | None = None) -> list[P
     used = [folder / name for name in sorted(SETTINGS_FILES & names) + weight_names(names)]
     for path in used:
         check_link(path, inside, model)
-    read_config(folder, model)
+    config = read_config(folder, model)
+    checkpoints.check_mode(config, model, checkpoint)
     for name, limit in (
         ("generation_config.json", LARGEST_CONFIG),
         ("tokenizer_config.json", LARGEST_TOKENIZER_CONFIG),
     ):
         if name in names:
             refuse_code(read_object(folder / name, limit), name, model)
-    _check_weights(folder, weight_names(names))
+    tensors = _check_weights(folder, weight_names(names))
+    checkpoints.check_tensors(tensors, checkpoints.read_checkpoint(config, model), model)
     return used
 
 
@@ -102,18 +109,16 @@ def check_link(path: Path, inside: Path | None, model: str) -> None:
         raise CorruptWeights(file=path.name, reason="it is not a file")
 
 
-def _check_weights(folder: Path, weights: list[str]) -> None:
-    if weights[:1] != [INDEX]:
-        for name in weights:
-            read_tensor_names(folder / name)
-        return
-    held = {name: read_tensor_names(folder / name) for name in weights[1:]}
-    for tensor, name in _weight_map(folder / INDEX).items():
+def _check_weights(folder: Path, weights: list[str]) -> set[str]:
+    held = {name: set(read_tensors(folder / name)) for name in weights if name != INDEX}
+    for tensor, name in weight_map(folder / INDEX).items() if INDEX in weights else ():
         if tensor not in held.get(name, ()):
             raise CorruptWeights(file=name, reason=f"the tensor {tensor[:80]} that the index names is not in it")
+    return set().union(*held.values())
 
 
-def _weight_map(path: Path) -> dict[str, str]:
+def weight_map(path: Path) -> dict[str, str]:
+    """Which file holds each tensor, by the index of a model in several files; raises CorruptWeights."""
     named = read_object(path, LARGEST_INDEX).get("weight_map")
     if (
         not isinstance(named, dict)

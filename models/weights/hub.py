@@ -20,20 +20,30 @@ SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_DEBUG")  # HF_DEBU
 
 
 def fetch(
-    repo: str, revision: str | None, file: str | None, settings: Settings, reporter: Reporter, token: str | None
+    repo: str,
+    revision: str | None,
+    file: str | None,
+    settings: Settings,
+    reporter: Reporter,
+    token: str | None,
+    checkpoint: str = "",
 ) -> str:
     """Download one file, or a whole safetensors model when `file` is None; returns the commit that it got.
 
+    `checkpoint` is the mode that a whole model has to be quantized for, which is checked before its weights come.
     Raises GatedModel, NotOnHub, HubUnreachable, UnsafeWeights, DiskFull, DownloadFailed, DownloadCancelled.
     """
-    request = {"operation": "fetch", "repo": repo, "revision": revision, "file": file}
+    request = {"operation": "fetch", "repo": repo, "revision": revision, "file": file, "checkpoint": checkpoint}
     return str(_ask(request, settings, reporter, token, STALL_S)["commit"])
 
 
 def look_up(
     repo: str, revision: str | None, settings: Settings, reporter: Reporter, token: str | None
 ) -> dict[str, Any]:
-    """Download the settings of a model, without its weights; returns `commit`, `licence` and `gated`."""
+    """Download the settings of a model, without its weights; returns `commit`, `licence`, `gated` and `parameters`.
+
+    `parameters` are counted in the headers of the weights; None where that took too long, or they are quantized.
+    """
     request = {"operation": "card", "repo": repo, "revision": revision}
     return _ask(request, settings, reporter, token, 2 * settings.hub_timeout_s + 10)
 

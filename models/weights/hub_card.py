@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ..spec.catalog import Kind, ModelCard, load_catalog
+from ..spec.catalog import Kind, ModelCard, Quantized, load_catalog
 from ..spec.errors import HubIdsNotAllowed, HubUnreachable
 from ..spec.settings import Settings
 from ..spec.variant import Variant
-from . import access, checks, faults, hub, reach, revisions
+from . import access, checkpoints, checks, counting, faults, hub, reach, revisions
 from .architectures import read_context, read_shape
 from .file_names import CHAT_TEMPLATES, CONFIG
 from .places import operators_folders, snapshot_folder
@@ -37,37 +38,48 @@ def _card(model: str, repo: str, revision: str | None, settings: Settings, token
     reporter = Reporter(model, lambda progress: None, lambda: False)
     own = operators_folders(model, repo, settings)
     if own and (own[0] / CONFIG).is_file():
-        return _read(model, repo, revision, own[0], "", False)
+        return _read(model, repo, revision, own[0], {})
     facts = revisions.recorded(settings, repo, revision)
     folder = snapshot_folder(repo, revision, settings)
     if folder is not None and (folder / CONFIG).is_file() and (facts or revisions.is_commit(revision)):
         if access.is_restricted(settings, repo):
             hub.prove_access(repo, settings, reporter, token)
-        return _read(model, repo, folder.name, folder, facts.get("licence", ""), bool(facts.get("gated")))
+        return _read(model, repo, folder.name, folder, facts)
     if not reach.hub_reachable(settings):
         if folder is not None and (folder / CONFIG).is_file() and not access.is_restricted(settings, repo):
-            return _read(model, repo, folder.name, folder, "", False)
+            return _read(model, repo, folder.name, folder, {})
         raise HubUnreachable(model=model)
     facts = hub.look_up(repo, facts.get("commit") or revision, settings, reporter, token)
     folder = hub.repo_folder(repo) / "snapshots" / facts["commit"]
-    card = _read(model, repo, facts["commit"], folder, facts["licence"], facts["gated"])
-    revisions.record(settings, repo, revision, facts["commit"], licence=card.licence, gated=card.gated)
+    noted = {name: facts.get(name) for name in ("licence", "gated", "parameters")}
+    card = _read(model, repo, facts["commit"], folder, noted)
+    revisions.record(settings, repo, revision, facts["commit"], **noted)
     return card
 
 
-def _read(model: str, repo: str, revision: str | None, folder: Path, licence: str, gated: bool) -> ModelCard:
+def _read(model: str, repo: str, revision: str | None, folder: Path, facts: dict[str, Any]) -> ModelCard:
     config = checks.read_config(folder, model)
+    shape, checkpoint = read_shape(config, model), checkpoints.read_checkpoint(config, model)
+    quantized: tuple[Quantized, ...] = ()
+    counted = None
+    if checkpoint is None:
+        counted = facts.get("parameters") or counting.count_folder(folder, shape)
+    elif checkpoint.group:
+        quantized = (Quantized(checkpoint.mode, repo, revision, checkpoint.bits, checkpoint.group),)
     return ModelCard(
         key=model,
         title=repo.partition("/")[2],
         family=str(config.get("model_type", "other"))[:40],
         kind=_kind(folder),
         hub_id=repo,
-        licence=licence or "unknown",
+        licence=facts.get("licence") or "unknown",
         context=read_context(config, model),
-        shape=read_shape(config, model),
-        gated=gated,
+        shape=shape,
+        gated=bool(facts.get("gated")),
         revision=revision,
+        quantized=quantized,
+        checkpoint=checkpoint.mode if checkpoint else "",
+        counted_parameters=counted,
     )
 
 

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CorruptWeights, NotOnHub
-from . import checks, faults
+from . import checkpoints, checks, counting, faults
+from .architectures import read_shape
 from .discard import discard
-from .file_names import CHAT_TEMPLATES, CONFIG, wanted_names
+from .file_names import CHAT_TEMPLATES, CONFIG, INDEX, wanted_names, weight_names
 
 PIECE = 256 * 1024  # bytes between two looks at the progress
 ABANDONED_S = 3600.0  # a part file that nobody wrote to for so long
 PAUSE_S = 0.1
+LARGEST_INDEX = 5_000_000  # bytes that are fetched only to count parameters
 
 
 def say(**message: Any) -> None:
@@ -98,28 +100,45 @@ def fetch(request: dict[str, Any]) -> dict[str, Any]:
         _download(request, info.sha, name, bar_class(meter, sizes[name]))
         meter.finish(sizes[name])
         if name == CONFIG and not only:
-            _check_config(folder, repo, cache)
+            checkpoints.check_mode(_read_config(folder, repo, cache), repo, request["checkpoint"])
     return _facts(info)
 
 
-def _check_config(folder: Path, repo: str, cache: Path) -> None:
+def _read_config(folder: Path, repo: str, cache: Path) -> dict[str, Any]:
     try:
-        checks.read_config(folder, repo)
+        return checks.read_config(folder, repo)
     except CorruptWeights:
         discard(folder / CONFIG, cache)
         raise
 
 
 def card(request: dict[str, Any]) -> dict[str, Any]:
-    """Download the few small files from which a model card is made."""
+    """Download the few small files from which a model card is made, and count the parameters of plain weights."""
     info, sizes = _look_up(request)
     wanted_names(sizes, request["repo"])
     for name in (CONFIG, "tokenizer_config.json", *CHAT_TEMPLATES):
         if name in sizes:
             _download(request, info.sha, name, bar_class(Meter(0), sizes[name]))
     cache = Path(request["cache"])
-    _check_config(_storage(cache, request["repo"]) / "snapshots" / info.sha, request["repo"], cache)
-    return _facts(info)
+    folder = _storage(cache, request["repo"]) / "snapshots" / info.sha
+    config = _read_config(folder, request["repo"], cache)
+    if checkpoints.read_checkpoint(config, request["repo"]):
+        return _facts(info)
+    say(counting=request["repo"])
+    return _facts(info) | {"parameters": _count(request, info.sha, folder, sizes, config)}
+
+
+def _count(
+    request: dict[str, Any], commit: str, folder: Path, sizes: dict[str, int], config: dict[str, Any]
+) -> int | None:
+    try:
+        if INDEX in weight_names(sizes):
+            if sizes[INDEX] > LARGEST_INDEX:
+                return None
+            _download(request, commit, INDEX, bar_class(Meter(0), sizes[INDEX]))
+        return counting.count_on_hub(request, commit, folder, sizes, read_shape(config, request["repo"]))
+    except Exception:  # whatever it is: the shape counts them too, and the download will say what is wrong
+        return None
 
 
 def access(request: dict[str, Any]) -> dict[str, Any]:

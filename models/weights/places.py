@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..spec.catalog import ModelCard
+from ..spec.catalog import ModelCard, gguf_label
 from ..spec.errors import CorruptWeights, DamagedFolder, UnsafeWeights
 from ..spec.settings import Settings
 from ..spec.snapshot import Form, Snapshot
 from ..spec.variant import Variant
-from . import access, checks, gguf_header, hub, markers, revisions, wheel
+from . import access, checkpoints, checks, gguf_header, hub, markers, revisions, wheel
 from .discard import discard
 from .file_names import has_pickles, is_plain, weight_names
 from .sharing import Reporter
@@ -36,6 +36,8 @@ class Place:
 def places(card: ModelCard, form: Form, settings: Settings) -> Iterator[Place]:
     """The operator's folder first, then the Hub cache, then files of packages; no network."""
     Variant(card.key)  # a name that could leave a folder ends here
+    if form == "gguf" and card.checkpoint:
+        return  # a GGUF file is no such checkpoint
     yield from _operators(card, form, settings)
     hub_place = hub_cache_place(card, form, settings)
     if hub_place is not None:
@@ -87,18 +89,20 @@ def snapshot_folder(repo: str, revision: str | None, settings: Settings) -> Path
 
 def glance(place: Place, card: ModelCard, settings: Settings, trusted: bool) -> Snapshot | None:
     """The snapshot of a place that was checked before or passes the quick checks, else None; milliseconds."""
-    size = markers.checked_bytes(settings, place.path)
-    if size is None:
-        try:
-            size = _quick_check(place, card)
-        except (CorruptWeights, UnsafeWeights, OSError):
-            return None
-    return _snapshot(place, size, trusted)
+    try:
+        return known_good(place, card, settings, trusted) or _snapshot(place, _quick_check(place, card), trusted)
+    except (CorruptWeights, UnsafeWeights, OSError):
+        return None
 
 
-def known_good(place: Place, settings: Settings, trusted: bool) -> Snapshot | None:
-    """The snapshot of a place whose files are as they were when they were checked, else None."""
+def known_good(place: Place, card: ModelCard, settings: Settings, trusted: bool) -> Snapshot | None:
+    """The snapshot of a place whose files are as they were when they were checked, else None.
+
+    Raises UnsafeWeights when they were checked for another mode than the card's.
+    """
     size = markers.checked_bytes(settings, place.path)
+    if size is not None and place.form == "safetensors":
+        checkpoints.check_mode(checks.read_config(place.path, card.key), card.key, card.checkpoint)
     return None if size is None else _snapshot(place, size, trusted)
 
 
@@ -110,7 +114,7 @@ def accept(
     `verified` says that the hash was computed a moment ago. Raises UnsafeWeights; CorruptWeights after the damaged
     file was discarded; DamagedFolder for the operator's own, which is left alone.
     """
-    known = known_good(place, settings, trusted)
+    known = known_good(place, card, settings, trusted)
     if known is not None:
         return known
     try:
@@ -139,13 +143,31 @@ def _operators(card: ModelCard, form: Form, settings: Settings) -> Iterator[Plac
         names = {path.name for path in folder.iterdir()}
         ggufs = sorted(name for name in names if name.endswith(".gguf"))
         if form == "gguf" and ggufs:
-            known = [card.gguf.file if card.gguf else "", card.wheel.file if card.wheel else ""]
-            chosen = next((name for name in known if name in ggufs), ggufs[0])
-            yield Place(folder / chosen, "gguf", "folder")
+            if chosen := _choose(ggufs, card):
+                yield Place(folder / chosen, "gguf", "folder")
         elif form == "safetensors" and weight_names(names):
-            yield Place(folder, "safetensors", "folder")
+            if _holds(folder, card):
+                yield Place(folder, "safetensors", "folder")
         elif has_pickles(names) and not ggufs and not weight_names(names):
             raise UnsafeWeights(model=card.key, reason="the operator's folder holds only pickled weights")
+
+
+def _choose(ggufs: list[str], card: ModelCard) -> str | None:
+    """The file that the card means: by its name, else by its label; any where the card asks for none in particular."""
+    files = [card.gguf.file if card.gguf else "", card.wheel.file if card.wheel else ""]
+    labels = [card.label] if card.label else [gguf_label(file) for file in files]
+    fitting = [name for label in labels if label for name in ggufs if gguf_label(name).lower() == label.lower()]
+    named = [file for file in files if file in ggufs]
+    return next(iter(named + fitting + ([] if card.label else ggufs)), None)
+
+
+def _holds(folder: Path, card: ModelCard) -> bool:
+    """Whether a folder's weights are quantized as the card says; True also where that cannot be read."""
+    try:
+        found = checkpoints.read_checkpoint(checks.read_config(folder, card.key), card.key)
+    except (CorruptWeights, UnsafeWeights, OSError):
+        return True  # then the full check says what is wrong with it
+    return (found.mode if found else "") == card.checkpoint
 
 
 def _is_complete(folder: Path) -> bool:
@@ -169,7 +191,7 @@ def _full_check(place: Place, card: ModelCard) -> list[Path]:
         names = {path.name for path in place.path.iterdir()}
         for name in checks.missing_names(names, place.path):
             raise CorruptWeights(file=name, reason="it is missing")
-        return checks.check_folder(place.path, card.key, inside)
+        return checks.check_folder(place.path, card.key, inside, card.checkpoint)
     checks.check_link(place.path, inside, card.key)
     _check_size(place)
     gguf_header.check_whole(place.path)

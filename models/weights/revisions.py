@@ -18,7 +18,7 @@ def is_commit(revision: str | None) -> bool:
 
 
 def recorded(settings: Settings, repo: str, revision: str | None) -> dict[str, Any]:
-    """What the first download noted: `commit`, and perhaps `licence` and `gated`; empty when there was none."""
+    """What the first download noted: `commit`, perhaps `licence`, `gated`, `parameters`; empty when there was none."""
     entry = read_json(settings.cache / "revisions.json").get(_name(repo, revision), {})
     return entry if isinstance(entry, dict) and is_commit(entry.get("commit")) else {}
 
@@ -30,7 +30,7 @@ def pinned_commit(settings: Settings, repo: str, revision: str | None) -> str | 
 
 def record(settings: Settings, repo: str, revision: str | None, commit: str, **facts: Any) -> None:
     """Note the commit that a branch or no revision at all meant the first time; a later call keeps the first one."""
-    if is_commit(revision):
+    if is_commit(revision) and not facts:
         return
     path = settings.cache / "revisions.json"
     with file_lock(settings, "revisions"):

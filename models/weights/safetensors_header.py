@@ -16,14 +16,14 @@ _BITS |= {"I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F3
 _BITS |= {"I64": 64, "U64": 64, "F64": 64, "C64": 64}
 
 
-def read_tensor_names(path: Path) -> set[str]:
-    """The names of the tensors of a file that is whole; raises CorruptWeights that says what is wrong."""
+def read_tensors(path: Path) -> dict[str, list[int]]:
+    """The shape of each tensor of a file that is whole; raises CorruptWeights that says what is wrong."""
     size = path.stat().st_size
     header, start = _read_header(path, size)
     spans = []
     for name, entry in header.items():
         if name != "__metadata__":
-            spans.append((*_span(path.name, name, entry), name))
+            spans.append((*span(path.name, name, entry), name))
     end = 0
     for begin, stop, name in sorted(spans):
         if begin != end:
@@ -34,7 +34,7 @@ def read_tensor_names(path: Path) -> set[str]:
     if start + end != size:
         what = "cut short" if start + end > size else "too long"
         raise CorruptWeights(file=path.name, reason=f"it is {what}: {size:,} bytes instead of {start + end:,}")
-    return {name for _, _, name in spans}
+    return {name: header[name]["shape"] for _, _, name in spans}
 
 
 def _read_header(path: Path, size: int) -> tuple[dict[str, Any], int]:
@@ -56,7 +56,8 @@ def _read_header(path: Path, size: int) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _span(file: str, name: str, entry: Any) -> tuple[int, int]:
+def span(file: str, name: str, entry: Any) -> tuple[int, int]:
+    """Where a tensor begins and stops among a file's bytes; raises CorruptWeights unless its shape takes just them."""
     try:
         dtype, shape, (begin, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, begin, stop]

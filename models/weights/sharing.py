@@ -50,7 +50,7 @@ class Reporter:
 
     def hashing(self, file: str, size: int) -> Callable[[int], None]:
         """A function that shows how many of a file's bytes have been verified."""
-        return lambda done: self.report(Progress("load", done, size, "bytes", f"verifying {file}"))
+        return lambda done: self.report(Progress("verify", done, size, "bytes", file))
 
 
 def file_lock(settings: Settings, name: str) -> BaseFileLock:

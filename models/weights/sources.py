@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..spec.catalog import ModelCard, load_catalog
 from ..spec.errors import GatedModel, HubUnreachable, NotOnHub, WeightsError
 from ..spec.messages import Progress
+from ..spec.quantization import cards_of
 from ..spec.settings import Settings
 from ..spec.snapshot import Form, Snapshot
 from . import access, faults, hub, reach, revisions, wheel
@@ -29,6 +30,7 @@ def resolve(
 ) -> Snapshot:
     """Checked weights on this machine, downloaded if need be; a warm start takes milliseconds.
 
+    `card` is what quantization.card_for makes of a card for the mode that will load them.
     Where safetensors were asked for and only a GGUF file can be had, the snapshot says `form="gguf"`: the caller
     converts it. `token` is the visitor's own and is used for this call only. Progress counts bytes.
     Raises WeightsError and its kinds, and nothing else.
@@ -37,7 +39,7 @@ def resolve(
     with faults.translated(card.key, settings.cache):
         first = next(places(card, form, settings), None)
         if first is not None and is_open(first, settings):
-            known = known_good(first, settings, _is_listed(card))
+            known = known_good(first, card, settings, _is_listed(card))
             if known is not None:
                 return known
         with turn(settings, reporter):
@@ -95,7 +97,7 @@ def _from_hub(card: ModelCard, form: Form, settings: Settings, reporter: Reporte
         raise GatedModel(model=repo)
     if not reach.hub_reachable(settings):
         raise HubUnreachable(model=card.key)
-    commit = _fetch(repo, revision, file, settings, reporter, token)
+    commit = _fetch(repo, revision, file, settings, reporter, token, card.checkpoint)
     revisions.record(settings, repo, revision, commit)
     place = hub_cache_place(card, form, settings)
     if place is None:
@@ -104,18 +106,25 @@ def _from_hub(card: ModelCard, form: Form, settings: Settings, reporter: Reporte
 
 
 def _fetch(
-    repo: str, revision: str | None, file: str | None, settings: Settings, reporter: Reporter, token: str | None
+    repo: str,
+    revision: str | None,
+    file: str | None,
+    settings: Settings,
+    reporter: Reporter,
+    token: str | None,
+    checkpoint: str,
 ) -> str:
     commit = revisions.pinned_commit(settings, repo, revision)
     try:
-        return hub.fetch(repo, commit or revision, file, settings, reporter, token)
+        return hub.fetch(repo, commit or revision, file, settings, reporter, token, checkpoint)
     except NotOnHub:
         if commit is None or commit == revision:
             raise
     # The commit that was noted the first time is gone, because the owner rewrote the history.
     revisions.forget(settings, repo, revision)
-    return hub.fetch(repo, revision, file, settings, reporter, token)
+    return hub.fetch(repo, revision, file, settings, reporter, token, checkpoint)
 
 
 def _is_listed(card: ModelCard) -> bool:
-    return load_catalog().get(card.key) == card
+    listed = load_catalog().get(card.key)
+    return listed is not None and card in cards_of(listed)  # narrowed to a mode it is still the listed model

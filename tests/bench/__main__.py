@@ -9,12 +9,13 @@ import argparse
 
 from .conversation import turns, visitors
 from .cpu import LENGTHS, cpu
+from .memory import memory
 from .processes import Stage
 from .report import print_machine
 from .speed import fp32, gguf
 from .start import start
 
-NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors")
+NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory")
 
 
 def main() -> None:
@@ -38,6 +39,7 @@ def main() -> None:
             "cpu": lambda: cpu(stage, few, (8, 16, 32) if options.tiny else LENGTHS),
             "turns": lambda: turns(stage, few, 20) if options.tiny else turns(stage, few),
             "visitors": lambda: visitors(stage, few, 8) if options.tiny else visitors(stage, few),
+            "memory": lambda: memory(options.tiny),
         }
         for name in NAMES:
             if name in names:

@@ -43,15 +43,21 @@ def steps(client: Client, *args: Any, **options: Any) -> list[tuple[str, dict[st
     return [tuple(output) for output in job.outputs()]
 
 
-def test_there_are_three_named_endpoints_and_no_others(client: Client) -> None:
+def test_there_are_five_named_endpoints_and_no_others(client: Client) -> None:
     api = client.view_api(return_format="dict", print_info=False)
-    assert set(api["named_endpoints"]) == {"/chat", "/complete", "/models"}
+    assert set(api["named_endpoints"]) == {"/chat", "/complete", "/models", "/plan", "/score"}
     assert not api["unnamed_endpoints"]
     required = {
         name: [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
         for name, endpoint in api["named_endpoints"].items()
     }
-    assert required == {"/chat": ["message"], "/complete": ["prompt"], "/models": []}
+    assert required == {
+        "/chat": ["message"],
+        "/complete": ["prompt"],
+        "/models": [],
+        "/plan": ["variant"],
+        "/score": ["text"],
+    }
 
 
 def test_models_lists_what_there_is(client: Client) -> None:
@@ -125,6 +131,61 @@ def test_a_base_model_chats_and_completes(client: Client) -> None:
     assert text.strip()
     assert usage["variant"] == f"{GEMMA}@gguf"
     assert client.predict("The capital of France is", GEMMA, api_name="/complete", **GREEDY)[0]
+
+
+def test_a_plan_says_what_fits_without_a_download(client: Client) -> None:
+    planned = client.predict(f"{SMOLLM2}@nf4", api_name="/plan")
+    assert planned["variant"] == f"{SMOLLM2}@nf4"
+    assert planned["fits"]
+    assert planned["nearest"] == []
+    assert sum(planned["bytes"].values()) == planned["total"] <= planned["limit"]
+    longer = client.predict(SMOLLM2, 8192, api_name="/plan")
+    shorter = client.predict(SMOLLM2, 512, api_name="/plan")
+    assert longer["bytes"]["kv"] > shorter["bytes"]["kv"]
+
+
+def test_a_plan_that_does_not_fit_names_what_does(client: Client) -> None:
+    planned = client.predict("llama-2-70b-chat@bf16", api_name="/plan")
+    assert not planned["fits"]
+    assert 130e9 < planned["weights"] < planned["total"]
+    assert planned["nearest"]
+    assert all(near["fits"] for near in planned["nearest"])
+
+
+def test_a_score_has_a_figure_for_each_token(client: Client) -> None:
+    text = "The capital of France is Paris, and the capital of Italy is Rome."
+    scored = client.submit(text, f"{SMOLLM2}@bf16", api_name="/score").result(WAIT_S)
+    assert set(scored) == {"variant", "tokens", "log_probabilities", "perplexity", "bits_per_byte", "bytes"}
+    assert scored["variant"] == f"{SMOLLM2}@bf16"
+    assert len(scored["tokens"]) == len(scored["log_probabilities"])
+    assert all(value <= 0 for value in scored["log_probabilities"])
+    odd = client.submit("Paris the Italy is of capital France and Rome.", f"{SMOLLM2}@bf16", api_name="/score")
+    assert 1 < scored["perplexity"] < odd.result(WAIT_S)["perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options", "sentence"),
+    [
+        ("/plan", {"variant": "no-such-model"}, "There is no model called “no-such-model” here."),
+        ("/plan", {"variant": "../models"}, "is a path or an address"),
+        ("/plan", {"variant": f"{SMOLLM2}@nf5"}, "nf5"),
+        ("/plan", {"variant": SMOLLM2, "context": 0}, "The context is 0, but it has to be a whole number"),
+        ("/plan", {"variant": SMOLLM2, "context": 10**9}, "from 1 to 8,192."),
+        ("/plan", {"variant": SMOLLM2, "context": "long"}, "The context is long"),
+        ("/score", {"text": ""}, "The prompt is empty."),
+        ("/score", {"text": "x" * 60_001}, "this app accepts at most 60,000."),
+        ("/score", {"text": "Hello there", "variant": "no-such-model"}, "There is no model called"),
+        ("/score", {"text": "Hi", "variant": f"{SMOLLM2}@bf16"}, "A text is scored by how likely each token is"),
+        ("/score", {"text": "Hello", "variant": "llama-2-70b-chat@bf16"}, "needs about"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_plans_and_scores_are_refused_alike(
+    client: Client, endpoint: str, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(AppError) as refused:
+        client.submit(api_name=endpoint, **options).result(WAIT_S)
+    assert sentence in str(refused.value)
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

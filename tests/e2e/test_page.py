@@ -55,7 +55,7 @@ def test_stops_a_long_answer_and_keeps_what_is_there(visit: Visit) -> None:
 
 
 def test_what_is_typed_while_an_answer_streams_is_not_lost(visit: Visit) -> None:
-    visitor = visit("max_new_tokens=256&temperature=0")
+    visitor = visit("max_new_tokens=160&temperature=0")
     visitor.send(LONG_PROMPT)
     visitor.expect_streaming()
     visitor.send("My next question")
@@ -264,7 +264,7 @@ def test_model_and_quantization_are_picked_from_the_lists(visit: Visit) -> None:
     expect(visitor.card).to_contain_text("base: continues text")
     expect(page.locator("#variant").locator("textarea, input")).to_have_value(GEMMA)
     page.locator("#quantization input").click()
-    page.get_by_role("option", name=re.compile("^gguf")).click()
+    page.get_by_role("option", name=re.compile("^gguf ·")).click()
     expect(page.locator("#variant").locator("textarea, input")).to_have_value(f"{GEMMA}@gguf")
     assert visitor.address()["variant"] == f"{GEMMA}@gguf"
 

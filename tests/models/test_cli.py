@@ -41,6 +41,40 @@ def test_models_as_a_table():
     ]
 
 
+def test_plan_as_a_table_and_as_json():
+    spelling = "llama-2-70b-chat@bf16"
+    table, data = (cli("plan", spelling, *form, PADDOCK_MEMORY_FRACTION="0.1").stdout for form in ((), ("--json",)))
+    planned = json.loads(data)
+    assert (planned["variant"], planned["context"], planned["fits"]) == (spelling, 4096, False)
+    assert sum(planned["bytes"].values()) == planned["total"] > 138e9
+    assert planned["limit"] < planned["needed"]
+    assert "does not fit" in table
+    assert "weights of the layers" in table
+    for near in planned["nearest"]:
+        assert near["fits"]
+        assert near["variant"] in table
+
+
+def test_which_llama_2_runs_on_what():
+    lines = cli("which").stdout.splitlines()
+    cells = {(row[1].strip(), row[2].strip()): row for row in (line.split("|") for line in lines[2:])}
+    header = [cell.strip() for cell in lines[0].split("|")]
+    t4, h200 = header.index("T4 16 GB"), header.index("H200 141 GB")
+    assert cells["llama-2-7b-chat", "bf16"][t4].strip() != "yes"
+    assert cells["llama-2-7b-chat", "nf4"][t4].strip() == "yes"
+    assert cells["llama-2-70b-chat", "fp32"][h200].strip() == "2 x"
+    assert json.loads(cli("which", "Qwen2.5", "--json").stdout)[0]["model"] == "qwen2.5-0.5b-instruct"
+
+
+def test_score_from_stdin():
+    found = json.loads(
+        cli("score", "-", "-v", "smollm2-135m-instruct@bf16", "--json", stdin="Paris is in France.").stdout
+    )
+    assert len(found["tokens"]) == len(found["log_probabilities"])
+    assert max(found["log_probabilities"]) < 0
+    assert 1 < found["perplexity"] < 5000
+
+
 def test_complete_as_json_from_an_argument_and_from_stdin():
     prompt = "The capital of France is"
     answers = [
@@ -84,6 +118,15 @@ def test_conversation_from_stdin_goes_on_until_its_end():
         (("complete", ""), "The prompt is empty"),
         (("complete", "-"), "The prompt is empty"),
         (("chat", " "), "The prompt is empty"),
+        (("plan", "smollm2-135m-instruct", "--context", "0"), "from 1 to 8,192"),
+        (("plan", "smollm2-135m-instruct", "--context", "-5"), "The context is -5"),
+        (("plan", "smollm2-135m-instruct@q9"), "no such mode"),
+        (("which", "Lama"), "The families are SmolLM2"),
+        (("which", "--context", "99999999"), "The context is 99999999"),
+        (("score", ""), "The prompt is empty"),
+        (("measure", "smollm2-135m-instruct", "--modes", "q9"), "there is no “q9”"),
+        (("measure", "smollm2-135m-instruct", "--text", "no/such/file"), "cannot be read"),
+        (("measure", "smollm2-135m-instruct", "--new-tokens", "0"), "max_new_tokens is 0"),
         (("complete", "x", "--temperature", "9"), "temperature is 9"),
         (("complete", "x", "--max-new-tokens", "4000"), "at most 2,048 on this server"),
     ],

@@ -11,15 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from models import gpu
-from models.gpu import coalesced, compute, events, pumped, seconds_needed, until
-from models.job import Job, Load
+from models.gpu import coalesced, compute, events, pumped, relayed, seconds_needed, until
+from models.job import Answering, Load, Scoring
+from models.spec.engine import Prompt
 from models.spec.errors import ContextExceeded, EngineFailed, EngineLost
 from models.spec.messages import END, Delta, Progress, Rendered, Sampling, Usage
 from models.spec.settings import Settings
 from models.spec.snapshot import Snapshot
 
-JOB = Job(Load("m@gguf", Snapshot("m.gguf", "gguf", "folder", 100), "gguf", 64, 8, Settings()), Sampling(), prompt="x")
-STEPS = [Progress("load", 1, 2), Rendered("x"), Delta("a", Usage(new_tokens=1)), Delta("b", Usage(finish="stop"))]
+LOAD = Load("m@gguf", Snapshot("m.gguf", "gguf", "folder", 100), "gguf", 64, 1, Settings())
+JOB = Answering(LOAD, Sampling(), prompt="x")
+STEPS = [Progress("read", 1, 2), Rendered("x"), Delta("a", Usage(new_tokens=1)), Delta("b", Usage(finish="stop"))]
 TOO_LONG = ContextExceeded(prompt_tokens=900, context=64)
 
 
@@ -109,6 +111,53 @@ def test_seconds_needed_grow_with_the_load_and_the_tokens():
     assert lengths == sorted(set(lengths))
     assert 1 <= lengths[0] <= 15, "a short answer must not cost a visitor's quota"
     assert all(type(seconds) is int for seconds in sizes + lengths)
+
+
+def test_quota_of_a_score_grows_with_the_text():
+    seconds = [seconds_needed(Scoring(LOAD, Prompt("x" * length))) for length in (100, 20_000, 60_000)]
+    assert seconds == sorted(set(seconds))
+    assert 1 <= seconds[0] <= 15
+
+
+# --- any stream, relayed ------------------------------------------------------------------------------------
+
+
+def test_a_relayed_stream_is_stopped_at_its_next_item():
+    stop, made = threading.Event(), []
+
+    def numbers():
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    async def read():
+        async for number in relayed(numbers, stop):
+            if number == 0:
+                stop.set()
+
+    asyncio.run(read())
+    assert len(made) < 1000
+
+
+def test_leaving_a_relayed_stream_closes_it_without_waiting():
+    closed, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        try:
+            yield 1
+            go_on.wait(10)
+            yield 2
+        finally:
+            closed.set()
+
+    async def read_one():
+        stream = relayed(slow)
+        assert await anext(stream) == 1
+        await asyncio.wait_for(stream.aclose(), 1)
+
+    asyncio.run(read_one())
+    go_on.set()
+    assert closed.wait(5)
 
 
 # --- fewer, larger deltas -----------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ import pytest
 
 from models import job as job_module
 from models.engines import gguf_engine, transformers_engine
-from models.job import Job, Load, computing_process, open_engine, run
+from models.job import Answering, Load, Scoring, computing_process, open_engine, run
+from models.pool import Room
 from models.spec.engine import Prompt
 from models.spec.errors import ContextExceeded, OutOfMemory
-from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
+from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Scored, Usage
 from models.spec.settings import Settings
 from models.spec.snapshot import Snapshot
 
@@ -19,7 +20,7 @@ HELLO = (Message("user", "Hello"),)
 
 
 class FakeEngine:
-    name, context, slots, bytes = "fake", 64, 2, 100
+    name, context, slots, bytes, resident = "fake", 64, 2, 100, 100
 
     def __init__(self):
         self.asked, self.stopped = [], 0
@@ -35,6 +36,13 @@ class FakeEngine:
             if self.error:
                 raise self.error
             yield Delta("b", Usage(engine="fake", new_tokens=2, finish="stop"))
+        finally:
+            self.stopped += 1
+
+    def score(self, prompt, record, reference):
+        try:
+            yield Progress("score", 1, 2, "tokens")
+            yield Scored(tokens=(prompt.text, record, reference), log_probabilities=(-1.0,))
         finally:
             self.stopped += 1
 
@@ -54,11 +62,12 @@ def process(engine):
 
 def test_jobs_cross_a_process_boundary_and_equal_loads_share():
     load = Load("m@gguf", SNAPSHOT, "gguf", 64, 8, Settings(gated_models=("a/b",)))
-    job = Job(load, Sampling(stop=["\n"], seed=3), HELLO)
+    job = Answering(load, Sampling(stop=["\n"], seed=3), HELLO)
     again = pickle.loads(pickle.dumps(job))
     assert again == job
     assert hash(again.load) == hash(load)
     assert str(load) == "m@gguf"
+    assert replace(load, room=Room(5)) == load, "what the plan counts it with does not make it another model"
     assert hash(replace(load, mode="nf4")) != hash(load)
 
 
@@ -71,7 +80,7 @@ def test_jobs_cross_a_process_boundary_and_equal_loads_share():
 )
 def test_course_of_an_answer(engine, messages, prompt, given):
     sampling = Sampling(temperature=0)
-    events = [e for e in run(Job(engine.load, sampling, messages, prompt)) if not isinstance(e, Progress)]
+    events = [e for e in run(Answering(engine.load, sampling, messages, prompt)) if not isinstance(e, Progress)]
     rendered, first, last = events
     assert rendered == Rendered(given.text)
     assert engine.asked == [(given, sampling, 7)]
@@ -81,8 +90,15 @@ def test_course_of_an_answer(engine, messages, prompt, given):
     assert engine.stopped == 1
 
 
+def test_course_of_a_score(engine):
+    events = list(run(Scoring(engine.load, Prompt("text"), "record", "reference")))
+    scored = Scored("m@gguf", ("text", "record", "reference"), (-1.0,))
+    assert events[-2:] == [Progress("score", 1, 2, "tokens"), scored]
+    assert (engine.stopped, process(engine).pool.held()[0].users) == (1, 0)
+
+
 def test_leaving_stops_the_engine_and_gives_everything_back(engine):
-    events = run(Job(engine.load, Sampling(), HELLO))
+    events = run(Answering(engine.load, Sampling(), HELLO))
     next(event for event in events if isinstance(event, Delta))
     assert process(engine).pool.held()[0].users == 1
     events.close()
@@ -96,9 +112,9 @@ def test_an_error_gives_everything_back(engine):
     engine.error = ContextExceeded(prompt_tokens=9, context=8)
     seen = []
     with pytest.raises(ContextExceeded):
-        seen.extend(run(Job(engine.load, Sampling(), HELLO)))
+        seen.extend(run(Answering(engine.load, Sampling(), HELLO)))
     engine.error = None
-    assert [e.text for e in run(Job(engine.load, Sampling(), HELLO)) if isinstance(e, Delta)] == ["a", "b"]
+    assert [e.text for e in run(Answering(engine.load, Sampling(), HELLO)) if isinstance(e, Delta)] == ["a", "b"]
     assert process(engine).pool.held()[0].users == 0
 
 
@@ -108,15 +124,15 @@ def test_a_failed_load_is_raised(engine, monkeypatch):
 
     monkeypatch.setattr(job_module, "open_engine", fail)
     with pytest.raises(OutOfMemory, match="loading m@gguf"):
-        list(run(Job(engine.load, Sampling(), HELLO)))
+        list(run(Answering(engine.load, Sampling(), HELLO)))
     assert process(engine).pool.held() == []
 
 
 def test_waiting_for_a_turn_is_reported_after_the_prompt(engine):
     with process(engine).turnstile.ticket("another engine", 1) as turn:
         assert next(turn, None) is None
-        events = run(Job(engine.load, Sampling(), HELLO))
-        seen = [next(event for event in events if not (isinstance(event, Progress) and event.stage == "load"))]
+        events = run(Answering(engine.load, Sampling(), HELLO))
+        seen = [next(event for event in events if not (isinstance(event, Progress) and event.stage == "read"))]
         seen.append(next(events))
     assert seen == [Rendered("<user>Hello"), Progress("waiting", detail="1 ahead")]
     assert [event.text for event in events if isinstance(event, Delta)] == ["a", "b"]
@@ -135,12 +151,13 @@ def test_which_engine_a_mode_means(monkeypatch, mode):
     asked = []
     monkeypatch.setattr(gguf_engine, "open_gguf", lambda *a, **k: asked.append(("gguf", a, k)))
     monkeypatch.setattr(transformers_engine, "open_transformers", lambda *a: asked.append(("transformers", a, {})))
-    load = Load("m", SNAPSHOT, mode, 64, 8, Settings())
+    snapshot = replace(SNAPSHOT, form="gguf" if mode == "gguf" else "safetensors")
+    load = Load("m", snapshot, mode, 64, 8, Settings())
     open_engine(load, print)
     ((name, arguments, options),) = asked
-    assert arguments[0] is SNAPSHOT
+    assert arguments[0] is snapshot
     if mode == "gguf":
         assert name == "gguf"
-        assert (options["context"], options["kv_bytes_per_token"]) == (64, 8)
+        assert (options["context"], options["slots"]) == (64, 8)
     else:
         assert (name, arguments[1]) == ("transformers", mode)

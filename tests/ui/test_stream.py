@@ -25,7 +25,7 @@ def test_text_adds_up_and_the_last_usage_counts():
 
 
 def test_progress_stands_until_the_first_token():
-    load, reading = Progress("load", 1, 2), Progress("prefill")
+    load, reading = Progress("read", 1, 2), Progress("prefill")
     assert after(load).progress == load
     assert after(load, Rendered("p")).progress == reading
     assert after(load, Rendered("p"), Delta("")).progress == reading, "a heartbeat is not a token"
@@ -48,11 +48,11 @@ def test_steps_leave_the_earlier_answer_as_it_was():
 def test_status_line():
     for events, words in (
         ((), ""),
-        ((Progress("load", 1, 2, detail="m.gguf"),), "Loading m.gguf"),
+        ((Progress("read", 1, 2, detail="m.gguf"),), "Reading the weights m.gguf"),
         ((Progress("waiting", detail="2 ahead"),), "2 ahead"),
         ((Rendered("p"),), "Reading the prompt"),
         ((Delta("a", DONE),), "context 7 of 64 tokens"),
-        ((Progress("load"), EngineLost()), "ended without saying why"),
+        ((Progress("read"), EngineLost()), "ended without saying why"),
     ):
         assert words in status(after(*events))
     assert status(after()) == ""

@@ -102,6 +102,7 @@ def test_other_versions_make_it_stale(smollm2_gguf, smollm2_folder, monkeypatch)
     assert not is_converted(smollm2_gguf, smollm2_folder)
 
 
+@pytest.mark.slow
 def test_two_callers_at_once_give_one_conversion(smollm2_gguf, tmp_path):
     seen = {"a": [], "b": []}
     callers = [

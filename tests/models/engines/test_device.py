@@ -1,5 +1,9 @@
 """What the machine has, container limits included."""
 
+import importlib.util
+import shutil
+import subprocess
+
 import psutil
 import pytest
 
@@ -62,3 +66,123 @@ def test_the_peak_is_what_was_used_meanwhile():
     del block
     assert peak.read() >= before
     device.give_back_memory()
+
+
+# --- GPUs, by libraries that say what a driver says ------------------------------------------------------------
+
+DRIVER = r"""
+#include <string.h>
+typedef struct { unsigned long long total, free, used; } memory_t;
+static int shut = 1;
+int nvmlInit_v2(void) { shut = 0; return FAIL_INIT; }
+int nvmlShutdown(void) { shut = 1; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **gpu) {
+    *gpu = (void *)(long)(index + 1); return shut || index > 3 ? 6 : 0;
+}
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **gpu) {
+    *gpu = (void *)9; return strcmp(uuid, "GPU-abc") ? 6 : 0;
+}
+int nvmlDeviceGetMemoryInfo(void *gpu, memory_t *memory) {
+    memory->total = (long)gpu * 1000; memory->free = (long)gpu * 500; return 0;
+}
+int nvmlDeviceGetName(void *gpu, char *name, unsigned length) { strncpy(name, "Fake H100", length); return 0; }
+int cuInit(unsigned flags) { return FAIL_INIT; }
+int cuDeviceGet(int *gpu, int ordinal) { *gpu = 7; return 0; }
+int cuDeviceGetAttribute(int *value, int attribute, int gpu) {
+    *value = attribute == 75 && gpu == 7 ? MAJOR : 0; return 0;
+}
+"""
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """Builds a driver and puts it in the place of NVIDIA's two libraries."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    source = tmp_path / "driver.c"
+    source.write_text(DRIVER)
+
+    def build(major=8, fail_init=0):
+        library = tmp_path / f"driver-{major}-{fail_init}.so"
+        macros = [f"-DMAJOR={major}", f"-DFAIL_INIT={fail_init}"]
+        subprocess.run(["gcc", "-shared", "-fPIC", *macros, "-o", str(library), str(source)], check=True)
+        monkeypatch.setattr(device, "_NVML", str(library))
+        monkeypatch.setattr(device, "_CUDA", str(library))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, (1000, 500)),
+        ("2,0", (3000, 1500)),
+        ("GPU-abc", (9000, 4500)),
+        ("GPU-other", None),
+        ("7", None),
+        ("", None),
+        ("-1", None),
+    ],
+)
+def test_memory_of_the_first_visible_gpu(driver, monkeypatch, visible, expected):
+    driver()
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    gpu = device.gpu_memory()
+    assert gpu == (expected and device.GpuMemory(*expected, "Fake H100"))
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(device, "_NVML", "libno-such-library.so.1")
+    monkeypatch.setattr(device, "_CUDA", "libno-such-library.so.1")
+    assert device.gpu_memory() is None
+    assert device._compute_capability() == 0
+
+
+def test_a_driver_that_does_not_start_has_no_gpu(driver):
+    driver(fail_init=9)
+    assert device.gpu_memory() is None
+    assert device._compute_capability() == 0
+
+
+def test_a_library_without_the_functions_has_no_gpu(monkeypatch):
+    monkeypatch.setattr(device, "_NVML", None)  # the process itself
+    monkeypatch.setattr(device, "_CUDA", None)
+    assert device.gpu_memory() is None
+    assert device._compute_capability() == 0
+
+
+@pytest.mark.parametrize(("major", "native"), [(7, False), (8, True), (9, True)])
+def test_native_bf16_begins_with_compute_capability_8(driver, monkeypatch, major, native):
+    driver(major)
+    monkeypatch.setattr(device, "accelerator", lambda: "cuda")
+    assert device.native_bf16() is native
+
+
+def test_native_bf16_of_a_gpu_that_is_not_there_yet(monkeypatch):
+    monkeypatch.setattr(device, "accelerator", lambda: "cuda")
+    monkeypatch.setattr(device, "_CUDA", "libno-such-library.so.1")
+    assert device.native_bf16()
+
+
+@pytest.mark.parametrize(("flags", "native"), [("fpu avx512_bf16 sse", True), ("fpu avx512f", False), (None, False)])
+def test_native_bf16_of_a_cpu(tmp_path, monkeypatch, flags, native):
+    monkeypatch.setattr(device, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(device, "_CPUINFO", tmp_path / "cpuinfo")
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags     : {flags}\n")
+    assert device.native_bf16() is native
+
+
+def test_packages_that_are_installed(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "gptqmodel" or None)
+    assert device.packages() == {"gptqmodel"}
+
+
+def test_large_blocks_leave_no_gaps_in_the_heap():
+    with device.tensors_outside_the_heap():
+        blocks = [bytearray(b"x") * (4 * 2**20) for _ in range(20)]
+        held = device.resident_bytes()
+        del blocks[::2]
+        assert device.resident_bytes() < held - 30 * 2**20

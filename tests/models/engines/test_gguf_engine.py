@@ -9,7 +9,7 @@ import pytest
 from models.engines import gguf_engine
 from models.engines.gguf_engine import ChatTemplate, GgufEngine, open_gguf
 from models.spec.engine import Prompt
-from models.spec.errors import ContextExceeded, EngineFailed, OutOfMemory
+from models.spec.errors import ContextExceeded, EngineFailed, NotScorable, OutOfMemory
 from models.spec.messages import Message, Progress, Sampling
 from models.spec.settings import Settings
 from models.weights import sources
@@ -26,7 +26,7 @@ def opened(runtime, key, **options):
     card, steps = runtime.catalog[key], []
     snapshot = sources.resolve(card, "gguf", runtime.settings, steps.append, lambda: False)
     steps.clear()
-    shape = {"context": CONTEXT, "kv_bytes_per_token": card.shape.kv_bytes_per_token()} | options
+    shape = {"context": CONTEXT, "slots": runtime.settings.slots} | options
     return open_gguf(snapshot, runtime.settings, accelerator="cpu", on_progress=steps.append, **shape), steps
 
 
@@ -58,7 +58,7 @@ def computing():
 
 def test_a_load_tells_what_it_takes(runtime):
     engine, steps = opened(runtime, "smollm2-135m-instruct", context=512)
-    assert steps[0] == Progress("load", 0, steps[0].total, "bytes", steps[0].detail)
+    assert steps[0] == Progress("read", 0, steps[0].total, "bytes", steps[0].detail)
     assert steps[0].total > 90e6
     assert engine.bytes > 90e6
     assert (engine.name, engine.context, engine.slots) == ("llama.cpp", 512, runtime.settings.slots)
@@ -68,10 +68,9 @@ def test_a_load_tells_what_it_takes(runtime):
         ask(engine, FRANCE, greedy())
 
 
-def test_slots_are_as_many_as_the_kv_budget_allows(runtime, monkeypatch):
-    monkeypatch.setattr(gguf_engine, "KV_BUDGET", 512 * 23040 * 2)
+def test_each_slot_has_the_whole_context(runtime):
     for context, slots in ((512, 2), (4096, 1)):
-        engine, _ = opened(runtime, "smollm2-135m-instruct", context=context, kv_bytes_per_token=23040)
+        engine, _ = opened(runtime, "smollm2-135m-instruct", context=context, slots=slots)
         assert (engine.context, engine.slots) == (context, slots)
         engine.close()
 
@@ -95,6 +94,12 @@ def test_default_system_prompt_and_template_give_the_tokens_of_transformers(engi
     assert prompt.rendered
     assert prompt.text.endswith("<|im_start|>user\nName three animals.<|im_end|>\n<|im_start|>assistant\n")
     assert ask(engine, prompt, greedy(1))[1].prompt_tokens == 34
+
+
+def test_scores_are_refused(engine):
+    with pytest.raises(NotScorable) as caught:
+        engine.score(Prompt("The capital of France is Paris."))
+    assert caught.value.facts == {"engine": "llama.cpp"}
 
 
 def test_the_model_ends_its_answer_itself(engine):
@@ -316,7 +321,7 @@ class FakeServer:
 )
 def test_an_error_after_partial_text_keeps_the_text(chunk, error, words):
     chunks = [piece("Hel"), piece("lo"), *([chunk] if chunk else [])]
-    engine = GgufEngine(FakeServer(*chunks), ChatTemplate("", "", "", False, True), 64, 1, 0)
+    engine = GgufEngine(FakeServer(*chunks), ChatTemplate("", "", "", False, True), 64, 1, 0, 0)
     seen = []
     with pytest.raises(error, match=words):
         seen.extend(engine.generate(FRANCE, greedy()))
@@ -335,7 +340,7 @@ def test_heartbeats_come_while_the_library_is_silent(monkeypatch):
             go_on.wait(10)
             super().handle_completions(request, on_chunk)
 
-    engine = GgufEngine(Slow(piece("a"), piece("", "stop")), ChatTemplate("", "", "", False, True), 64, 1, 0)
+    engine = GgufEngine(Slow(piece("a"), piece("", "stop")), ChatTemplate("", "", "", False, True), 64, 1, 0, 0)
     answer = engine.generate(FRANCE, greedy())
     beats = [next(answer) for _ in range(3)]
     assert all(beat.text == "" and beat.usage.finish is None for beat in beats)
@@ -344,15 +349,15 @@ def test_heartbeats_come_while_the_library_is_silent(monkeypatch):
     assert "".join(delta.text for delta in answer) == "a"
 
 
-def test_a_settings_context_is_the_limit(runtime):
+def test_the_context_that_was_asked_for_is_the_limit(runtime):
     card = runtime.catalog["smollm2-135m-instruct"]
     snapshot = sources.resolve(card, "gguf", runtime.settings, lambda step: None, lambda: False)
     engine = open_gguf(
         snapshot,
-        Settings(context=300, slots=1),
+        Settings(),
         accelerator="cpu",
-        context=card.context,
-        kv_bytes_per_token=1,
+        context=300,
+        slots=1,
         on_progress=lambda step: None,
     )
     assert (300 <= engine.context <= 512, engine.slots) == (True, 1)

@@ -177,6 +177,7 @@ def test_an_explicit_seed_reuses_nothing(tiny):
         assert (usage.cached_tokens > 0) is reused
 
 
+@pytest.mark.slow
 def test_a_real_fifth_turn_starts_as_fast_as_its_new_tokens_allow(smollm2):
     history, lengths = [Message("user", "Tell me about foxes.")], computed_tokens(smollm2)
     for turn in range(5):

@@ -39,7 +39,12 @@ def test_it_answers_and_ends_by_itself(smollm2):
 
 
 @pytest.mark.parametrize(
-    "text", ["Repeat: 😀🎉😀🎉漢字漢字😀🎉", "你好，你是谁？请用中文回答。", "日本語で挨拶: こんにち"]
+    "text",
+    [
+        "Repeat: 😀🎉😀🎉漢字漢字😀🎉",
+        pytest.param("你好，你是谁？请用中文回答。", marks=pytest.mark.slow),
+        pytest.param("日本語で挨拶: こんにち", marks=pytest.mark.slow),
+    ],
 )
 def test_characters_of_several_tokens_arrive_whole(smollm2, reference, text):
     deltas = list(smollm2.generate(Prompt(text), Sampling(max_new_tokens=30, temperature=0)))
@@ -55,18 +60,8 @@ def test_a_stop_string_over_two_tokens(smollm2):
 
 
 def test_seeds(smollm2):
-    texts = [text_of(ask(smollm2, QUESTION, temperature=1.0, seed=seed, max_new_tokens=20)) for seed in (1, 1, 2)]
+    texts = [text_of(ask(smollm2, QUESTION, temperature=1.0, seed=seed, max_new_tokens=8)) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
-
-
-@pytest.mark.parametrize("mode", ["bf16", "nf4", "int8"])
-def test_other_modes_load_and_answer(smollm2_folder, smollm2, opened, mode):
-    engine = opened(smollm2_folder, mode)
-    deltas = ask(engine, QUESTION)
-    engine.close()
-    assert "Paris" in text_of(deltas)
-    limit = {"bf16": 0.51, "nf4": 0.25, "int8": 0.35}[mode]
-    assert engine.bytes < limit * smollm2.bytes
 
 
 def test_bytes_are_those_of_the_parameters(smollm2):
@@ -96,6 +91,7 @@ print(*once(sys.argv[2]), *once(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fp32", "nf4"])
 def test_closing_returns_the_memory(smollm2_folder, mode):
     command = [sys.executable, "-c", MEMORY, str(smollm2_folder), mode]
@@ -103,20 +99,6 @@ def test_closing_returns_the_memory(smollm2_folder, mode):
     held, first, _, second = map(int, done.stdout.split())
     assert held > first + 60e6
     assert second < 1.1 * first
-
-
-def test_the_thread_counts_its_tensors_while_loading(smollm2_folder):
-    from models.engines.transformers_engine import open_transformers
-    from models.spec.settings import Settings
-    from models.spec.snapshot import Snapshot
-
-    seen = []
-    engine = open_transformers(
-        Snapshot(str(smollm2_folder), "safetensors", "converted", 0), "bf16", "cpu", Settings(), seen.append
-    )
-    engine.close()
-    assert [progress.done for progress in seen] == list(range(273))
-    assert {(progress.stage, progress.total, progress.unit) for progress in seen} == {("load", 272, "tensors")}
 
 
 def test_the_conversion_ends_answers_at_im_end(smollm2_folder, smollm2):

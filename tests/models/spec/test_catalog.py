@@ -1,12 +1,14 @@
 """The table of models: sizes that hit the published totals, complete entries, errors that name the entry."""
 
 import re
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
 
-from models.spec.catalog import load_catalog
+from models.spec.catalog import GgufFile, Shape, gguf_label, load_catalog
 from models.spec.errors import UnknownModel
+from models.spec.quantization import GGUF_BITS
 from models.spec.variant import Variant
 
 CATALOG = load_catalog()
@@ -69,6 +71,59 @@ def test_repositories_are_well_spelled(key):
         assert Variant(repo).is_hub_id
         assert revision is None or COMMIT.fullmatch(revision)
     assert {form.method for form in card.quantized} <= {"gptq", "awq"}
+    assert all(form.bits == 4 and form.group in (-1, 128) for form in card.quantized)
+
+
+@pytest.mark.parametrize("key", CATALOG)
+def test_labels_are_found_in_file_names(key):
+    card = CATALOG[key]
+    if card.wheel:
+        assert gguf_label(card.wheel.file).upper() in GGUF_BITS
+    if card.gguf:
+        labels = [card.gguf.label, *card.gguf.more]
+        assert len({label.lower() for label in labels}) == len(labels)
+        assert all(label.upper() in GGUF_BITS for label in labels)
+        assert all(label.islower() == card.gguf.label.islower() for label in labels), "spelled as in the file names"
+        for label in card.gguf.more:
+            other = card.gguf.other(label)
+            assert (other.repo, other.revision, other.label) == (card.gguf.repo, card.gguf.revision, label)
+            assert other.file == card.gguf.file.replace(card.gguf.label, label)
+            assert (other.bytes, other.more) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("file", "label"),
+    [
+        ("SmolLM2-135M-Instruct-Q4_K_M.gguf", "Q4_K_M"),
+        ("llama-2-7b.Q3_K_S.gguf", "Q3_K_S"),
+        ("qwen2.5-0.5b-instruct-q8_0.gguf", "q8_0"),
+        ("m-f16.gguf", "f16"),
+        ("m.BF16.gguf", "BF16"),
+        ("m-IQ4_XS.gguf", "IQ4_XS"),
+        ("m-Q2_K.gguf", "Q2_K"),
+        ("q8_0-m.gguf", ""),
+        ("m.gguf", ""),
+        ("m-Q8_0.gguf.part1", ""),
+        ("mQ8_0.gguf", ""),
+    ],
+)
+def test_label_of_a_file(file, label):
+    assert gguf_label(file) == label
+    assert GgufFile("o/n", file).label == label
+
+
+def test_biases_are_counted():
+    shape = Shape(2, 64, 4, 2, 16, 128, 256, tied_embeddings=True)
+    assert replace(shape, qkv_bias=True).parameters - shape.parameters == 2 * (64 + 2 * 32)
+    assert replace(shape, o_bias=True).parameters - shape.parameters == 2 * 64
+    assert replace(shape, mlp_bias=True).parameters - shape.parameters == 2 * (128 + 128 + 64)
+
+
+@pytest.mark.parametrize(("by", "wins"), [(1.0, False), (1.01, False), (0.985, False), (1.03, True), (0.1, False)])
+def test_counted_parameters_win_beyond_2_percent(by, wins):
+    card = CATALOG["smollm2-135m"]
+    counted = round(card.shape.parameters * by)
+    assert replace(card, counted_parameters=counted).parameters == (counted if wins else card.shape.parameters)
 
 
 def test_wheels_are_whole():

@@ -28,6 +28,8 @@ VALUES = {  # field: (text, value)
     "queue": ("5", 5),
     "threads": ("2", 2),
     "memory_fraction": ("0.5", 0.5),
+    "load_anyway": ("1", True),
+    "gpu_memory_gb": ("96", 96.0),
     "preload": ("No", False),
 }
 

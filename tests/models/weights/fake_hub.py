@@ -142,13 +142,15 @@ class FakeHub:
             repo.damage.remove(name)
             data = data[:-1] + bytes([data[-1] ^ 1])
         start, status = 0, 200
-        if found := re.fullmatch(r"bytes=(\d+)-", to.headers.get("Range") or ""):
+        stop = len(data)
+        if found := re.fullmatch(r"bytes=(\d+)-(\d*)", to.headers.get("Range") or ""):
             start, status = int(found[1]), 206
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            stop = min(stop, int(found[2]) + 1) if found[2] else stop
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
         return _send(
             to,
             status,
-            data[start:],
+            data[start:stop],
             headers,
             repo.pause_s,
             repo.drop_at.pop(name, None) if to.command == "GET" else None,

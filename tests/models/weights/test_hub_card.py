@@ -34,7 +34,7 @@ def test_card_says_what_the_config_says(hub: FakeHub, settings: Settings) -> Non
     assert (card.key, card.hub_id, card.title, card.kind) == (HUB_ID, HUB_ID, "tiny-llama", "instruct")
     assert (card.shape, card.context, card.licence) == (tiny_models.SHAPE, 512, "apache-2.0")
     assert card.revision == git_commit("first")
-    assert hub.downloads("model.safetensors") == []
+    assert [request.range for request in hub.downloads("model.safetensors")] == ["bytes=0-100000"], "its header only"
 
 
 def test_card_is_resolved_untrusted_and_works_without_the_hub_later(hub: FakeHub, settings: Settings) -> None:

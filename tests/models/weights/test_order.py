@@ -13,7 +13,9 @@ from fake_hub import FakeHub, Repo, git_commit
 from huggingface_hub import constants
 from visitors import Seen
 
-from models.spec.errors import CorruptWeights, DamagedFolder, HubUnreachable, ModelIsAPath, UnsafeWeights
+from models.spec.catalog import GgufFile, ModelCard, WheelFile
+from models.spec.errors import CorruptWeights, DamagedFolder, HubUnreachable, ModelIsAPath, NotOnHub, UnsafeWeights
+from models.spec.quantization import card_for, mode_named
 from models.spec.settings import Settings
 from models.spec.snapshot import Form, Snapshot
 from models.weights.sources import locate, resolve
@@ -112,6 +114,73 @@ def test_gguf_in_the_operators_folder(settings: Settings, tmp_path: Path) -> Non
     assert get(own, "safetensors").form == "gguf", "the Hub is out of reach, so it stands in"
 
 
+def labelled() -> ModelCard:
+    """A model with three GGUF files on the Hub and a fourth in a package."""
+    wheel = WheelFile((("tiny==1.0", "tiny.gguf"),), "tiny.Q2_K.gguf", 100, "0" * 64)
+    return tiny_models.card(gguf=GgufFile("tiny-org/tiny-GGUF", "tiny.Q4_1.gguf", more=("Q8_0", "f16")), wheel=wheel)
+
+
+def narrowed(label: str) -> ModelCard:
+    mode = mode_named(f"gguf-{label.lower()}", labelled())
+    assert mode is not None
+    return card_for(mode, labelled())
+
+
+@pytest.mark.parametrize(
+    ("label", "present", "chosen"),
+    [
+        ("", ["b.gguf", "a.gguf"], "a.gguf"),
+        ("", ["a.gguf", "tiny.Q4_1.gguf", "tiny.Q8_0.gguf"], "tiny.Q4_1.gguf"),
+        ("", ["a-F16.gguf", "b-q4_1.gguf"], "b-q4_1.gguf"),
+        ("Q4_1", ["tiny.Q4_1.gguf", "tiny.Q8_0.gguf"], "tiny.Q4_1.gguf"),
+        ("Q8_0", ["tiny.Q4_1.gguf", "tiny.Q8_0.gguf", "a.Q8_0.gguf"], "tiny.Q8_0.gguf"),
+        ("Q8_0", ["tiny.Q4_1.gguf", "other-q8_0.gguf"], "other-q8_0.gguf"),
+        ("f16", ["tiny.Q4_1.gguf", "tiny.F16.gguf"], "tiny.F16.gguf"),
+        ("Q2_K", ["tiny.Q2_K.gguf", "tiny.Q4_1.gguf"], "tiny.Q2_K.gguf"),
+        ("Q8_0", ["tiny.Q4_1.gguf", "a.gguf", "q8_0-tiny.gguf"], None),
+        ("Q4_1", ["tiny.Q8_0.gguf"], None),
+    ],
+)
+def test_label_in_the_operators_folder(
+    settings: Settings, tmp_path: Path, label: str, present: list[str], chosen: str | None
+) -> None:
+    data = tiny_models.gguf_bytes(tmp_path)
+    folder = write(tmp_path / "models" / "tiny", dict.fromkeys(present, data))
+    found = locate(
+        narrowed(label) if label else labelled(), "gguf", replace(settings, models_dir=str(tmp_path / "models"))
+    )
+    assert (found.path if found else None) == (str(folder / chosen) if chosen else None)
+
+
+def test_each_label_comes_from_the_hub_and_stays_apart_in_its_cache(
+    hub: FakeHub, settings: Settings, tmp_path: Path
+) -> None:
+    files = {
+        f"tiny.{label}.gguf": tiny_models.gguf_bytes(tmp_path, size) for label, size in (("Q4_1", 32), ("Q8_0", 64))
+    }
+    hub.repos["tiny-org/tiny-GGUF"] = Repo(files)
+    seen = Seen()
+    for origin in ("hub", "hub cache"):
+        for label in ("Q4_1", "Q8_0"):
+            snapshot = resolve(narrowed(label), "gguf", settings, seen, seen.cancelled)
+            assert (snapshot.origin, Path(snapshot.path).name) == (origin, f"tiny.{label}.gguf")
+    with pytest.raises(NotOnHub, match=r"file tiny\.f16\.gguf in tiny-org/tiny-GGUF"):
+        resolve(narrowed("f16"), "gguf", settings, seen, seen.cancelled)
+
+
+def test_label_that_only_a_package_has_never_asks_the_hub(
+    hub: FakeHub, settings: Settings, wheels: Path, tmp_path: Path
+) -> None:
+    wheel = replace(tiny_models.make_wheels(wheels, tiny_models.gguf_bytes(tmp_path)), file="tiny.Q2_K.gguf")
+    card = replace(labelled(), wheel=wheel)
+    mode, seen = mode_named("gguf-q2_k", card), Seen()
+    assert mode is not None
+    snapshot = resolve(card_for(mode, card), "gguf", settings, seen, seen.cancelled)
+    assert (snapshot.origin, Path(snapshot.path).name) == ("package index", "tiny.Q2_K.gguf")
+    assert hub.requests == []
+    assert locate(narrowed("Q8_0"), "gguf", settings) is None, "the package's file is another one"
+
+
 def test_hub_comes_before_packages(hub: FakeHub, settings: Settings, wheels: Path, tmp_path: Path) -> None:
     data = tiny_models.gguf_bytes(tmp_path)
     wheel, wanted = tiny_models.make_wheels(wheels, data), tiny_models.gguf_file()
@@ -153,6 +222,19 @@ def test_listed_card_is_trusted_and_a_changed_one_is_not(settings: Settings, tmp
     seen = Seen()
     assert resolve(listed, "safetensors", own, seen, seen.cancelled).trusted
     assert not resolve(replace(listed, title="x"), "safetensors", own, seen, seen.cancelled).trusted
+    write(tmp_path / "models" / listed.key, {"x-q8_0.gguf": tiny_models.gguf_bytes(tmp_path)})
+    mode = mode_named("gguf-q8_0", listed)
+    assert mode is not None
+    card = card_for(mode, listed)
+    assert resolve(card, "gguf", own, seen, seen.cancelled).trusted, "narrowed it is still the listed model"
+    assert card.gguf is not None
+    for forged in (
+        replace(card, gguf=replace(card.gguf, repo="somebody/else")),
+        replace(card, hub_id="somebody/else"),
+        replace(card, key="tiny"),
+    ):
+        write(tmp_path / "models" / forged.key, {"x-q8_0.gguf": tiny_models.gguf_bytes(tmp_path)})
+        assert not resolve(forged, "gguf", own, seen, seen.cancelled).trusted
 
 
 def test_truncated_gguf_in_the_hub_cache(hub: FakeHub, settings: Settings, tmp_path: Path) -> None:

@@ -38,6 +38,49 @@ def safetensors(kilobytes: int = 16, name: str = "model.embed_tokens.weight") ->
     return bytes(save({name: values, "model.norm.weight": numpy.ones(64, dtype=numpy.float32)}))
 
 
+GPTQ: dict[str, Any] = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
+AWQ: dict[str, Any] = {"quant_method": "awq", "bits": 4, "group_size": 64, "version": "gemm", "zero_point": True}
+NF4: dict[str, Any] = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+INT8: dict[str, Any] = {"quant_method": "bitsandbytes", "load_in_8bit": True, "llm_int8_threshold": 6.0}
+LINEAR = "model.layers.0.mlp.up_proj"
+
+
+def quantized_safetensors(stated: dict[str, Any]) -> bytes:
+    """The tensors of one layer as each method stores them."""
+    if stated["quant_method"] in ("gptq", "awq"):
+        parts = {"qweight": numpy.zeros((8, 128), numpy.int32), "qzeros": numpy.zeros((1, 16), numpy.int32)}
+        parts |= {"scales": numpy.zeros((1, 128), numpy.float16), "g_idx": numpy.zeros(64, numpy.int32)}
+    elif stated.get("load_in_8bit"):
+        parts = {"weight": numpy.zeros((128, 64), numpy.int8), "SCB": numpy.zeros(128, numpy.float32)}
+    else:
+        state = f"weight.quant_state.bitsandbytes__{stated['bnb_4bit_quant_type']}"
+        parts = {"weight": numpy.zeros((4096, 1), numpy.uint8), state: numpy.zeros(80, numpy.uint8)}
+        parts |= {"weight.absmax": numpy.zeros(128, numpy.uint8)}
+    return bytes(save({f"{LINEAR}.{name}": values for name, values in parts.items()}))
+
+
+def quantized_files(stated: dict[str, Any], **changes: Any) -> dict[str, bytes]:
+    """A repository that is quantized already."""
+    files = model_files(quantization_config=stated, **changes)
+    return files | {"model.safetensors": quantized_safetensors(stated), "quantize_config.json": b'{"bits": 99}'}
+
+
+def whole_model(**extra: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of SHAPE, and further ones."""
+    names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (256, 64), "model.norm.weight": (64,)}
+    for layer in range(SHAPE.layers):
+        for name, sizes in zip(names, SHAPE.linears, strict=True):
+            found[f"model.layers.{layer}.{name}.weight"] = sizes
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            found[f"model.layers.{layer}.{name}.weight"] = (64,)
+    return found | extra
+
+
+def saved(shapes: dict[str, tuple[int, ...]]) -> bytes:
+    return bytes(save({name: numpy.zeros(sizes, numpy.float16) for name, sizes in shapes.items()}))
+
+
 def gguf_bytes(folder: Path, kilobytes: int = 64) -> bytes:
     path = folder / "made.gguf"
     writer = gguf.GGUFWriter(path, "llama")

@@ -1,0 +1,190 @@
+"""What each mode of a model costs and is worth: memory and speed of an answer, likelihood of a text, one by one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .spec import metrics
+from .spec.catalog import ModelCard
+from .spec.engine import Prompt
+from .spec.errors import BadModes, NotHeld, PaddockError, PromptTooManyCharacters
+from .spec.measured import Measured
+from .spec.messages import Delta, Event, Message, Progress, Rendered, Sampling, Scored, Usage
+from .spec.plan import LoadPlan
+from .spec.quantization import modes_of
+from .spec.reference import REFERENCE_TEXT
+from .spec.request import ChatRequest, CompletionRequest, Request
+from .spec.variant import Variant
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
+MOST_MODES = 16
+QUESTION = "Explain in a few sentences how a bicycle stays upright."
+OPENING = "A bicycle stays upright because"
+CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
+DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the other rows are held against: the files of its scores, its answer, and where the answer starts."""
+
+    text_file: str
+    answer_prompt: Prompt
+    prompt_tokens: int
+    scored: Scored
+
+
+@dataclass(frozen=True)
+class _Answer:
+    prompt: Prompt
+    text: str
+    usage: Usage
+
+
+def measure(
+    runtime: Runtime,
+    model: str,
+    modes: Sequence[str],
+    text: str,
+    reference: str,
+    new_tokens: int,
+    token: str | None,
+) -> Generator[Progress | Measured, None, None]:
+    """Progress, and one Measured a mode; `reference` is a mode, by default the most exact one of those that fit.
+
+    A mode that fails gets a row that says why. Raises BadModes, PromptTooManyCharacters, SamplingOutOfBounds
+    and what Runtime.card raises.
+    """
+    text = text.strip() or REFERENCE_TEXT
+    if len(text) > LONGEST_TEXT:
+        raise PromptTooManyCharacters(characters=len(text), limit=LONGEST_TEXT)
+    sampling = Sampling(max_new_tokens=new_tokens, temperature=0)
+    card = runtime.card(Variant(model), token)
+    names = _ordered(runtime, card, modes, reference)
+    with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
+        held: _Reference | None = None
+        before = {line.name for line in runtime.held()}
+        for name in names:
+            row = _Row(runtime, card, Variant(card.key, name), text, sampling, token)
+            try:
+                held = yield from row.run(held, folder)
+            except PaddockError as error:
+                yield replace(row.measured, error=str(error))
+            finally:
+                for loaded in row.loaded - before:
+                    with suppress(NotHeld):
+                        runtime.eject(loaded)
+
+
+def _ordered(runtime: Runtime, card: ModelCard, modes: Sequence[str], reference: str) -> list[str]:
+    """The modes without repeats, each resolved, the reference first."""
+    wanted = list(modes) or [name for name, plan in runtime.describe(card)["plans"].items() if plan["fits"]]
+    if len(wanted) > MOST_MODES:
+        raise BadModes(reason=f"{len(wanted)} were named, and at most {MOST_MODES} are measured in one run")
+    known = {mode.name: mode for mode in modes_of(card)}
+    if unknown := [name for name in (*wanted, reference) if name and name not in ("auto", *known)]:
+        raise BadModes(reason=f"there is no “{unknown[0][:40]}”, there are {', '.join(known)}")
+    resolved = [runtime.resolve(Variant(card.key, n), card)[1].name if n == "auto" else n for n in wanted]
+    names = list(dict.fromkeys(resolved))
+    if not reference:
+        plain = [name for name in names if known[name].packing == "plain"] or names
+        reference = max(plain, key=lambda name: known[name].bits)
+    return [reference, *(name for name in names if name != reference)]
+
+
+class _Row:
+    """One mode on its way to a Measured, which holds what is known so far."""
+
+    def __init__(
+        self, runtime: Runtime, card: ModelCard, variant: Variant, text: str, sampling: Sampling, token: str | None
+    ) -> None:
+        self._runtime, self._card, self._variant = runtime, card, variant
+        self._text, self._sampling, self._token = text, sampling, token
+        self.measured = Measured(str(variant))
+        self.loaded: set[str] = set()
+
+    def run(self, reference: _Reference | None, folder: str) -> Generator[Progress | Measured, None, _Reference | None]:
+        """Measure; returns the reference for the next rows, which is this one where there was none."""
+        self._note(reference=reference is None)
+        planned: LoadPlan = self._runtime.plan(self._variant, token=self._token)
+        self._note(predicted_bytes=planned.weights)
+        with suppress(NotHeld):  # a load time is that of a load; one that is in use stays, and has none
+            self._runtime.eject(str(self._variant))
+        answer = yield from self._answer()
+        if self._runtime.is_converted(self._variant, self._token):
+            self._note(note=CONVERTED)
+        record = str(Path(folder) / "text.npy") if reference is None else ""
+        against = reference.text_file if reference else ""
+        scored = yield from self._score(Prompt(self._text), record, against)
+        self._note(
+            perplexity=metrics.perplexity(scored.log_probabilities),
+            bits_per_byte=metrics.bits_per_byte(scored.log_probabilities, scored.bytes),
+        )
+        if reference is None:
+            whole = replace(answer.prompt, text=answer.prompt.text + answer.text)
+            own = yield from self._score(whole)
+            reference = _Reference(record, whole, answer.usage.prompt_tokens, own)
+            self._note(agreement=1.0, divergence=0.0)
+        else:
+            theirs = yield from self._score(reference.answer_prompt)
+            self._note(
+                agreement=metrics.share(scored.agrees),
+                divergence=metrics.mean(scored.divergences),
+                parts_at=metrics.parting(reference.scored, theirs, reference.prompt_tokens),
+                answer_tokens=len(theirs.likeliest) - max(0, reference.prompt_tokens - theirs.offset),
+            )
+        yield self.measured
+        return reference
+
+    def _answer(self) -> Generator[Progress, None, _Answer]:
+        request: Request = ChatRequest(self._variant, (Message("user", QUESTION),), self._sampling)
+        if self._card.is_base:
+            request = CompletionRequest(self._variant, OPENING, self._sampling)
+        text, usage, prompt = "", Usage(), Prompt("")
+        with closing(self._runtime.answer(request, self._token)) as stream:
+            for event in stream:
+                match event:
+                    case Progress():
+                        yield self._stage(event)
+                    case Rendered():
+                        prompt = Prompt(event.prompt, rendered=not self._card.is_base)
+                    case Delta():
+                        text, usage = text + event.text, event.usage
+        self.loaded.add(usage.variant)
+        line = next((line for line in self._runtime.held() if line.name == usage.variant), None)
+        self._note(
+            measured_bytes=line.bytes if line else None,
+            peak_bytes=usage.peak_bytes or None,
+            load_s=line.load_s if line else usage.load_s,
+            ttft_s=usage.ttft_s,
+            decode_tokens_per_s=usage.decode_tokens_per_s,
+            answer=text,
+        )
+        return _Answer(prompt, text, usage)
+
+    def _score(self, prompt: Prompt, record: str = "", reference: str = "") -> Generator[Progress, None, Scored]:
+        stream = self._runtime.score_prompt(prompt, self._variant, record, reference, self._token)
+        scored: Event | None = None
+        with closing(stream):
+            for scored in stream:
+                if isinstance(scored, Progress):
+                    yield self._stage(scored)
+        assert isinstance(scored, Scored)
+        self.loaded.add(scored.variant)
+        if scored.variant != str(self._variant):
+            self._note(note=DEQUANTIZED)
+        return scored
+
+    def _stage(self, step: Progress) -> Progress:
+        return replace(step, detail=f"{self._variant} {step.detail}".strip())
+
+    def _note(self, **figures: object) -> None:
+        self.measured = replace(self.measured, **figures)  # type: ignore[arg-type]

@@ -1,0 +1,87 @@
+"""Plans on this machine: what memory there is, what a variant would take of it, and what would fit instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .engines.device import gpu_memory, memory
+from .job import computing_process
+from .pool import Room
+from .spec.catalog import ModelCard
+from .spec.errors import BadContext, DoesNotFit
+from .spec.plan import Budget, LoadPlan, alternatives, plan, slots
+from .spec.quantization import Machine, Mode
+from .spec.settings import Settings
+from .spec.units import size
+from .spec.variant import Variant
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Weighs variants against the memory of one machine."""
+
+    settings: Settings
+    machine: Machine
+
+    def budget(self) -> Budget:
+        """The memory that one model could have if all others were ejected."""
+        pool = computing_process(self.settings).pool
+        held = sum(line.resident for line in pool.held())
+        if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):  # no GPU is attached to this process
+            total = int(self.settings.gpu_memory_gb * 1e9)
+            return Budget("the GPU that ZeroGPU gives", total, int(total * self.settings.memory_fraction))
+        gpu = gpu_memory() if self.machine.accelerator == "cuda" else None
+        here = gpu or memory()
+        return Budget(gpu.name if gpu else "main memory", here.total, min(pool.limit, here.free + held))
+
+    def context(self, card: ModelCard, wanted: Any = None) -> int:
+        """Tokens to plan for: what this server gives a conversation, or any number that the model was made for."""
+        if wanted is None:
+            return min(card.context, self.settings.context)
+        good = isinstance(wanted, int | float) and not isinstance(wanted, bool) and wanted == wanted // 1
+        if not good or not 1 <= wanted <= card.context:
+            raise BadContext(value=str(wanted)[:40], limit=card.context)
+        return int(wanted)
+
+    def slots(self, card: ModelCard, mode: Mode, context: int) -> int:
+        """Conversations that are held at once."""
+        return slots(card, context, self.settings.slots) if mode.form == "gguf" else 1
+
+    def plan(self, card: ModelCard, mode: Mode, budget: Budget | None = None, context: Any = None) -> LoadPlan:
+        """The plan of a model in a mode; raises BadContext."""
+        tokens = self.context(card, context)
+        spelling = str(Variant(card.key, mode.name))
+        batch = self.slots(card, mode, tokens)
+        return plan(spelling, card, mode, self.machine, budget or self.budget(), tokens, batch)
+
+    def nearest(self, cards: Iterable[ModelCard], wanted: ModelCard, context: Any = None) -> list[LoadPlan]:
+        """The nearest variants that fit here, at most three."""
+        budget = self.budget()
+        tokens = self.context(wanted, context)
+        return alternatives(
+            cards, wanted, self.machine, lambda card, mode: self.plan(card, mode, budget, min(tokens, card.context))
+        )
+
+    def require(self, planned: LoadPlan, cards: Iterable[ModelCard], card: ModelCard) -> None:
+        """Raise DoesNotFit, which names what would fit, unless the plan fits or the operator overrides."""
+        if planned.fits or self.settings.load_anyway:
+            return
+        near = [found.variant for found in self.nearest(cards, card)]
+        suggestion = f"What fits: {', '.join(near)}." if near else "Nothing of its family fits; pick a smaller model."
+        raise DoesNotFit(
+            variant=planned.variant,
+            needed=size(planned.needed),
+            device=planned.budget.device,
+            free=size(planned.budget.free),
+            suggestion=suggestion,
+        )
+
+
+def room(planned: LoadPlan) -> Room:
+    """What a model is counted with beside others: torch is in memory once, llama.cpp once a model."""
+    libraries = sum(part.bytes for part in planned.parts if part.key == "framework")
+    shared = 0 if planned.mode.startswith("gguf") else libraries
+    return Room(planned.total - shared, planned.weights)

@@ -1,0 +1,12 @@
+"""Bytes and counts as people write them."""
+
+from __future__ import annotations
+
+
+def size(count: float) -> str:
+    """Bytes for people, in decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if round(abs(count)) < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit in ("B", "kB", "MB") else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError

@@ -1,0 +1,143 @@
+"""Modes on the page: what each takes before and after it is loaded, what fits instead, and what each is worth."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.conftest import SMOLLM2
+
+from .conftest import Visit
+from .visitor import ANSWER_MS, Visitor
+
+SHORT = "max_new_tokens=16&temperature=0"
+LOADED = re.compile(r"Loaded in [\d.]+ s: weights (\d+) MB predicted, (\d+) MB measured")
+TEXT = "The wheel is older than the road, and the road is older than the map. Nobody drew a map of the first road."
+
+
+def option(visitor: Visitor, dropdown: str, name: str) -> None:
+    """Pick a line of a dropdown."""
+    visitor.page.locator(f"{dropdown} input").click()
+    visitor.page.get_by_role("option", name=re.compile(name)).click()
+
+
+def loaded(visitor: Visitor) -> tuple[int, int]:
+    """Megabytes predicted and measured, as the card says after an answer."""
+    line = visitor.card.locator(".measured")
+    expect(line).to_have_text(LOADED)
+    found = LOADED.search(line.inner_text())
+    assert found
+    return int(found[1]), int(found[2])
+
+
+def test_switches_modes_and_reads_what_each_takes(visit: Visit) -> None:
+    visitor = visit(f"variant={SMOLLM2}@bf16&{SHORT}")
+    held = visitor.page.locator("#held")
+    expect(visitor.card).to_contain_text(re.compile(r"bf16 fits: \d+ MB of [\d.]+ [MG]B that can be had"))
+    expect(visitor.card).to_contain_text("weights of the layers")
+    assert visitor.ask("Name a colour.")
+    predicted, measured = loaded(visitor)
+    assert 250 < predicted < 290
+    assert abs(measured - predicted) < 0.05 * predicted
+
+    option(visitor, "#quantization", "^nf4 · 1")
+    expect(visitor.card).to_contain_text("nf4 fits: ")
+    expect(visitor.card).to_contain_text("quantization constants")
+    assert visitor.ask("Name an animal.")
+    expect(visitor.notes.last).to_contain_text(f"{SMOLLM2}@nf4")
+    smaller, smaller_measured = loaded(visitor)
+    assert smaller < predicted / 2
+    assert abs(smaller_measured - smaller) < 0.05 * smaller
+
+    expect(held).to_contain_text(f"{SMOLLM2}@bf16")
+    visitor.page.get_by_role("button", name=f"Eject {SMOLLM2}@nf4").click()
+    expect(held).not_to_contain_text(f"{SMOLLM2}@nf4")
+    expect(held).to_contain_text(f"{SMOLLM2}@bf16")
+    expect(visitor.card.locator(".measured")).to_have_count(0)
+
+
+def test_a_model_in_use_is_not_ejected_and_the_page_says_why(visit: Visit) -> None:
+    visitor = visit(f"variant={SMOLLM2}&max_new_tokens=1024&temperature=0")
+    visitor.send("Write a very long story about a robot that travels around the world.")
+    visitor.expect_streaming()
+    other = visit()
+    other.page.get_by_role("button", name=f"Eject {SMOLLM2}@gguf").click()
+    expect(other.page.locator("#held-status [role=alert]")).to_contain_text("somebody uses it now")
+    visitor.stop_button.click()
+    visitor.expect_ready()
+
+
+def test_what_does_not_fit_offers_what_does(visit: Visit) -> None:
+    visitor = visit("variant=llama-2-70b-chat@bf16")
+    expect(visitor.card).to_contain_text(re.compile(r"bf16 does not fit: needs 1\d\d\.\d GB, [\d.]+ [MG]B can be had"))
+    nearest = visitor.card.locator(".nearest button").first
+    spelling = str(nearest.get_attribute("data-press"))
+    nearest.click()
+    expect(visitor.page.locator("#variant").locator("textarea, input")).to_have_value(spelling)
+    expect(visitor.card.locator(f"[data-variant='{spelling}']")).to_contain_text(" fits: ")
+    assert visitor.address()["variant"] == spelling
+
+
+def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> None:
+    visitor = visit(f"variant={SMOLLM2}@bf16")
+    cache = visitor.card.locator(".legend tr", has_text="KV cache")
+    before = cache.inner_text()
+    visitor.page.locator("#context input[type=number]").fill("8192")
+    visitor.page.locator("#context input[type=number]").press("Enter")
+    expect(visitor.card).to_contain_text("with a context of 8,192 tokens")
+    assert cache.inner_text() != before
+    refused = visitor.page.locator("#refused details")
+    expect(refused.locator("li").first).to_be_hidden()
+    refused.locator("summary").click()
+    expect(refused.locator("li").first).to_be_visible()
+
+
+def test_measures_two_modes_and_takes_the_figures_away(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(f"tab=measure&variant={SMOLLM2}")
+    page = visitor.page
+    modes: Any = page.locator("#measure-modes")
+    for name in ("int8", "gguf"):
+        modes.locator(".token", has_text=name).locator(".token-remove").click()
+    visitor.unfold("#measure-text-group")
+    page.locator("#measure-text textarea").fill(TEXT)
+    page.locator("#measure-go").click()
+    rows = page.locator("#measured .measured-rows tbody tr")
+    expect(rows).to_have_count(2, timeout=2 * ANSWER_MS)
+    expect(page.locator("#measure-status")).to_contain_text("2 of 2 modes measured", timeout=ANSWER_MS)
+    expect(rows.first).to_contain_text("bf16 (reference)")
+    expect(rows.last).to_contain_text("nf4")
+    expect(page.locator("#measured .conclusion")).to_contain_text("The rule:")
+    expect(page.locator("#measured .plot .point")).to_have_count(2)
+    with page.expect_download() as download:
+        page.locator("#measure-csv").click()
+    download.value.save_as(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
+        exact, nf4 = csv.DictReader(file)
+    assert (exact["variant"], nf4["variant"]) == (f"{SMOLLM2}@bf16", f"{SMOLLM2}@nf4")
+    assert float(exact["perplexity"]) > 1
+    assert float(exact["agreement"]) == 1
+    assert 0 < float(nf4["agreement"]) < 1
+    assert float(nf4["divergence"]) > 0
+    assert int(nf4["predicted_bytes"]) < int(exact["predicted_bytes"])
+
+    other = visit("tab=measure")
+    expect(other.page.locator("#measure-go")).to_be_enabled()
+    expect(other.page.locator("#measured .measured-rows")).to_have_count(0)
+
+
+def test_a_measurement_can_be_stopped_and_nothing_to_measure_is_said(visit: Visit) -> None:
+    visitor = visit(f"tab=measure&variant={SMOLLM2}")
+    page = visitor.page
+    page.locator("#measure-go").click()
+    expect(page.locator("#measure-status")).to_contain_text(SMOLLM2, timeout=ANSWER_MS)
+    page.locator("#measure-stop").click()
+    expect(page.locator("#measure-status")).to_contain_text("Stopped: ", timeout=ANSWER_MS)
+    expect(page.locator("#measure-go")).to_be_enabled()
+    for name in ("bf16", "int8", "nf4", "gguf"):
+        page.locator("#measure-modes .token", has_text=name).locator(".token-remove").click()
+    page.locator("#measure-go").click()
+    expect(page.locator("#measure-status [role=alert]")).to_contain_text("none is picked")

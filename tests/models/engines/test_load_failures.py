@@ -1,0 +1,146 @@
+"""A load that fails in the middle leaves nothing behind: no memory, no hook, and an engine thread that goes on."""
+
+import json
+
+import pytest
+
+from models.engines.device import resident_bytes
+from models.engines.engine_thread import engine_thread
+from models.engines.transformers_engine import open_transformers
+from models.spec.engine import Prompt
+from models.spec.errors import CorruptWeights, EngineFailed, OutOfMemory
+from models.spec.messages import Sampling
+from models.spec.settings import Settings
+from models.spec.snapshot import Snapshot
+
+
+def load(folder, mode, on_progress=lambda progress: None):
+    snapshot = Snapshot(str(folder), "safetensors", "folder", 0, trusted=True)
+    return open_transformers(snapshot, mode, "cpu", Settings(context=256), on_progress)
+
+
+def works(folder, mode):
+    """Load once more without a failure, and answer."""
+    engine = load(folder, mode)
+    try:
+        return (
+            list(engine.generate(Prompt("Once"), Sampling(max_new_tokens=2, temperature=0)))[-1].usage.new_tokens == 2
+        )
+    finally:
+        engine.close()
+
+
+def failing(stage, done, error):
+    """An `on_progress` that raises when a stage has come so far."""
+
+    def on_progress(progress):
+        if progress.stage == stage and progress.done >= done:
+            raise error
+
+    return on_progress
+
+
+@pytest.mark.parametrize(
+    ("mode", "stage", "done"),
+    [
+        ("bf16", "read", 5),
+        ("nf4", "quantize", 9),
+        ("int8", "quantize", 9),
+        ("dynamic-int8", "read", 9),
+        ("dynamic-int8", "quantize", 3),
+        ("fp32", "warm up", 0),
+    ],
+)
+def test_a_failure_in_any_stage(tiny_folder, mode, stage, done):
+    with pytest.raises(EngineFailed, match="broken on purpose"):
+        load(tiny_folder, mode, failing(stage, done, RuntimeError("broken on purpose")))
+    with pytest.raises(OutOfMemory, match="while loading the model"):
+        load(tiny_folder, mode, failing(stage, done, MemoryError()))
+    assert works(tiny_folder, mode)
+
+
+def test_the_progress_hook_of_transformers_is_put_back(tiny_folder):
+    from transformers.utils import logging
+
+    def hook():
+        previous = logging.set_tqdm_hook(None)
+        logging.set_tqdm_hook(previous)
+        return previous
+
+    before = engine_thread().run(hook)
+    with pytest.raises(EngineFailed):
+        load(tiny_folder, "bf16", failing("read", 5, RuntimeError("broken on purpose")))
+    assert engine_thread().run(hook) is before
+
+
+@pytest.mark.parametrize(("mode", "stage", "done"), [("bf16", "read", 270), ("dynamic-int8", "quantize", 205)])
+def test_the_memory_of_a_failed_load_comes_back(smollm2_folder, mode, stage, done):
+    held = []
+
+    def on_progress(progress):
+        if progress.stage == stage and progress.done >= done:
+            held.append(resident_bytes())
+            raise RuntimeError("broken on purpose")
+
+    after = []
+    for _ in range(3):
+        with pytest.raises(EngineFailed, match="broken on purpose"):
+            load(smollm2_folder, mode, on_progress)
+        after.append(resident_bytes())
+    assert held[-1] > after[-1] + 200e6, "it was nearly loaded"
+    assert after[-1] < 1.1 * after[0]
+
+
+@pytest.fixture
+def shards(tiny_folder, tmp_path):
+    """The tiny model in several files."""
+
+    def work():
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        AutoModelForCausalLM.from_pretrained(tiny_folder).save_pretrained(tmp_path, max_shard_size="120kB")
+        AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path)
+
+    engine_thread().run(work)
+    found = sorted(tmp_path.glob("*.safetensors"))
+    assert len(found) > 2
+    return found
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def bad_header(data):
+    return data[:8] + b"#" * 40 + data[48:]
+
+
+def bad_offsets(data):
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    name = next(name for name in header if name != "__metadata__")
+    header[name]["shape"][0] += 1
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+@pytest.mark.parametrize("damage", [cut, bad_header, bad_offsets])
+@pytest.mark.parametrize("mode", ["fp32", "nf4", "dynamic-int8"])
+def test_a_damaged_shard(shards, damage, mode):
+    last = shards[-1]
+    good = last.read_bytes()
+    last.write_bytes(damage(good))
+    with pytest.raises(CorruptWeights) as caught:
+        load(last.parent, mode)
+    assert str(last.parent) not in caught.value.message
+    last.write_bytes(good)
+    assert works(last.parent, mode)
+
+
+def test_a_missing_shard(shards):
+    good = shards[1].read_bytes()
+    shards[1].unlink()
+    with pytest.raises(EngineFailed):
+        load(shards[1].parent, "bf16")
+    shards[1].write_bytes(good)
+    assert works(shards[1].parent, "bf16")

@@ -1,0 +1,159 @@
+"""The Measure tab: what each mode of the picked model costs and is worth, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from models.spec.errors import BadModes, PaddockError
+from models.spec.measured import Measured
+from models.spec.messages import Progress
+from models.spec.reference import REFERENCE_TEXT
+from models.spec.variant import Variant
+
+from . import render, render_card, render_table
+from .events import AT_ONCE, computing
+from .picker import Picker
+from .stops import Stops
+from .text import t
+from .visitor import Visitor
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+USUAL = ("bf16", "int8", "nf4", "gguf")  # a reference, and what people choose between
+MOST = 4
+# The files are made of what the page shows, so the server keeps nothing that somebody else could fetch.
+DOWNLOAD = """() => {
+  const rows = document.querySelector("#measured .measured-rows");
+  if (!rows) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([rows.dataset.%(form)s], { type: "%(type)s" }));
+  link.download = "%(name)s";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}"""
+CSV = DOWNLOAD % {"form": "csv", "type": "text/csv", "name": "paddock.csv"}
+MARKDOWN = DOWNLOAD % {"form": "markdown", "type": "text/markdown", "name": "paddock.md"}
+
+
+@dataclass(frozen=True)
+class MeasureTab:
+    """The parts that the rest of the page fills or follows."""
+
+    status: gr.HTML
+    modes: gr.Dropdown
+    reference: gr.Dropdown
+    measured: list[Any]  # the events after which something was computed
+
+
+def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
+    """Draw the tab and wire it."""
+    gr.Markdown(t("measure_lead"), elem_id="measure-lead")
+    with gr.Row():
+        modes = gr.Dropdown(
+            [], multiselect=True, label=t("modes"), info=t("modes_info"), scale=3, elem_id="measure-modes"
+        )
+        reference = gr.Dropdown(
+            [], label=t("reference"), info=t("reference_info"), min_width=180, elem_id="measure-reference"
+        )
+    with gr.Accordion(t("scored_text"), open=False, elem_id="measure-text-group"):
+        text = gr.Textbox(REFERENCE_TEXT, show_label=False, lines=6, max_lines=12, elem_id="measure-text")
+    with gr.Row(elem_id="measure-buttons"):
+        go = gr.Button(t("measure"), variant="primary", elem_id="measure-go")
+        stop_button = gr.Button(t("stop"), interactive=False, elem_id="measure-stop")
+        csv = gr.Button(t("csv"), interactive=False, elem_id="measure-csv")
+        markdown = gr.Button(t("markdown"), interactive=False, elem_id="measure-markdown")
+    status = gr.HTML(elem_id="measure-status", elem_classes="status-line")
+    shown = gr.HTML(elem_id="measured", elem_classes="flush")
+    stops = Stops()
+
+    async def measure(
+        request: gr.Request,
+        token: gr.OAuthToken | None,
+        model: str,
+        names: list[str] | None,
+        against: str | None,
+        scored: str,
+    ) -> AsyncIterator[list[Any]]:
+        visitor = Visitor.of(request, token)
+        stop, rows, line = stops.begin(visitor.session), list[Measured](), ""
+        count = len({*(names or []), *([against] if against else [])})
+        yield [render.waiting(), "", *_buttons(running=True, rows=rows)]
+        try:
+            if not names:
+                raise BadModes(reason="none is picked")
+            events = runtime.measuring(model or "", names, scored or "", against or "", stop, visitor.token)
+            async with aclosing(events) as stream:
+                async for event in stream:
+                    if isinstance(event, Measured):
+                        rows.append(event)
+                        yield [gr.skip(), show(rows), *[gr.skip()] * 4]
+                    elif (now := _status(event, len(rows) + 1, count)) != line:
+                        line = now
+                        yield [line, *[gr.skip()] * 5]
+            stopped = "Stopped" if stop.is_set() else "Done"
+            line = render.said(f"{stopped}: {len(rows)} of {count} modes measured.")
+        except PaddockError as error:
+            line = render.error(error)
+        finally:
+            stops.end(visitor.session, stop)
+        yield [line, show(rows), *_buttons(running=False, rows=rows)]
+
+    def stop_measuring(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    event = go.click(
+        measure,
+        [picker.model, modes, reference, text],
+        [status, shown, go, stop_button, csv, markdown],
+        **computing(runtime.settings.slots) | {"show_progress_on": [status]},
+    )
+    stop_button.click(stop_measuring, None, None, **AT_ONCE)
+    csv.click(None, None, None, js=CSV, api_visibility="private")
+    markdown.click(None, None, None, js=MARKDOWN, api_visibility="private")
+    return MeasureTab(status, modes, reference, [event])
+
+
+def follow_model(runtime: Runtime, tab: MeasureTab, picker: Picker, events: Sequence[Any]) -> None:
+    """Offer the modes of the picked model; what was chosen stays while the model does."""
+    offered_for = gr.State("")
+
+    def offer(model: str, before: str) -> list[Any]:
+        if model == before:
+            return [gr.skip()] * 3
+        try:
+            plans = runtime.describe(runtime.card(Variant(model or "")))["plans"]
+        except PaddockError:  # the picker's card says why
+            return [gr.skip()] * 3
+        choices = [(render_card.mode_choice(name, planned), name) for name, planned in plans.items()]
+        references = [("the most exact", ""), *((name, name) for name in plans)]
+        return [gr.Dropdown(choices, value=default_modes(plans)), gr.Dropdown(references, value=""), model]
+
+    for event in events:
+        event.then(offer, [picker.model, offered_for], [tab.modes, tab.reference, offered_for], **AT_ONCE)
+
+
+def default_modes(plans: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The modes that people choose between, as far as they fit."""
+    fitting = [name for name, planned in plans.items() if planned["fits"]]
+    return [name for name in USUAL if name in fitting] or fitting[:MOST]
+
+
+def show(rows: Sequence[Measured]) -> str:
+    """The conclusion, the pictures and the table of what is measured so far."""
+    return render_table.conclusion(rows) + render_table.chart(rows) + render_table.table(rows)
+
+
+def _status(step: Progress, number: int, count: int) -> str:
+    return render.progress(replace(step, detail=f"{step.detail} ({number} of {count})"))
+
+
+def _buttons(running: bool, rows: Sequence[Measured]) -> list[Any]:
+    """Measure, Stop, and the two files."""
+    files = [gr.Button(interactive=bool(rows))] * 2
+    return [gr.Button(interactive=not running), gr.Button(interactive=running), *files]

@@ -172,7 +172,7 @@ class Pool(Generic[K]):
         except BaseException as error:  # a failed load must reach every waiting reader, and stay forgotten
             with self._changed:
                 entry.failure = error
-                self._entries.pop(key, None)
+                self._forget(key, entry)
         with self._changed:
             self._changed.notify_all()
 
@@ -201,7 +201,12 @@ class Pool(Generic[K]):
             with self._changed:
                 self._changed.wait(HEARTBEAT_S)
                 if not wanted.users:
+                    self._forget(key, wanted)  # under the lock, so that nobody can still join it
                     raise _Abandoned
+
+    def _forget(self, key: K, entry: _Entry) -> None:
+        if self._entries.get(key) is entry:
+            del self._entries[key]
 
 
 def _line(name: str, entry: _Entry) -> Held:

@@ -15,7 +15,7 @@ from .markup import EVIL, Markup, is_harmless
 BF16 = Measured("m@bf16", True, 269_000_000, 270_000_000, 9e8, 0.4, 0.2, 17.0, 12.0, 1.0, 1.0, 0.0, None, 64)
 NF4 = Measured("m@nf4", False, 111_000_000, 112_000_000, 8e8, 2.7, 0.2, 28.4, 12.5, 1.1, 0.9, 0.08, 3, 64)
 POOR = replace(NF4, variant="m@fp4", predicted_bytes=100_000_000, perplexity=15.0)
-GGUF = replace(NF4, variant="m@gguf", measured_bytes=546_000_000, predicted_bytes=98_000_000, note="dequantized")
+GGUF = replace(NF4, variant="m@gguf", measured_bytes=97_000_000, predicted_bytes=98_000_000, note="dequantized")
 FAILED = Measured("m@int8", error="It does not fit.")
 
 
@@ -48,15 +48,15 @@ def test_rows_are_escaped(field):
 
 def test_the_conclusion_is_the_smallest_that_is_good_enough():
     text = Markup(render_table.conclusion([BF16, NF4, POOR, FAILED])).text
-    assert text.startswith("nf4 is good enough: 111 MB instead of 269 MB, perplexity 12.50 (+4.2%), 28.4 tok/s instead")
+    assert text.startswith("nf4 is good enough: 112 MB instead of 270 MB, perplexity 12.50 (+4.2%), 28.4 tok/s instead")
     assert "at most 5% above that of bf16 (12.00)" in text
     smaller = Markup(render_table.conclusion([BF16, NF4, GGUF])).text
-    assert smaller.startswith("gguf is good enough: 98 MB")
+    assert smaller.startswith("gguf is good enough: 97 MB")
 
 
 def test_when_nothing_smaller_is_good_enough():
     assert Markup(render_table.conclusion([BF16, POOR])).text.startswith(
-        "Nothing smaller is as good: keep bf16, 269 MB"
+        "Nothing smaller is as good: keep bf16, 270 MB"
     )
 
 
@@ -67,7 +67,7 @@ def test_no_conclusion_without_a_reference_and_another(rows):
 
 def test_the_chart_shows_every_figure():
     markup = Markup(render_table.chart([BF16, NF4, POOR, FAILED]))
-    assert "m@nf4: perplexity 12.500, 111 MB" in markup.values("title")
+    assert "m@nf4: perplexity 12.500, 112 MB" in markup.values("title")
     assert "28.4 tok/s" in markup.text
     assert "int8" not in markup.text
     assert render_table.chart([BF16, FAILED]) == ""

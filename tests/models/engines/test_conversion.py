@@ -152,7 +152,7 @@ def damaged(source, target, change):
         (lambda data: None, CorruptWeights),  # shorter than its header says
         (lambda data: data.__delitem__(slice(1000, None)), CorruptWeights),
         (lambda data: data.__setitem__(slice(0, 4), b"ZIP!"), CorruptWeights),
-        (lambda data: data.clear(), CorruptWeights),
+        pytest.param(lambda data: data.clear(), CorruptWeights, marks=pytest.mark.slow),
         (lambda data: data.__setitem__(slice(0, len(data)), data.replace(b"llama", b"mamba")), CorruptWeights),
     ],
 )

@@ -73,6 +73,7 @@ def test_the_progress_hook_of_transformers_is_put_back(tiny_folder):
     assert engine_thread().run(hook) is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "stage", "done"), [("bf16", "read", 270), ("dynamic-int8", "quantize", 205)])
 def test_the_memory_of_a_failed_load_comes_back(smollm2_folder, mode, stage, done):
     held = []

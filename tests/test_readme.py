@@ -40,7 +40,11 @@ def tree() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+RARE = ("models measure", "@fp32")  # what they show is tested elsewhere, in less time
+MARKED = [pytest.param(c, marks=pytest.mark.slow) if any(r in c for r in RARE) else c for c in COMMANDS]
+
+
+@pytest.mark.parametrize("command", MARKED)
 def test_command(command: str) -> None:
     command = command.replace("python -m", f'"{sys.executable}" -m')
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)

@@ -271,6 +271,7 @@ def test_cancel_frees_the_model(client: Client, app: ServedApp) -> None:
     assert waited < 1.5, waited
 
 
+@pytest.mark.slow
 def test_eight_clients_at_once_are_all_answered(app: ServedApp) -> None:
     clients = [connect(app) for _ in range(8)]
     prompts = [f"What is {number} plus one? Answer briefly." for number in range(8)]

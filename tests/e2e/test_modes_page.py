@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import SMOLLM2
@@ -60,6 +61,7 @@ def test_switches_modes_and_reads_what_each_takes(visit: Visit) -> None:
     expect(visitor.card.locator(".measured")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_model_in_use_is_not_ejected_and_the_page_says_why(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}&max_new_tokens=1024&temperature=0")
     visitor.send("Write a very long story about a robot that travels around the world.")

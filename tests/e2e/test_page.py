@@ -54,6 +54,7 @@ def test_stops_a_long_answer_and_keeps_what_is_there(visit: Visit) -> None:
     visitor.expect_ready()
 
 
+@pytest.mark.slow
 def test_what_is_typed_while_an_answer_streams_is_not_lost(visit: Visit) -> None:
     visitor = visit("max_new_tokens=160&temperature=0")
     visitor.send(LONG_PROMPT)
@@ -206,7 +207,7 @@ def test_link_opens_what_it_says(visit: Visit) -> None:
     ("query", "sentence"),
     [
         ("variant=smollm2-135m-instrukt", "There is no model called “smollm2-135m-instrukt” here."),
-        ("variant=../../etc/passwd", "is a path or an address"),
+        pytest.param("variant=../../etc/passwd", "is a path or an address", marks=pytest.mark.slow),
         ("temperature=9", "temperature is 9.0, but it has to be a number from 0 to 2."),
     ],
 )
@@ -229,7 +230,11 @@ def test_nothing_is_computed_for_an_empty_prompt(visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("word " * 12_001, re.compile(r"have 60,\d{3} characters; this app accepts at most 60,000\.")),
+        pytest.param(
+            "word " * 12_001,
+            re.compile(r"have 60,\d{3} characters; this app accepts at most 60,000\."),
+            marks=pytest.mark.slow,
+        ),
         ("word " * 6_000, re.compile(r"The prompt is [\d,]+ tokens long, but this model has room for 4,096 here\.")),
     ],
     ids=["characters", "tokens"],
@@ -286,7 +291,7 @@ def test_phone(visit: Visit) -> None:
     expect(page.locator("#model input")).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_text_is_readable(visit: Visit, scheme: str) -> None:
     visitor = visit(SHORT, color_scheme=scheme)
     visitor.ask("Say hi.")

@@ -103,7 +103,9 @@ def leave_by_dropping_the_connection(app: ServedApp, begun: Callable[[], None]) 
         begun()
 
 
-@pytest.mark.parametrize("leave", [leave_by_cancel, leave_by_dropping_the_connection])
+@pytest.mark.parametrize(
+    "leave", [leave_by_cancel, pytest.param(leave_by_dropping_the_connection, marks=pytest.mark.slow)]
+)
 def test_who_leaves_a_slow_computation_stalls_nobody(
     slow_app: ServedApp, leave: Callable[[ServedApp, Callable[[], None]], None]
 ) -> None:

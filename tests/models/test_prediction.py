@@ -49,7 +49,7 @@ answered = usage.peak_bytes if snapshot.form == "gguf" else usage.peak_bytes - b
 print(json.dumps({"weights": engine.bytes, "loading": most, "answering": answered, "peak": max(most, answered)}))
 """
 
-DEFAULT = [(SMOLLM2, "nf4"), (SMOLLM2, "gguf")]
+DEFAULT = [(SMOLLM2, "bf16"), (SMOLLM2, "gguf")]
 ALL = [(model, name) for model in (SMOLLM2, GEMMA) for name, mode in MODES.items() if "cpu" in mode.accelerators]
 SLOW = [(model, name) for model, name in ALL if (model, name) not in DEFAULT and MODES[name].packing != "grouped"]
 

@@ -122,6 +122,7 @@ def test_two_callers_at_once_give_one_conversion(smollm2_gguf, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.lock"]
 
 
+@pytest.mark.slow
 def test_cancelling_ends_the_process_and_leaves_nothing(smollm2_gguf, tmp_path):
     seen = []
     with pytest.raises(ConversionCancelled):
@@ -150,7 +151,7 @@ def damaged(source, target, change):
     ("change", "kind"),
     [
         (lambda data: None, CorruptWeights),  # shorter than its header says
-        (lambda data: data.__delitem__(slice(1000, None)), CorruptWeights),
+        pytest.param(lambda data: data.__delitem__(slice(1000, None)), CorruptWeights, marks=pytest.mark.slow),
         (lambda data: data.__setitem__(slice(0, 4), b"ZIP!"), CorruptWeights),
         pytest.param(lambda data: data.clear(), CorruptWeights, marks=pytest.mark.slow),
         (lambda data: data.__setitem__(slice(0, len(data)), data.replace(b"llama", b"mamba")), CorruptWeights),

@@ -41,9 +41,9 @@ def test_it_answers_and_ends_by_itself(smollm2):
 @pytest.mark.parametrize(
     "text",
     [
-        "Repeat: 😀🎉😀🎉漢字漢字😀🎉",
+        pytest.param("Repeat: 😀🎉😀🎉漢字漢字😀🎉", marks=pytest.mark.slow),
         pytest.param("你好，你是谁？请用中文回答。", marks=pytest.mark.slow),
-        pytest.param("日本語で挨拶: こんにち", marks=pytest.mark.slow),
+        "日本語で挨拶: こんにち",
     ],
 )
 def test_characters_of_several_tokens_arrive_whole(smollm2, reference, text):

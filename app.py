@@ -24,7 +24,7 @@ def main() -> gr.Blocks:
     runtime = Runtime(Settings.from_env())
     app = build_app(runtime)
     app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)
-    app.launch(prevent_thread_lock=True, **launch_options())
+    app.launch(prevent_thread_lock=True, **launch_options(runtime.settings))
     if runtime.settings.preload:
         threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload").start()
     app.block_thread()

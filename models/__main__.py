@@ -8,10 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from . import commands
+from .adapter_commands import add_adapter_commands
 from .runtime import Runtime
 from .spec.errors import PaddockError
 from .spec.messages import BOUNDS
 from .spec.settings import Settings
+from .training_commands import add_finetune
+
+SPELLING = "MODEL[@QUANT][+ADAPTER[:WEIGHT]]..."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +52,12 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     complete.add_argument("prompt")
     complete.set_defaults(run=commands.complete)
     for command in (chat, complete):
-        command.add_argument("-v", "--variant", default=settings.default_variant, help="MODEL[@QUANT] (%(default)s)")
+        command.add_argument(
+            "-v",
+            "--variant",
+            default=settings.default_variant,
+            help="MODEL[@QUANT][+ADAPTER[:WEIGHT]]... (%(default)s)",
+        )
         command.add_argument("--json", action="store_true", help="print one JSON object: text and usage")
         for name, bound in BOUNDS.items():
             high = min(bound.high, limits.get(name, bound.high))
@@ -64,7 +73,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     models = group.add_parser("models", help="what can be picked here")
     models.set_defaults(run=commands.models)
     plan = group.add_parser("plan", help="what a variant would take in memory, before anything is downloaded")
-    plan.add_argument("variant", help="MODEL[@QUANT]")
+    plan.add_argument("variant", help=SPELLING)
     plan.add_argument("--context", type=int, help="tokens; left out: what this server gives a conversation")
     plan.set_defaults(run=commands.plan)
     which = group.add_parser("which", help="which models of a family run on which GPU, in which mode")
@@ -73,7 +82,9 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     which.set_defaults(run=commands.which)
     score = group.add_parser("score", help="how likely a variant finds a text; - reads it from stdin")
     score.add_argument("text")
-    score.add_argument("-v", "--variant", default=settings.default_variant, help="MODEL[@QUANT] (%(default)s)")
+    score.add_argument(
+        "-v", "--variant", default=settings.default_variant, help="MODEL[@QUANT][+ADAPTER[:WEIGHT]]... (%(default)s)"
+    )
     score.set_defaults(run=commands.score)
     measure = group.add_parser("measure", help="memory, speed and quality of the modes of a model")
     measure.add_argument("model")
@@ -85,6 +96,8 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true", help="whole figures for programs instead of a Markdown table")
     form.add_argument("--json", action="store_true")
     measure.set_defaults(run=commands.measure)
+    add_adapter_commands(group)
+    add_finetune(group)
     for command in (models, plan, which, score):
         command.add_argument("--json", action="store_true")
     return parser

@@ -49,3 +49,12 @@ def reported(call: Callable[[OnProgress, Cancelled], T], stage: Progress) -> Gen
     if failure:
         raise failure.pop()
     return outcome.pop()
+
+
+def exhausted(steps: Generator[Progress, None, T], on_progress: OnProgress) -> T:
+    """What a stream of progress returns at its end, for a caller that has nothing else to do meanwhile."""
+    while True:
+        try:
+            on_progress(next(steps))
+        except StopIteration as end:
+            return end.value

@@ -77,6 +77,8 @@ def plan(runtime: Runtime, options: argparse.Namespace) -> int:
     print(f"  {'total':24} {size(planned.total):>9}")
     print(f"  {'at most, with the load':24} {size(planned.needed):>9}")
     print(f"{size(planned.budget.free)} of {planned.budget.device} can be had: {verdict}")
+    for warning in planned.warnings:
+        print(f"Note: {warning}")
     if near:
         print("What fits: " + ", ".join(f"{found.variant} ({size(found.needed)})" for found in near))
     return 0

@@ -19,7 +19,7 @@ from .pool import Pool, Room
 from .spec.engine import Engine, Prompt
 from .spec.messages import Delta, Event, Message, Rendered, Sampling, Scored
 from .spec.settings import Settings
-from .spec.snapshot import Snapshot
+from .spec.snapshot import ActiveAdapter, Snapshot
 from .turnstile import Turnstile
 
 
@@ -50,6 +50,7 @@ class Answering:
     sampling: Sampling
     messages: tuple[Message, ...] = ()
     prompt: str = ""
+    adapters: tuple[ActiveAdapter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Scoring:
     prompt: Prompt
     record: str = ""
     reference: str = ""
+    adapters: tuple[ActiveAdapter, ...] = ()
 
 
 Job = Answering | Scoring
@@ -125,9 +127,10 @@ def _answer(job: Answering) -> Generator[Event, None, None]:
         yield Rendered(prompt.text)
         with process.turnstile.ticket(job.load, engine.slots) as turn:
             yield from turn
-            with closing(engine.generate(prompt, job.sampling, job.load.settings.time_limit_s)) as deltas:  # type: ignore[type-var]
+            limit_s = job.load.settings.time_limit_s
+            with closing(engine.generate(prompt, job.sampling, limit_s, job.adapters)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:
-                    yield Delta(delta.text, replace(delta.usage, variant=job.load.variant, load_s=load_s))
+                    yield Delta(delta.text, replace(delta.usage, variant=_spelling(job), load_s=load_s))
 
 
 def _score(job: Scoring) -> Generator[Event, None, None]:
@@ -136,6 +139,12 @@ def _score(job: Scoring) -> Generator[Event, None, None]:
         yield from lease.waiting()
         with process.turnstile.ticket(job.load, slots=1) as turn:
             yield from turn
-            with closing(lease.engine.score(job.prompt, job.record, job.reference)) as steps:  # type: ignore[type-var]
+            scores = lease.engine.score(job.prompt, job.record, job.reference, job.adapters)
+            with closing(scores) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    yield replace(step, variant=job.load.variant) if isinstance(step, Scored) else step
+                    yield replace(step, variant=_spelling(job)) if isinstance(step, Scored) else step
+
+
+def _spelling(job: Job) -> str:
+    """The variant that was asked for; which adapters really acted stands in the usage."""
+    return "+".join([job.load.variant, *map(str, job.adapters)])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .adapters import parameters
 from .engines.device import gpu_memory, memory
 from .job import computing_process
 from .pool import Room
@@ -15,6 +16,7 @@ from .spec.errors import BadContext, DoesNotFit
 from .spec.plan import Budget, LoadPlan, alternatives, plan, slots
 from .spec.quantization import Machine, Mode
 from .spec.settings import Settings
+from .spec.snapshot import ActiveAdapter
 from .spec.units import size
 from .spec.variant import Variant
 
@@ -50,26 +52,52 @@ class Planner:
         """Conversations that are held at once."""
         return slots(card, context, self.settings.slots) if mode.form == "gguf" else 1
 
-    def plan(self, card: ModelCard, mode: Mode, budget: Budget | None = None, context: Any = None) -> LoadPlan:
-        """The plan of a model in a mode; raises BadContext."""
+    def plan(
+        self,
+        card: ModelCard,
+        mode: Mode,
+        budget: Budget | None = None,
+        context: Any = None,
+        adapters: tuple[ActiveAdapter, ...] = (),
+    ) -> LoadPlan:
+        """The plan of a model in a mode, with adapters; raises BadContext."""
         tokens = self.context(card, context)
-        spelling = str(Variant(card.key, mode.name))
+        spelling = "+".join([str(Variant(card.key, mode.name)), *map(str, adapters)])
         batch = self.slots(card, mode, tokens)
-        return plan(spelling, card, mode, self.machine, budget or self.budget(), tokens, batch)
+        beside = parameters(adapters)
+        planned = plan(spelling, card, mode, self.machine, budget or self.budget(), tokens, batch, adapters=beside)
+        warnings = tuple(
+            f"{active.adapter.name}: {active.adapter.warning}" for active in adapters if active.adapter.warning
+        )
+        return replace(planned, warnings=warnings)
 
-    def nearest(self, cards: Iterable[ModelCard], wanted: ModelCard, context: Any = None) -> list[LoadPlan]:
+    def nearest(
+        self,
+        cards: Iterable[ModelCard],
+        wanted: ModelCard,
+        context: Any = None,
+        adapters: tuple[ActiveAdapter, ...] = (),
+    ) -> list[LoadPlan]:
         """The nearest variants that fit here, at most three."""
         budget = self.budget()
         tokens = self.context(wanted, context)
-        return alternatives(
-            cards, wanted, self.machine, lambda card, mode: self.plan(card, mode, budget, min(tokens, card.context))
-        )
 
-    def require(self, planned: LoadPlan, cards: Iterable[ModelCard], card: ModelCard) -> None:
+        def plan_of(card: ModelCard, mode: Mode) -> LoadPlan:
+            return self.plan(card, mode, budget, min(tokens, card.context), adapters)
+
+        return alternatives(cards, wanted, self.machine, plan_of, bool(adapters))
+
+    def require(
+        self,
+        planned: LoadPlan,
+        cards: Iterable[ModelCard],
+        card: ModelCard,
+        adapters: tuple[ActiveAdapter, ...] = (),
+    ) -> None:
         """Raise DoesNotFit, which names what would fit, unless the plan fits or the operator overrides."""
         if planned.fits or self.settings.load_anyway:
             return
-        near = [found.variant for found in self.nearest(cards, card)]
+        near = [found.variant for found in self.nearest(cards, card, adapters=adapters)]
         suggestion = f"What fits: {', '.join(near)}." if near else "Nothing of its family fits; pick a smaller model."
         raise DoesNotFit(
             variant=planned.variant,
@@ -81,7 +109,10 @@ class Planner:
 
 
 def room(planned: LoadPlan) -> Room:
-    """What a model is counted with beside others: torch is in memory once, llama.cpp once a model."""
-    libraries = sum(part.bytes for part in planned.parts if part.key == "framework")
-    shared = 0 if planned.mode.startswith("gguf") else libraries
-    return Room(planned.total - shared, planned.weights)
+    """What a model is counted with beside others: torch is in memory once, llama.cpp once a model.
+
+    Its adapters come and go, and are counted as they are attached.
+    """
+    counted = {part.key: part.bytes for part in planned.parts}
+    shared = 0 if planned.mode.startswith("gguf") else counted["framework"]
+    return Room(planned.total - shared - counted.get("adapters", 0), planned.weights)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from .background import HEARTBEAT_S, OnProgress
-from .spec.engine import Engine
+from .spec.engine import Attached, Engine
 from .spec.errors import DoesNotFit, NotHeld
 from .spec.messages import Progress
 from .spec.units import size
@@ -31,6 +31,7 @@ class Held:
     load_s: float
     last_used: float
     users: int
+    attached: tuple[Attached, ...] = ()  # adapters beside it
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class _Entry:
     load_s: float = 0.0
     engine: Engine | None = None
     failure: BaseException | None = None
+
+    @property
+    def taken(self) -> int:
+        """Bytes that it is counted with now, adapters included."""
+        return self.room.total + sum(adapter.bytes for adapter in (self.engine.attached if self.engine else ()))
 
     @property
     def settled(self) -> bool:
@@ -139,8 +145,8 @@ class Pool(Generic[K]):
     def used(self) -> tuple[int, int]:
         """Bytes that models in use are counted with, and those of idle ones, which can be ejected."""
         with self._changed:
-            busy = sum(entry.room.total for entry in self._entries.values() if entry.users)
-            return busy, sum(entry.room.total for entry in self._entries.values() if not entry.users)
+            busy = sum(entry.taken for entry in self._entries.values() if entry.users)
+            return busy, sum(entry.taken for entry in self._entries.values() if not entry.users)
 
     def _eject(self, key: K) -> bool:
         with self._changed:
@@ -181,7 +187,7 @@ class Pool(Generic[K]):
         while True:
             with self._changed:
                 others = [entry for entry in self._entries.values() if entry is not wanted]
-                taken = sum(entry.room.total for entry in others)
+                taken = sum(entry.taken for entry in others)
                 idle = [(e.last_used, each) for each, e in self._entries.items() if e.engine and not e.users]
             can_be_had = min(self.limit - taken, self._free())
             if wanted.room.total <= can_be_had:
@@ -220,4 +226,5 @@ def _line(name: str, entry: _Entry) -> Held:
         entry.load_s,
         entry.last_used,
         entry.users,
+        engine.attached if engine else (),
     )

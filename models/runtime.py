@@ -6,12 +6,13 @@ import re
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .background import Cancelled, OnProgress, reported
+from . import adapters
+from .background import Cancelled, OnProgress, exhausted, reported
 from .engines.conversion import convert_in_subprocess
 from .engines.device import accelerator, native_bf16, packages
 from .gpu import events, pumped, relayed
@@ -23,7 +24,6 @@ from .spec import quantization
 from .spec.catalog import Catalog, ModelCard, load_catalog
 from .spec.engine import Prompt
 from .spec.errors import (
-    AdaptersNotPossible,
     EmptyPrompt,
     HubIdsNotAllowed,
     InvalidText,
@@ -38,10 +38,11 @@ from .spec.plan import LoadPlan
 from .spec.quantization import Machine, Mode
 from .spec.request import CompletionRequest, Request, texts
 from .spec.settings import Settings
-from .spec.snapshot import Form, Snapshot
-from .spec.variant import Variant
+from .spec.snapshot import ActiveAdapter, Form, Snapshot
+from .spec.variant import AdapterChoice, Variant
 from .terminal import ProgressLine
-from .weights import sources
+from .weights import adapters as adapter_sources
+from .weights import sources, uploads
 
 
 class Runtime:
@@ -70,33 +71,41 @@ class Runtime:
 
     def resolve(self, variant: Variant, card: ModelCard) -> tuple[Variant, Mode]:
         """The variant with `auto` replaced by what it means on this machine; raises ModeNotPossible."""
-        if variant.adapters:
-            raise AdaptersNotPossible(adapter=variant.adapters[0].name)
         mode = quantization.resolve(variant, card, self.machine, lambda mode: self.planner.plan(card, mode).fits)
         return variant.resolved(mode.name), mode
 
     def plan(self, variant: Variant, context: Any = None, token: str | None = None) -> LoadPlan:
-        """What a variant would take in memory here, without downloading weights; raises BadContext, VariantError."""
+        """What a variant would take in memory here, without downloading weights.
+
+        Raises BadContext, VariantError, and WeightsError for an adapter that cannot be used.
+        """
         card = self.card(variant, token)
         resolved, mode = self.resolve(variant, card)
-        return replace(self.planner.plan(card, mode, context=context), variant=str(resolved))
+        known = adapters.known(variant, card, self.settings, token)
+        adapters.require_room(resolved, known, self.machine.accelerator, self.settings)
+        return replace(self.planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
 
     def nearest(self, variant: Variant, context: Any = None, token: str | None = None) -> list[LoadPlan]:
         """The nearest variants that fit here: the same model with fewer bits, then smaller ones of its family."""
-        return self.planner.nearest(self.catalog.values(), self.card(variant, token), context)
+        card = self.card(variant, token)
+        known = adapters.known(variant, card, self.settings, token)
+        return self.planner.nearest(self.catalog.values(), card, context, known)
 
     def models(self) -> list[dict[str, Any]]:
         """The catalog as plain data: what runs here with its bytes, and which files are already on this machine."""
         return [self.describe(card) for card in self.catalog.values()]
 
-    def describe(self, card: ModelCard) -> dict[str, Any]:
-        """One card as plain data; `plans` and `refused` say of each mode what it takes, or why it cannot run."""
-        budget = self.planner.budget()
-        modes = quantization.possible_modes(card, self.machine)
+    def describe(self, card: ModelCard, adapters: tuple[AdapterChoice, ...] = ()) -> dict[str, Any]:
+        """One card as plain data; `plans` and `refused` say of each mode what it takes, or why it cannot run.
+
+        With adapters, only modes that take them can run; what they take themselves is not in the plans.
+        """
+        budget, some = self.planner.budget(), bool(adapters)
+        modes = quantization.possible_modes(card, self.machine, some)
         plans = [self.planner.plan(card, mode, budget) for mode in modes]
-        reasons = {mode: quantization.why_not(mode, card, self.machine, False) for mode in quantization.modes_of(card)}
+        reasons = {mode: quantization.why_not(mode, card, self.machine, some) for mode in quantization.modes_of(card)}
         try:
-            auto = self.resolve(Variant(card.key), card)[1].name
+            auto = self.resolve(Variant(card.key, adapters=adapters), card)[1].name
         except ModeNotPossible:
             auto = ""
         return {
@@ -118,6 +127,18 @@ class Runtime:
             "without_hub": card.wheel is not None,
             "on_this_machine": [form for form in _FORMS if sources.locate(card, form, self.settings)],
         }
+
+    def adapters(self, model: Variant, token: str | None = None) -> list[dict[str, Any]]:
+        """The adapters that are listed for a model, as plain data."""
+        return [asdict(entry) for entry in adapter_sources.listed(self.card(model, token), self.settings)]
+
+    def adapters_on_hub(self, model: Variant, token: str | None = None) -> list[dict[str, Any]]:
+        """The Hub's adapters that are registered for a model, most downloaded first; none where it is out of reach."""
+        return [asdict(found) for found in adapter_sources.search(self.card(model, token), self.settings, token)]
+
+    def upload_adapter(self, config: Path, weights: Path, model: Variant, token: str | None = None) -> str:
+        """Check a visitor's own adapter and keep a copy; returns the name that only he knows. Raises AdapterRefused."""
+        return uploads.keep(config, weights, self.card(model, token), self.settings).name
 
     def is_converted(self, variant: Variant, token: str | None = None) -> bool:
         """Whether a variant's weights are made from a GGUF file, because its own cannot be had here."""
@@ -192,8 +213,9 @@ class Runtime:
             raise EmptyPrompt
         card = self.card(variant, token)
         resolved, mode = self.resolve(variant, card)
-        load = yield from self._scorable(resolved, mode, card, token)
-        with closing(events(Scoring(load, prompt, record, reference))) as stream:
+        beside = yield from self._adapters(resolved, card, token)
+        load = yield from self._scorable(resolved, mode, card, token, beside)
+        with closing(events(Scoring(load, prompt, record, reference, beside))) as stream:
             yield from stream
 
     def measure(
@@ -223,12 +245,7 @@ class Runtime:
     def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
         """The checked weights of a variant on this machine, downloaded and converted if need be."""
         card = self.card(variant)
-        steps = self._snapshot(card, self.resolve(variant, card)[1], None)
-        while True:
-            try:
-                on_progress(next(steps))
-            except StopIteration as end:
-                return end.value
+        return exhausted(self._snapshot(card, self.resolve(variant, card)[1], None), on_progress)
 
     def preload(self, variant: Variant) -> None:
         """Fetch and load a variant before anybody asks for it, with progress at the terminal."""
@@ -247,7 +264,8 @@ class Runtime:
     def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Answering]:
         card = self.card(request.variant, token)
         variant, mode = self.resolve(request.variant, card)
-        load = yield from self._load(variant, mode, card, token)
+        beside = yield from self._adapters(variant, card, token)
+        load = yield from self._load(variant, mode, card, token, beside)
         messages: tuple[Message, ...] = ()
         prompt, sampling = "", request.sampling
         if isinstance(request, CompletionRequest):
@@ -256,23 +274,35 @@ class Runtime:
             prompt, sampling = request.base_prompt.write(request.messages), request.base_prompt.ending(sampling)
         else:
             messages = request.messages
-        return Answering(load, sampling, messages, prompt)
+        return Answering(load, sampling, messages, prompt, beside)
+
+    def _adapters(
+        self, variant: Variant, card: ModelCard, token: str | None
+    ) -> Generator[Progress, None, tuple[ActiveAdapter, ...]]:
+        """The checked adapters of a variant; raises AdapterRefused, AdaptersTooLarge and others, before any load."""
+        found = yield from adapters.fetched(variant, card, self.settings, token)
+        adapters.require_room(variant, found, self.machine.accelerator, self.settings)
+        return found
 
     def _load(
-        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...] = ()
     ) -> Generator[Progress, None, Load]:
-        """The load of a variant, once it is known to fit and its files are here; raises DoesNotFit, WeightsError."""
-        planned = self.planner.plan(card, mode)
-        if not any(line.name == str(variant) for line in self.held()):
-            self.planner.require(planned, self.catalog.values(), card)
+        """The load of a variant's base, once the whole is known to fit and the files are here.
+
+        Its adapters are no part of it, so that all that differ by them share one model in memory.
+        Raises DoesNotFit, WeightsError.
+        """
+        base, planned = str(variant.without_adapters), self.planner.plan(card, mode, adapters=beside)
+        if beside or not any(line.name == base for line in self.held()):
+            self.planner.require(planned, self.catalog.values(), card, beside)
         snapshot = yield from self._snapshot(card, mode, token)
-        return Load(str(variant), snapshot, mode.name, planned.context, planned.batch, self.settings, room(planned))
+        return Load(base, snapshot, mode.name, planned.context, planned.batch, self.settings, room(planned))
 
     def _scorable(
-        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...]
     ) -> Generator[Progress, None, Load]:
         if mode.form != "gguf":
-            return (yield from self._load(variant, mode, card, token))
+            return (yield from self._load(variant, mode, card, token, beside))
         fp32 = quantization.MODES["fp32"]
         planned = self.planner.plan(card, fp32)
         self.planner.require(planned, self.catalog.values(), card)

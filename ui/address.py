@@ -11,11 +11,12 @@ from models.spec.errors import PaddockError
 from models.spec.variant import Variant
 
 from . import render, url
+from .adapter_picker import read_variant
 from .chat_tab import ChatTab
 from .complete_tab import CompleteTab
 from .events import AT_ONCE
 from .measure_tab import MeasureTab
-from .picker import Picker, show
+from .picker import PICKED, Picker, show, shown
 from .sampling import read_sampling, sampling_values
 from .text import t
 
@@ -45,23 +46,26 @@ def draw_link() -> tuple[gr.Button, gr.Textbox]:
 
 
 def wire_link(
-    runtime: Runtime, button: gr.Button, link: gr.Textbox, picker: Picker, values_from: list[Component], tab: gr.State
+    button: gr.Button,
+    link: gr.Textbox,
+    picker: Picker,
+    texts: list[Component],
+    sampling: list[Component],
+    tab: gr.State,
 ) -> None:
-    """Write the link from the picker, the tab, and [system prompt, message, text, *sampling]."""
+    """Write the link from the tab, [system prompt, message, text], the picker, and the sampling."""
 
-    def write(
-        request: gr.Request, model: str, mode: str, shown: str, system: str, message: str, text: str, *values: Any
-    ) -> str:
+    def write(request: gr.Request, shown: str, system: str, message: str, text: str, *values: Any) -> str:
         try:
-            variant = Variant(model or "", mode or "auto")
+            variant, sampling = read_variant(*values[:PICKED]), read_sampling(values[PICKED:])
             prompt = text if shown == "complete" else message
-            state = url.PageState(variant, read_sampling(values), system, prompt, shown)
+            state = url.PageState(variant, sampling, system, prompt, shown)
         except PaddockError as error:
             return str(error)
         page = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
         return f"{page}?{url.write(state)}"
 
-    button.click(write, [*picker.inputs, tab, *values_from], link, **AT_ONCE)
+    button.click(write, [tab, *texts, *picker.inputs, *sampling], link, **AT_ONCE)
 
 
 def wire_opening(
@@ -79,17 +83,16 @@ def wire_opening(
 
     def open_link(request: gr.Request) -> list[Any]:
         state, errors = url.read(dict(request.query_params))
-        variant = state.variant or default
         try:
-            runtime.card(variant)
+            picked = show(runtime, state.variant or default)
         except PaddockError as error:
             errors.append(error)
-            variant = default
+            picked = shown(runtime, lambda: default)
         values = sampling_values(state.sampling) if state.sampling else [gr.skip() for _ in sampling]
         in_complete = state.tab == "complete"
         texts = [state.system, "" if in_complete else state.prompt, state.prompt if in_complete else ""]
         return [
-            *show(runtime, variant.model, variant.quantization),
+            *picked,
             *values,
             *(text or gr.skip() for text in texts),
             *["".join(map(render.error, errors))] * 3,  # gr.Warning would need the queue, which may be full
@@ -99,7 +102,7 @@ def wire_opening(
     statuses = [chat.status, complete.status, measure.status]
     filled = [*picker.outputs, *sampling, chat.system, chat.box, complete.text, *statuses, tabs]
     opened = app.load(open_link, None, filled, **AT_ONCE)
-    for event in (opened, *picker.picked):
+    for event in (opened, *picker.picked, *picker.weighed):
         event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")
     for event in (*chat.answered, *complete.answered):
         event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")

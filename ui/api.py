@@ -27,7 +27,7 @@ Output = tuple[str, dict[str, Any]]
 
 
 def build_api(runtime: "Runtime") -> None:
-    """Register /chat, /complete, /models, /plan and /score on the Blocks being built."""
+    """Register /chat, /complete, /models, /adapters, /plan and /score on the Blocks being built."""
     default = runtime.settings.default_variant
     longest = min(_D.max_new_tokens, runtime.settings.max_new_tokens)
 
@@ -90,6 +90,13 @@ def build_api(runtime: "Runtime") -> None:
             near = [] if planned.fits else runtime.nearest(asked, context, own)
             return planned.to_dict() | {"nearest": [found.to_dict() for found in near]}
 
+    def adapters(model: str = default, hub: bool = False, token: gr.OAuthToken | None = None) -> dict[str, Any]:
+        """The LoRA adapters that are listed for a model and, if asked for, those that the Hub has registered for it."""
+        with _sentences():
+            variant, own = Variant.parse(model or default), token.token if token else None
+            found = runtime.adapters_on_hub(variant, own) if hub else []
+            return {"listed": runtime.adapters(variant, own), "hub": found}
+
     async def score(text: str, variant: str = default, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
         with _sentences():
@@ -105,6 +112,7 @@ def build_api(runtime: "Runtime") -> None:
         gr.api(endpoint, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
     gr.api(score, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
     gr.api(models, queue=False)
+    gr.api(adapters, queue=False)
     gr.api(plan, queue=False)
 
 

@@ -13,12 +13,12 @@ from gradio.components import Component
 from models.spec.errors import PaddockError
 from models.spec.messages import Message, read_history
 from models.spec.request import DEFAULT_INSTRUCTION, BasePrompt, ChatRequest
-from models.spec.variant import Variant
 
 from . import render, stream
+from .adapter_picker import read_variant
 from .conversation import as_text, before
 from .events import AT_ONCE, IN_ORDER, computing
-from .picker import Picker
+from .picker import PICKED, Picker
 from .sampling import read_sampling
 from .stops import Stops
 from .text import EXAMPLES, t
@@ -180,10 +180,10 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
 
 def _request(history: tuple[Message, ...], text: str, values: tuple[Any, ...]) -> ChatRequest:
     """The request behind the tab's components, in the order of its inputs; raises VariantError or InputError."""
-    model, mode, system, instruction, question, answer, *sampling = values
+    system, instruction, question, answer, *sampling = values[PICKED:]
     opening = (Message("system", system),) if system and system.strip() else ()
     return ChatRequest(
-        Variant(model or "", mode or "auto"),
+        read_variant(*values[:PICKED]),
         (*opening, *history, Message("user", text)),
         read_sampling(sampling),
         BasePrompt(instruction, question, answer),

@@ -12,11 +12,11 @@ from gradio.components import Component
 
 from models.spec.errors import PaddockError
 from models.spec.request import CompletionRequest
-from models.spec.variant import Variant
 
 from . import render, stream
+from .adapter_picker import read_variant
 from .events import AT_ONCE, computing
-from .picker import Picker
+from .picker import PICKED, Picker
 from .sampling import read_sampling
 from .stops import Stops
 from .text import t
@@ -57,8 +57,8 @@ def build_complete_tab(runtime: Runtime, picker: Picker, sampling: list[Componen
         prompt = prompt or ""
         running = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(interactive=False)]
         try:
-            model, mode, *rest = values
-            asked = CompletionRequest(Variant(model or "", mode or "auto"), prompt, read_sampling(rest))
+            variant, rest = read_variant(*values[:PICKED]), values[PICKED:]
+            asked = CompletionRequest(variant, prompt, read_sampling(rest))
             runtime.check(asked)
             yield [gr.skip(), render.waiting(), "", *running, prompt]
             async with aclosing(runtime.answering(asked, stop, visitor.token)) as events:

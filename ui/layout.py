@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from models.spec.settings import Settings
+
 from .address import draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat_tab import build_chat_tab
@@ -30,7 +32,7 @@ ON_LOAD = """() => {
 
 
 def build_app(runtime: Runtime) -> gr.Blocks:
-    """The whole app around a Runtime; launch it with `launch_options()`."""
+    """The whole app around a Runtime; launch it with `launch_options(runtime.settings)`."""
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
         with gr.Sidebar(width=350, elem_id="sidebar"):
             gr.HTML('<h1 id="brand">Paddock</h1><p id="claim">Which open model is good enough, and fits?</p>')
@@ -53,8 +55,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         build_api(runtime)
 
         kept = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
-        spelled = [chat.system, chat.box, complete.text, *sampling]
-        wire_link(runtime, make_link, link, picker, spelled, shown_tab)
+        wire_link(make_link, link, picker, [chat.system, chat.box, complete.text], sampling, shown_tab)
         opened = wire_opening(app, runtime, picker, sampling, chat, complete, measure, tabs)
         wire_memory(runtime, memory, picker, app, [*chat.answered, *complete.answered, *measure.measured])
         follow_model(runtime, measure, picker, [opened, *picker.picked])
@@ -75,7 +76,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
     return app
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(settings: Settings) -> dict[str, Any]:
     """What belongs to `launch()` in Gradio 6."""
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
@@ -90,6 +91,6 @@ def launch_options() -> dict[str, Any]:
         "i18n": I18N,
         "run_history": False,
         "show_error": True,
-        "max_file_size": "1mb",
+        "max_file_size": int(settings.adapter_mb * 1e6) if settings.uploads else "1mb",
         "footer_links": [],
     }

@@ -45,18 +45,18 @@ def wire_memory(runtime: Runtime, memory: Memory, picker: Picker, app: gr.Blocks
     def look() -> str:
         return render_memory.held(runtime.held())
 
-    def look_closely(model: str, mode: str, context: float) -> list[Any]:
-        return [look(), "", draw_card(runtime, model, mode, context)]
+    def look_closely(context: float, *values: Any) -> list[Any]:
+        return [look(), "", draw_card(runtime, context, *values)]
 
-    def eject(event: gr.EventData, model: str, mode: str, context: float) -> list[Any]:
+    def eject(event: gr.EventData, context: float, *values: Any) -> list[Any]:
         why = ""
         try:
             runtime.eject(pressed(event))
         except PaddockError as error:
             why = render.error(error)
-        return [look(), why, draw_card(runtime, model, mode, context)]
+        return [look(), why, draw_card(runtime, context, *values)]
 
-    where, drawn = [*picker.inputs, picker.context], [memory.shown, memory.status, picker.card]
+    where, drawn = [picker.context, *picker.inputs], [memory.shown, memory.status, picker.card]
     app.load(look, None, memory.shown, **AT_ONCE)
     memory.shown.tick(look, None, memory.shown, **AT_ONCE)
     memory.shown.click(eject, where, drawn, **AT_ONCE)

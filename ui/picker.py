@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -11,10 +12,12 @@ from gradio.components import Component
 
 from models.spec.catalog import ModelCard
 from models.spec.errors import PaddockError
+from models.spec.plan import LoadPlan
 from models.spec.quantization import modes_of
-from models.spec.variant import AUTO, Variant
+from models.spec.variant import ADAPTERS_MAX, AUTO, AdapterChoice, Variant
 
-from . import render, render_card
+from . import render, render_adapters, render_card
+from .adapter_picker import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, read_variant
 from .events import AT_ONCE
 from .press import PRESS, pressed
 from .text import t
@@ -36,15 +39,21 @@ class Picker:
     context: gr.Slider  # of the plan only; what the server gives is the operator's
     spelling: gr.Textbox
     is_base: gr.State
+    adapters: AdapterPicker
     picked: list[Any]  # the events after which another variant may be picked
+    weighed: list[Any]  # those after which its adapters may act more or less
 
     @property
     def inputs(self) -> list[Component]:
-        return [self.model, self.quantization]
+        return [self.model, self.quantization, *self.adapters.inputs]
 
     @property
     def outputs(self) -> list[Component]:
-        return [*self.inputs, self.refused, self.card, self.context, self.spelling, self.is_base]
+        shown = [self.model, self.quantization, self.refused, self.card, self.context, self.spelling, self.is_base]
+        return [*shown, *self.adapters.outputs]
+
+
+PICKED = 3 + ADAPTERS_MAX  # values of Picker.inputs
 
 
 def build_picker(runtime: Runtime) -> Picker:
@@ -59,6 +68,7 @@ def build_picker(runtime: Runtime) -> Picker:
     )
     quantization = gr.Dropdown(label=t("quantization"), info=t("quantization_info"), elem_id="quantization")
     refused = gr.HTML(elem_id="refused")
+    adapters = draw_adapters(runtime)
     card = gr.HTML(elem_id="card", js_on_load=PRESS)
     context = gr.Slider(
         CONTEXT_STEP,
@@ -70,34 +80,67 @@ def build_picker(runtime: Runtime) -> Picker:
         elem_id="context",
     )
     spelling = gr.Textbox(label=t("variant"), info=t("variant_info"), buttons=["copy"], elem_id="variant", max_lines=1)
-    picked: list[Any] = []
-    picker = Picker(model, quantization, refused, card, context, spelling, gr.State(False), picked)
+    picker = Picker(model, quantization, refused, card, context, spelling, gr.State(False), adapters, [], [])
 
-    def from_model(model_name: str, mode: str) -> list[Any]:
-        return show(runtime, model_name, mode)
+    def from_model(model_name: str) -> list[Any]:
+        return shown(runtime, lambda: Variant((model_name or "").strip()))  # adapters belong to one base
 
-    def from_mode(model_name: str, mode: str, tokens: float) -> list[Any]:
-        return show(runtime, model_name, mode, tokens)
+    def from_mode(tokens: float, *values: Any) -> list[Any]:
+        return shown(runtime, lambda: read_variant(*values), tokens)
+
+    def from_names(tokens: float, before: Sequence[str], *values: Any) -> list[Any]:
+        model_name, mode, names, *strengths = values
+        own = follow_names(names, before, strengths)
+        return shown(runtime, lambda: read_variant(model_name, mode, names, *own), tokens)
+
+    def from_strength(tokens: float, *values: Any) -> list[Any]:
+        try:
+            spelled = str(read_variant(*values))
+        except PaddockError as error:
+            return [gr.skip(), render.error(error)]
+        return [spelled, draw_card(runtime, tokens, *values)]
 
     def from_spelling(text: str, tokens: float) -> list[Any]:
-        try:
-            variant = Variant.parse(text)
-        except PaddockError as error:
-            return _only(card=render.error(error))
-        return show(runtime, variant.model, variant.quantization, tokens)
+        return shown(runtime, lambda: Variant.parse(text), tokens)
 
     def from_card(event: gr.EventData, tokens: float) -> list[Any]:
         return from_spelling(pressed(event), tokens)
 
-    def replan(model_name: str, mode: str, tokens: float) -> str:
-        return draw_card(runtime, model_name, mode, tokens)
+    def from_search(token: gr.OAuthToken | None, *values: Any) -> list[Any]:
+        try:
+            variant = read_variant(*values)
+            found = runtime.adapters_on_hub(variant, token.token if token else None)
+        except PaddockError as error:
+            return [*[gr.skip()] * (len(adapters.outputs) - 1), render.error(error)]
+        return [*adapter_values(runtime, variant, (), found)[:-1], render_adapters.searched(found, variant.model)]
 
-    where = [*picker.inputs, context]
-    picked.append(model.input(from_model, picker.inputs, picker.outputs, **AT_ONCE))
-    picked.append(quantization.input(from_mode, where, picker.outputs, **AT_ONCE))
-    picked.append(spelling.submit(from_spelling, [spelling, context], picker.outputs, **AT_ONCE))
-    picked.append(card.click(from_card, context, picker.outputs, **AT_ONCE))
-    context.input(replan, where, card, **AT_ONCE, trigger_mode="always_last")
+    def from_files(files: list[str] | None, tokens: float, *values: Any) -> list[Any]:
+        def with_upload() -> Variant:
+            picked = read_variant(*values)
+            name = runtime.upload_adapter(*pair_of(files), picked)
+            return replace(picked, adapters=(*picked.adapters, AdapterChoice(name)))
+
+        return [None, *shown(runtime, with_upload, tokens)]
+
+    where = [context, *picker.inputs]
+    picker.picked.append(model.input(from_model, model, picker.outputs, **AT_ONCE))
+    picker.picked.append(quantization.input(from_mode, where, picker.outputs, **AT_ONCE))
+    picker.picked.append(
+        adapters.names.input(from_names, [context, adapters.shown, *picker.inputs], picker.outputs, **AT_ONCE)
+    )
+    picker.picked.append(spelling.submit(from_spelling, [spelling, context], picker.outputs, **AT_ONCE))
+    picker.picked.append(card.click(from_card, context, picker.outputs, **AT_ONCE))
+    for strength in adapters.strengths:
+        weighed = strength.input(from_strength, where, [spelling, card], **AT_ONCE, trigger_mode="always_last")
+        picker.weighed.append(weighed)
+    if adapters.search is not None:
+        adapters.search.click(from_search, picker.inputs, adapters.outputs, **AT_ONCE | {"show_progress": "minimal"})
+    if adapters.files is not None:
+        event = adapters.files.upload(
+            from_files, [adapters.files, *where], [adapters.files, *picker.outputs], **AT_ONCE
+        )
+        picker.picked.append(event)
+    context.input(partial(draw_card, runtime), where, card, **AT_ONCE, trigger_mode="always_last")
     return picker
 
 
@@ -112,46 +155,51 @@ def mode_choices(card: ModelCard, plans: Mapping[str, Mapping[str, Any]]) -> lis
     return [(render_card.mode_choice(name, planned, summaries[name]), name) for name, planned in plans.items()]
 
 
-def show(runtime: Runtime, model_name: str, mode: str, context: float | None = None) -> list[Any]:
-    """Values for `Picker.outputs`; what cannot be picked is explained in the card and `auto` takes its place."""
-    try:
-        variant = Variant(model_name.strip(), mode or AUTO)
-        card = runtime.card(variant)
-        described = runtime.describe(card)
-        if variant.quantization not in (AUTO, *described["modes"]):
-            variant = variant.resolved(AUTO)
-        tokens = min(int(context or described["context_here"]), card.context)
-        drawn = _card(runtime, variant, card, described, tokens)
-    except PaddockError as error:
-        return _only(card=render.error(error))
+def show(runtime: Runtime, variant: Variant, context: float | None = None) -> list[Any]:
+    """Values for `Picker.outputs`; a mode that cannot be picked is explained in the card and `auto` takes its place.
+
+    Raises PaddockError for a model or an adapter that cannot be used.
+    """
+    card = runtime.card(variant)
+    described = runtime.describe(card, variant.adapters)
+    if variant.quantization not in (AUTO, *described["modes"]):
+        variant = variant.resolved(AUTO)
+    tokens = min(int(context or described["context_here"]), card.context)
+    planned = runtime.plan(variant, tokens)
     choices = [(f"auto (here: {described['auto']})", AUTO), *mode_choices(card, described["plans"])]
     return [
         variant.model,
         gr.Dropdown(choices=choices, value=variant.quantization),
         render_card.refused(described["refused"]),
-        drawn,
+        _card(runtime, variant, described, planned),
         gr.Slider(min(CONTEXT_STEP, card.context), card.context, value=tokens),
         str(variant),
         card.is_base,
+        *adapter_values(runtime, variant, planned.warnings),
     ]
 
 
-def draw_card(runtime: Runtime, model_name: str, mode: str, context: float) -> str:
-    """The card of what the dropdowns say, as of now."""
+def draw_card(runtime: Runtime, context: float, *values: Any) -> str:
+    """The card of what the components say, as of now."""
     try:
-        variant = Variant((model_name or "").strip(), mode or AUTO)
+        variant = read_variant(*values)
         card = runtime.card(variant)
-        return _card(runtime, variant, card, runtime.describe(card), min(int(context), card.context))
+        planned = runtime.plan(variant, min(int(context), card.context))
+        return _card(runtime, variant, runtime.describe(card, variant.adapters), planned)
     except PaddockError as error:
         return render.error(error)
 
 
-def _card(runtime: Runtime, variant: Variant, card: ModelCard, described: dict[str, Any], context: int) -> str:
-    planned = runtime.plan(variant, context)
-    nearest = [] if planned.fits else runtime.nearest(variant, context)
-    held = next((line for line in runtime.held() if line.name == planned.variant), None)
+def shown(runtime: Runtime, variant: Callable[[], Variant], context: float | None = None) -> list[Any]:
+    """The same, or the reason in the card's place."""
+    try:
+        return show(runtime, variant(), context)
+    except PaddockError as error:
+        return [gr.skip(), gr.skip(), gr.skip(), render.error(error), *[gr.skip()] * (3 + ADAPTERS_MAX + 3)]
+
+
+def _card(runtime: Runtime, variant: Variant, described: dict[str, Any], planned: LoadPlan) -> str:
+    nearest = [] if planned.fits else runtime.nearest(variant, planned.context)
+    base = str(variant.without_adapters.resolved(planned.mode))
+    held = next((line for line in runtime.held() if line.name == base), None)
     return render_card.card(described, planned, nearest, held)
-
-
-def _only(card: str) -> list[Any]:
-    return [gr.skip(), gr.skip(), gr.skip(), card, gr.skip(), gr.skip(), gr.skip()]

@@ -18,6 +18,9 @@ _STAGES = {
     "warm up": "Warming up",
     "prefill": "Reading the prompt",
     "score": "Scoring the text",
+    "merge": "Merging",
+    "train": "Training",
+    "evaluate": "Checking on the held-out rows",
 }
 _FINISH = {
     "stop": "the model ended its answer",
@@ -41,6 +44,7 @@ def figures_table(usage: Usage) -> str:
     """All figures of an answer, as Markdown."""
     rows = {
         "Variant": f"`{usage.variant}`, computed by {usage.engine}",
+        "Adapters that acted": ", ".join(f"`{name}`" for name in usage.adapters) or "none",
         "Prompt": f"{usage.prompt_tokens:,} tokens, {usage.cached_tokens:,} of them kept from the turn before",
         "Time to first token": f"{usage.ttft_s:.2f} s",
         "Prefill": f"{usage.prefill_tokens_per_s:,.0f} tokens/s",

@@ -32,7 +32,15 @@ def _figures(line: Any) -> str:
         return f"loading · {size(line.predicted_bytes)} predicted"
     bytes_ = f'<span title="bytes of the weights as loaded, and as planned">{size(line.bytes)} measured, '
     bytes_ += f"{size(line.predicted_bytes)} predicted</span>"
-    return f"{escape(line.engine)} · {bytes_} · {_ago(line)}"
+    return " · ".join([escape(line.engine), bytes_, *_adapters(line), _ago(line)])
+
+
+def _adapters(line: Any) -> list[str]:
+    """How many adapters stay beside a model; their names are their users' own business."""
+    if not line.attached:
+        return []
+    count, bytes_ = len(line.attached), size(sum(adapter.bytes for adapter in line.attached))
+    return [f'<span title="attached for the next answer">{count} adapter{"s"[: count > 1]}, {bytes_}</span>']
 
 
 def _ago(line: Any) -> str:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..spec.engine import Prompt
-from ..spec.errors import ContextExceeded, EngineFailed, NotScorable, PaddockError
+from ..spec.engine import Attached, Prompt
+from ..spec.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScorable, PaddockError
 from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ..spec.settings import Settings
-from ..spec.snapshot import Snapshot
+from ..spec.snapshot import ActiveAdapter, Snapshot
 from .faults import translated
 from .llama_process import LlamaProcess
 from .template import render, render_untrusted
@@ -72,6 +72,7 @@ class GgufEngine:
     """A llama.cpp server with `slots` conversations of `context` tokens each."""
 
     name = "llama.cpp"
+    attached: tuple[Attached, ...] = ()
 
     def __init__(self, server: Any, template: ChatTemplate, context: int, slots: int, size: int, resident: int) -> None:
         self._server: Any | None = server
@@ -83,9 +84,17 @@ class GgufEngine:
         text = write(self._template.source, messages, self._template.bos, self._template.eos)
         return Prompt(text, rendered=True)
 
-    def generate(self, prompt: Prompt, sampling: Sampling, time_limit_s: float = float("inf")) -> Iterator[Delta]:
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        time_limit_s: float = float("inf"),
+        adapters: Sequence[ActiveAdapter] = (),
+    ) -> Iterator[Delta]:
         if self._server is None:
             raise EngineFailed(detail="the model was ejected")
+        for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
+            raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
         stream = _Stream(self, prompt, sampling, time_limit_s)
         try:
             yield from stream.deltas()
@@ -122,7 +131,9 @@ class GgufEngine:
         if server is not None:
             server.handle_completions(request, on_chunk)
 
-    def score(self, prompt: Prompt, record: str = "", reference: str = "") -> Iterator[Progress | Scored]:
+    def score(
+        self, prompt: Prompt, record: str = "", reference: str = "", adapters: Sequence[ActiveAdapter] = ()
+    ) -> Iterator[Progress | Scored]:
         """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
         raise NotScorable(engine=self.name)
 

@@ -17,6 +17,7 @@ class _Entry:
     ids: tuple[int, ...]
     cache: Any
     bytes: int
+    made_with: str  # the adapters that acted: the same tokens have other keys and values under others
 
 
 class PrefixCache:
@@ -37,13 +38,16 @@ class PrefixCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def take(self, ids: Sequence[int]) -> tuple[Any, int]:
+    def take(self, ids: Sequence[int], made_with: str = "") -> tuple[Any, int]:
         """The cache that holds the longest beginning of `ids`, cut to it, and its length; (None, 0) if there is none.
+
+        Only caches that were made with the same adapters count.
 
         At least the last token is left to compute, since its logits are needed. An entry that holds more than the
         common beginning stays, for the conversation it belongs to; the caller gets a cut copy, which shares memory.
         """
-        best = max(self._entries, key=lambda key: _usable(self._entries[key], ids), default=None)
+        entries = [key for key, entry in self._entries.items() if entry.made_with == made_with]
+        best = max(entries, key=lambda key: _usable(self._entries[key], ids), default=None)
         if best is None or not (length := _usable(self._entries[best], ids)):
             return None, 0
         entry = self._entries[best]
@@ -53,12 +57,14 @@ class PrefixCache:
         # Not refreshed: a shared system prompt must not keep it before conversations that go on.
         return _cut_copy(entry.cache, len(entry.ids) - length), length
 
-    def put(self, ids: Sequence[int], cache: Any) -> None:
+    def put(self, ids: Sequence[int], cache: Any, made_with: str = "") -> None:
         """Keep a cache for the tokens that it really holds, the first ones of `ids`."""
         held = tuple(ids[: cache.get_seq_length()])
-        entry = _Entry(held, cache, _bytes(cache))
+        entry = _Entry(held, cache, _bytes(cache), made_with)
         for key, other in list(self._entries.items()):
-            if held[: len(other.ids)] == other.ids:  # it holds nothing that the new one does not
+            if (
+                other.made_with == made_with and held[: len(other.ids)] == other.ids
+            ):  # it holds nothing that the new one does not
                 del self._entries[key]
         if not held or entry.bytes > self._limit_bytes:
             return

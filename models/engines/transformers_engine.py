@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..spec.engine import Prompt
+from ..spec.engine import Attached, Prompt
 from ..spec.errors import ContextExceeded, EmptyPrompt, EngineFailed, PaddockError, TemplateFailed
 from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ..spec.settings import Settings
-from ..spec.snapshot import Snapshot
+from ..spec.snapshot import ActiveAdapter, Snapshot
 from . import decode_loop
+from .adapters import Adapters, made_with
 from .device import PeakMemory, give_back_memory
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
@@ -35,7 +36,8 @@ def open_transformers(
     def work() -> TransformersEngine:
         prepare_torch(settings.compute_threads)
         loaded = load(snapshot, mode, accelerator, on_progress)
-        return TransformersEngine(loaded, snapshot.trusted, settings.context, accelerator)
+        adapters = Adapters(loaded.model, settings.attached, int(settings.attached_mb * 1e6))
+        return TransformersEngine(loaded, adapters, snapshot.trusted, settings.context, accelerator)
 
     try:
         return engine_thread().run(work)
@@ -50,15 +52,26 @@ class TransformersEngine:
     name = "transformers"
     slots = 1
 
-    def __init__(self, loaded: Loaded, trusted: bool, context: int, accelerator: str) -> None:
+    def __init__(self, loaded: Loaded, adapters: Adapters, trusted: bool, context: int, accelerator: str) -> None:
         self.context = min(context, loaded.context)
-        self.bytes = self.resident = loaded.bytes
+        self.bytes = loaded.bytes
         self._loaded: Loaded | None = loaded
+        self._adapters = adapters
         self._prefixes = PrefixCache(LIMIT_BYTES.get(accelerator, LIMIT_BYTES["cpu"]))
         self._trusted = trusted
         self._template = _default_template(loaded.tokenizer.chat_template)
         self._bos = loaded.tokenizer.bos_token or ""
         self._eos = loaded.tokenizer.eos_token or ""
+
+    @property
+    def resident(self) -> int:
+        """What closing it gives back."""
+        return self.bytes + self._adapters.bytes
+
+    @property
+    def attached(self) -> tuple[Attached, ...]:
+        """The adapters that stay beside the model for a next answer, the last used first."""
+        return self._adapters.attached
 
     def render(self, messages: Sequence[Message]) -> Prompt:
         """The conversation by the model's own chat template; raises TemplateFailed."""
@@ -67,20 +80,29 @@ class TransformersEngine:
         renderer = render if self._trusted else render_untrusted
         return Prompt(renderer(self._template, messages, self._bos, self._eos), rendered=True)
 
-    def generate(self, prompt: Prompt, sampling: Sampling, time_limit_s: float = float("inf")) -> Iterator[Delta]:
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        time_limit_s: float = float("inf"),
+        adapters: Sequence[ActiveAdapter] = (),
+    ) -> Iterator[Delta]:
         """One delta a token; `close()` of the iterator, from any thread, stops the computation within one token.
 
-        Raises ContextExceeded, EmptyPrompt, OutOfMemory, EngineFailed. A request that samples with an explicit seed
-        uses no kept cache, because a prompt computed in two parts rounds differently and the text could change.
+        Raises ContextExceeded, EmptyPrompt, AdapterRefused, OutOfMemory, EngineFailed. A request that samples with an
+        explicit seed uses no kept cache, because a prompt computed in two parts rounds differently and the text could
+        change.
         """
-        return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s))
+        return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s, adapters))
 
-    def score(self, prompt: Prompt, record: str = "", reference: str = "") -> Iterator[Progress | Scored]:
+    def score(
+        self, prompt: Prompt, record: str = "", reference: str = "", adapters: Sequence[ActiveAdapter] = ()
+    ) -> Iterator[Progress | Scored]:
         """How likely each token is; `close()` of the iterator stops the computation within one chunk.
 
-        Raises TextTooShort, ContextExceeded, ReferenceDiffers, DiskFull, OutOfMemory, EngineFailed.
+        Raises TextTooShort, ContextExceeded, ReferenceDiffers, AdapterRefused, DiskFull, OutOfMemory, EngineFailed.
         """
-        return engine_thread().stream(lambda: self._scores(prompt, record, reference))
+        return engine_thread().stream(lambda: self._scores(prompt, record, reference, adapters))
 
     def close(self) -> None:
         """Give the memory back, after the answer that is being computed."""
@@ -89,19 +111,28 @@ class TransformersEngine:
     def _close(self) -> None:
         self._loaded = None
         self._prefixes.clear()
+        self._adapters.clear()
         give_back_memory()
 
-    def _deltas(self, prompt: Prompt, sampling: Sampling, time_limit_s: float) -> Iterator[Delta]:
+    def _deltas(
+        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter]
+    ) -> Iterator[Delta]:
         if self._loaded is None:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         with translated(during="while answering"):
-            yield from _Answer(self._loaded, self._prefixes, self.context, prompt, sampling, time_limit_s).deltas()
+            answer = _Answer(self._loaded, self._prefixes, self.context, prompt, sampling, time_limit_s, adapters)
+            # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
+            with self._adapters.acting(adapters):
+                for delta in answer.deltas():
+                    yield replace(delta, usage=replace(delta.usage, adapters=self._adapters.read()))
 
-    def _scores(self, prompt: Prompt, record: str, reference: str) -> Iterator[Progress | Scored]:
+    def _scores(
+        self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter]
+    ) -> Iterator[Progress | Scored]:
         if self._loaded is None:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         loaded = self._loaded
-        with translated(during="while scoring"):
+        with translated(during="while scoring"), self._adapters.acting(adapters):
             ids = _tokenize(loaded.tokenizer, prompt)
             if len(ids) > self.context:
                 raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
@@ -125,10 +156,12 @@ class _Answer:
         prompt: Prompt,
         sampling: Sampling,
         time_limit_s: float,
+        adapters: Sequence[ActiveAdapter],
     ) -> None:
         self.started = time.perf_counter()
         self.deadline = self.started + time_limit_s
         self.loaded, self.prefixes, self.sampling = loaded, prefixes, sampling
+        self.made_with = made_with(adapters)
         self.ids = _tokenize(loaded.tokenizer, prompt)
         if len(self.ids) > context - 1:
             raise ContextExceeded(prompt_tokens=len(self.ids), context=context)
@@ -153,13 +186,13 @@ class _Answer:
             raise
         finally:
             if whole:
-                self.prefixes.put(self.ids + self.new_ids, cache)
+                self.prefixes.put(self.ids + self.new_ids, cache, self.made_with)
 
     def _take_cache(self) -> tuple[Any, int]:
         from transformers import DynamicCache
 
         exact = self.sampling.seed is not None and not self.sampling.greedy
-        cache, cached = (None, 0) if exact else self.prefixes.take(self.ids)
+        cache, cached = (None, 0) if exact else self.prefixes.take(self.ids, self.made_with)
         if cache is None:
             cache = DynamicCache(config=self.loaded.model.config)
         return cache, cached

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .messages import Delta, Message, Progress, Sampling, Scored
+from .snapshot import ActiveAdapter
 
 
 @dataclass(frozen=True)
@@ -20,29 +21,53 @@ class Prompt:
     rendered: bool = False
 
 
+@dataclass(frozen=True)
+class Attached:
+    """An adapter in memory beside the model; bytes of its matrices."""
+
+    name: str
+    bytes: int
+
+
 class Engine(Protocol):
     """One loaded model.
 
     `name` is the library that computes, `context` the tokens that prompt and answer may have together,
-    `bytes` what its weights take, `resident` what closing it gives back. One answer at a time unless `slots` says more.
+    `bytes` what its weights take, `resident` what closing it gives back, `attached` the adapters that it keeps for the
+    next answer. One answer at a time unless `slots` says more.
     """
 
     name: str
     context: int
     slots: int
     bytes: int
-    resident: int
+
+    @property
+    def resident(self) -> int: ...
+
+    @property
+    def attached(self) -> tuple[Attached, ...]: ...
 
     def render(self, messages: Sequence[Message]) -> Prompt:
         """The prompt of a conversation by the model's own chat template; raises TemplateFailed."""
 
-    def generate(self, prompt: Prompt, sampling: Sampling, time_limit_s: float = float("inf")) -> Iterator[Delta]:
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        time_limit_s: float = float("inf"),
+        adapters: Sequence[ActiveAdapter] = (),
+    ) -> Iterator[Delta]:
         """Deltas of the answer, a token or few each; the last one's usage has a finish reason.
 
-        Closing the iterator stops the computation within one token. Raises ContextExceeded, OutOfMemory, EngineFailed.
+        `adapters` act on this answer and on no other; which ones did is read from the model into the usage. Closing
+        the iterator stops the computation within one token.
+        Raises ContextExceeded, AdapterRefused, OutOfMemory, EngineFailed.
         """
 
-    def score(self, prompt: Prompt, record: str = "", reference: str = "") -> Iterator[Progress | Scored]:
+    def score(
+        self, prompt: Prompt, record: str = "", reference: str = "", adapters: Sequence[ActiveAdapter] = ()
+    ) -> Iterator[Progress | Scored]:
         """How likely each token of a text is, as progress and then one Scored.
 
         `record` is a file to write all log-probabilities to, `reference` one that another engine wrote for the same

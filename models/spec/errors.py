@@ -109,6 +109,48 @@ class BadModes(InputError):
     next_step = "Name modes like nf4, bf16 or gguf, separated by commas."
 
 
+class BadTrainingData(InputError):
+    code = "bad_training_data"
+    sentence = "The file {file} cannot be learned from: {reason}."
+    next_step = 'Give JSON lines, each an object with "messages", or with "prompt" and "completion".'
+
+
+class BadTrainingRow(InputError):
+    code = "bad_training_row"
+    sentence = "Line {line:,} of {file} cannot be learned from: {reason}."
+    next_step = "Correct it, or remove it; nothing was trained."
+
+
+class TrainingSettingOutOfBounds(InputError):
+    code = "training_setting_out_of_bounds"
+    sentence = "The training's {name} is {value}, but it has to be {wanted}."
+    next_step = "Change it and run again."
+
+
+class BadOutputFolder(InputError):
+    code = "bad_output_folder"
+    sentence = "The adapter cannot be written to {folder}: {reason}."
+    next_step = "{suggestion}"
+
+
+class BadMerge(InputError):
+    code = "bad_merge"
+    sentence = "This cannot be merged: {reason}."
+    next_step = "Write MODEL@bf16+ADAPTER[:WEIGHT], and name a folder that does not exist yet."
+
+
+class BadComparisonRequest(InputError):
+    code = "bad_comparison_request"
+    sentence = "What to compare cannot be used: {reason}."
+    next_step = "Name different variants, such as smollm2-135m-instruct@nf4 and smollm2-135m-instruct@gguf."
+
+
+class BadComparison(InputError):
+    code = "bad_comparison"
+    sentence = "What was saved of a comparison cannot be read: {reason}."
+    next_step = "Open a file that this app saved, as it was saved."
+
+
 # --- which variant ------------------------------------------------------------------------------------------
 
 
@@ -160,10 +202,22 @@ class NotHeld(VariantError):
     next_step = "Look at what is in memory again."
 
 
-class AdaptersNotPossible(VariantError):
-    code = "adapters_not_possible"
-    sentence = "Adapters cannot be used yet: “{adapter}” was asked for."
-    next_step = "Leave the +ADAPTER part away."
+class UnknownAdapter(VariantError):
+    code = "unknown_adapter"
+    sentence = "There is no adapter called “{adapter}” for {model} here."
+    next_step = "{suggestion}"
+
+
+class AdaptersTooLarge(VariantError):
+    code = "adapters_too_large"
+    sentence = "The adapters of {variant} take {needed} together, and at most {limit} may be attached to a model here."
+    next_step = "Leave one of them away."
+
+
+class NotTrainable(VariantError):
+    code = "not_trainable"
+    sentence = "{model} cannot be finetuned: {reason}."
+    next_step = "{suggestion}"
 
 
 # --- where weights come from --------------------------------------------------------------------------------
@@ -212,6 +266,12 @@ class UnsafeWeights(WeightsError):
     code = "unsafe_weights"
     sentence = "{model} is refused: {reason}."
     next_step = "Only safetensors and GGUF files of known architectures are loaded; pick another repository."
+
+
+class AdapterRefused(WeightsError):
+    code = "adapter_refused"
+    sentence = "The adapter {adapter} is refused: {reason}."
+    next_step = "Pick another, or leave it away; only plain LoRA adapters in safetensors files are loaded."
 
 
 class DiskFull(WeightsError):
@@ -281,6 +341,18 @@ class TooBusy(EngineError):
     code = "too_busy"
     sentence = "Too many visitors are waiting."
     next_step = "Try again in a minute."
+
+
+class TrainingDiverged(EngineError):
+    code = "training_diverged"
+    sentence = "The loss is no longer a number after step {step:,}: the training went astray."
+    next_step = "Run again with a lower learning rate and --overwrite."
+
+
+class TrainingStopped(EngineError):
+    code = "training_stopped"
+    sentence = "The training was stopped at step {step:,} of {steps:,}."
+    next_step = "The same command goes on after the last whole epoch."
 
 
 def _tree(root: type[PaddockError]) -> dict[str, type[PaddockError]]:

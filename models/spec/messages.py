@@ -155,6 +155,7 @@ class Usage:
     peak_bytes: int = 0
     seed: int | None = None
     finish: Finish | None = None
+    adapters: tuple[str, ...] = ()  # that acted, with their weights, as read from the model
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,23 @@ class Delta:
 class Progress:
     """What is being done before the first token; `total` 0 means that it is not known."""
 
-    stage: Literal["waiting", "download", "verify", "convert", "read", "quantize", "warm up", "prefill", "score"]
+    stage: Literal[
+        "waiting",
+        "download",
+        "verify",
+        "convert",
+        "read",
+        "quantize",
+        "warm up",
+        "prefill",
+        "score",
+        "merge",
+        "train",
+        "evaluate",
+    ]
     done: float = 0
     total: float = 0
-    unit: Literal["bytes", "tensors", "layers", "tokens", "seconds", ""] = ""
+    unit: Literal["bytes", "tensors", "layers", "tokens", "seconds", "steps", ""] = ""
     detail: str = ""
 
 
@@ -222,5 +236,5 @@ def from_wire(data: dict[str, Any]) -> Event:
     cls = _KINDS[data["kind"]]
     values = {f.name: data[f.name] for f in fields(cls)}
     if cls is Delta:
-        values["usage"] = Usage(**values["usage"])
+        values["usage"] = Usage(**values["usage"] | {"adapters": tuple(values["usage"].get("adapters", ()))})
     return cls(**values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ class LoadPlan:
     budget: Budget
     mapped: int = 0
     kept: int = 0
+    warnings: tuple[str, ...] = ()  # about its adapters, a sentence each
 
     @property
     def weights(self) -> int:
@@ -92,6 +93,7 @@ class LoadPlan:
             "limit": self.budget.free,
             "device": asdict(self.budget),
             "fits": self.fits,
+            "warnings": list(self.warnings),
         }
 
 
@@ -135,13 +137,16 @@ def plan(
     context: int,
     batch: int = 1,
     files: int = 0,
+    adapters: tuple[int, ...] = (),
 ) -> LoadPlan:
     """The plan of a variant in a mode; `batch` sequences of `context` tokens each.
 
-    `files` are the bytes of the weight files, where they are known; else the card's best guess.
+    `files` are the bytes of the weight files, where they are known; else the card's best guess. `adapters` are the
+    parameters of each adapter.
     """
     parts = weight_bytes(card, mode, machine)
     weights = sum(parts.values())
+    parts["adapters"] = adapter_bytes(adapters, machine.accelerator)
     parts["kv"] = kv_bytes(card.shape, mode, context, batch)
     parts["activations"] = activation_bytes(card.shape, mode, machine.accelerator, context, batch)
     parts["tokenizer"] = tokenizer_bytes(card.shape, mode, machine.accelerator)
@@ -167,6 +172,12 @@ def kv_bytes(shape: Shape, mode: Mode, context: int, batch: int = 1) -> int:
     window = min(cells, _rounded(shape.sliding_window + PREFILL_TOKENS["llama.cpp"]))
     seen = (shape.layers - shape.sliding_layers) * cells + shape.sliding_layers * window
     return 2 * batch * seen * shape.kv_heads * shape.head_dim * mode.rest_bytes
+
+
+def adapter_bytes(parameters: Sequence[int], accelerator: Accelerator) -> int:
+    """Adapters as they are attached, in fp32 on a CPU; several that act together are stacked in a copy."""
+    copies = 2 if len(parameters) > 1 else 1
+    return copies * sum(parameters) * (4 if accelerator == "cpu" else 2)
 
 
 def _rounded(cells: int) -> int:
@@ -243,14 +254,21 @@ def kept_bytes(shape: Shape, mode: Mode, accelerator: Accelerator, context: int)
 
 
 def alternatives(
-    cards: Iterable[ModelCard], wanted: ModelCard, machine: Machine, plan_of: Callable[[ModelCard, Mode], LoadPlan]
+    cards: Iterable[ModelCard],
+    wanted: ModelCard,
+    machine: Machine,
+    plan_of: Callable[[ModelCard, Mode], LoadPlan],
+    adapters: bool = False,
 ) -> list[LoadPlan]:
-    """The nearest variants that fit, at most three: the same model with fewer bits, then smaller ones of its kind."""
-    relatives = [card for card in cards if (card.family, card.kind) == (wanted.family, wanted.kind)]
+    """The nearest variants that fit, at most three: the same model with fewer bits, then smaller ones of its kind.
+
+    With adapters, which fit one model only, there are no smaller ones.
+    """
+    relatives = [] if adapters else [c for c in cards if (c.family, c.kind) == (wanted.family, wanted.kind)]
     smaller = sorted(relatives, key=lambda card: -card.parameters)
     found: list[LoadPlan] = []
     for card in (wanted, *(card for card in smaller if card.parameters < wanted.parameters)):
-        modes = sorted(possible_modes(card, machine), key=lambda mode: -mode.bits)
+        modes = sorted(possible_modes(card, machine, adapters), key=lambda mode: -mode.bits)
         fitting = [planned for mode in modes if (planned := plan_of(card, mode)).fits]
         found += fitting[: 2 if card is wanted else 1]
     return found[:3]

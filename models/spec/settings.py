@@ -20,6 +20,11 @@ class Settings:
     default_variant: str = "smollm2-135m-instruct"
     cache_dir: str = ""  # conversions and files of the package index; empty: ~/.cache/paddock
     models_dir: str = ""  # a folder of KEY/ or OWNER/NAME/ snapshots that are used before anything is downloaded
+    adapters_dir: str = ""  # a folder of NAME/ LoRA adapters that visitors can pick by name
+    uploads: bool = True  # may visitors bring adapters of their own?
+    adapter_mb: float = 256.0  # the largest adapter file
+    attached_mb: float = 1024.0  # what the adapters that stay attached to one model may take in memory
+    attached: int = 8  # adapters that stay attached to one model
     hub_ids: bool = True  # may visitors name Hub models that are not in the catalog?
     gated_models: tuple[str, ...] = ()  # Hub ids of gated models that the operator's HF_TOKEN may fetch for visitors
     sign_in: bool = False  # show “Sign in with Hugging Face”, so that visitors fetch gated models with their own token

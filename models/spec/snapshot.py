@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from .lora import LoraConfig
+from .variant import AdapterChoice
+
 Form = Literal["safetensors", "gguf"]
 
 
@@ -25,3 +28,31 @@ class Snapshot:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A checked LoRA adapter for one base.
+
+    `file` is its safetensors file, empty as long as it is only known and not here; `state` tells one content of the
+    file from another. `parameters` are those of its matrices. `warning` says why it may not be made for this base.
+    """
+
+    name: str
+    config: LoraConfig
+    parameters: int
+    file: str = ""
+    state: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class ActiveAdapter:
+    """An adapter and how strongly it shall act."""
+
+    adapter: Adapter
+    weight: float
+
+    def __str__(self) -> str:
+        """As in a variant's spelling."""
+        return str(AdapterChoice(self.adapter.name, self.weight))

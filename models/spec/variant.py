@@ -9,6 +9,7 @@ from .errors import BadSpelling, ModelIsAPath
 
 AUTO = "auto"
 ADAPTER_WEIGHT_BOUNDS = (-2.0, 2.0)
+ADAPTERS_MAX = 4  # in one variant
 LONGEST_SPELLING = 500  # characters; longer text is refused before any regular expression sees it
 
 _KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
@@ -54,6 +55,8 @@ class Variant:
         names = [adapter.name for adapter in self.adapters]
         if len(set(names)) < len(names):
             raise BadSpelling(text=str(self)[:80], reason="an adapter is named twice")
+        if len(names) > ADAPTERS_MAX:
+            raise BadSpelling(text=str(self)[:80], reason=f"it names {len(names)} adapters, more than {ADAPTERS_MAX}")
         if len(str(self)) > LONGEST_SPELLING:
             raise BadSpelling(text=str(self)[:40] + "…", reason=f"it is longer than {LONGEST_SPELLING} characters")
 
@@ -64,6 +67,11 @@ class Variant:
     @property
     def is_hub_id(self) -> bool:
         return "/" in self.model
+
+    @property
+    def without_adapters(self) -> Variant:
+        """The base that the adapters act on; it is what is loaded."""
+        return replace(self, adapters=())
 
     def resolved(self, quantization: str) -> Variant:
         """The same variant with `auto` replaced by the mode that it means here."""

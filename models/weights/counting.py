@@ -13,10 +13,12 @@ from ..spec.catalog import Shape
 from ..spec.errors import CorruptWeights
 from . import checks
 from .file_names import INDEX, weight_names
-from .safetensors_header import read_tensors, span
+from .safetensors_header import Tensor, header_length, parse, read_tensors
 
 MOST_FILES = 64  # of a model whose headers are fetched
 AT_ONCE = 8
+FIRST_BYTES = 100_000
+LONGEST_ON_HUB = 25_000_000  # bytes of a header that are fetched
 
 
 def count(tensors: Mapping[str, list[int]], shape: Shape) -> int | None:
@@ -59,17 +61,29 @@ def count_on_hub(request: dict[str, Any], commit: str, folder: Path, sizes: dict
     return count(_merged(folder, {asked[future]: future.result() for future in done}), shape)
 
 
-def _header(request: dict[str, Any], commit: str, name: str, size: int) -> dict[str, list[int]]:
-    from huggingface_hub import HfApi
+def header_on_hub(
+    request: dict[str, Any], commit: str, name: str, size: int, longest: int = LONGEST_ON_HUB
+) -> dict[str, Tensor]:
+    """The tensors of a repository's safetensors file, from its first bytes; raises CorruptWeights, or HTTP's errors."""
+    from huggingface_hub import get_session, hf_hub_url
 
-    found = HfApi(endpoint=request["endpoint"], token=request["token"] or False).parse_safetensors_file_metadata(
-        request["repo"], name, revision=commit, timeout=request["timeout_s"]
-    )
-    for tensor, info in found.tensors.items():
-        entry = {"dtype": info.dtype, "shape": info.shape, "data_offsets": info.data_offsets}
-        if span(name, tensor, entry)[1] > size:
-            raise CorruptWeights(file=name, reason=f"the tensor {tensor[:80]} ends after the file")
-    return {tensor: info.shape for tensor, info in found.tensors.items()}
+    url = hf_hub_url(request["repo"], name, revision=commit, endpoint=request["endpoint"])
+    headers = {"authorization": f"Bearer {request['token']}"} if request["token"] else {}
+
+    def read(first: int, last: int) -> bytes:
+        asked = {**headers, "range": f"bytes={first}-{last}"}
+        response = get_session().get(url, headers=asked, timeout=request["timeout_s"])
+        response.raise_for_status()
+        part: bytes = response.content
+        return part if response.status_code == 206 else part[first : last + 1]
+
+    start = read(0, FIRST_BYTES)  # most headers are shorter
+    length = header_length(name, start[:8], size, longest)
+    return parse(name, start[8 : 8 + length] if 8 + length <= len(start) else read(8, 7 + length), size)
+
+
+def _header(request: dict[str, Any], commit: str, name: str, size: int) -> dict[str, list[int]]:
+    return {tensor: list(found.shape) for tensor, found in header_on_hub(request, commit, name, size).items()}
 
 
 def _merged(folder: Path, held: dict[str, dict[str, list[int]]]) -> dict[str, list[int]]:

@@ -48,6 +48,27 @@ def look_up(
     return _ask(request, settings, reporter, token, 2 * settings.hub_timeout_s + 10)
 
 
+def adapter(
+    repo: str, revision: str | None, wanted: dict[str, Any], settings: Settings, reporter: Reporter, token: str | None
+) -> dict[str, Any]:
+    """Download the config of an adapter, and its weights if `wanted` says `whole`; they are checked by their header.
+
+    `wanted` holds the `adapter`'s name, the `base` as plain data and the `largest` file in bytes. Returns `commit`,
+    `adapter_bytes` and `adapter_parameters`. Raises AdapterRefused, and what `fetch` raises.
+    """
+    request = {"operation": "adapter", "repo": repo, "revision": revision, **wanted}
+    stall_s = STALL_S if wanted["whole"] else 2 * settings.hub_timeout_s + 10
+    return _ask(request, settings, reporter, token, stall_s)
+
+
+def adapters_for(
+    base: str, limit: int, settings: Settings, reporter: Reporter, token: str | None
+) -> list[dict[str, Any]]:
+    """`hub_id`, `downloads`, `likes` and `updated` of the adapters that the Hub has registered for a model."""
+    request = {"operation": "search", "repo": base, "limit": limit}
+    return list(_ask(request, settings, reporter, token, 2 * settings.hub_timeout_s + 10)["found"])
+
+
 def prove_access(repo: str, settings: Settings, reporter: Reporter, token: str | None) -> None:
     """Raise GatedModel, NotOnHub or HubUnreachable unless the visitor's own token may read the repository."""
     if token is None:
@@ -74,7 +95,8 @@ def _ask(
 ) -> dict[str, Any]:
     from huggingface_hub import constants
 
-    own_token = access.token_for(request["repo"], settings, token)
+    # The operator's token is for reading single repositories: a search with it would list his private ones.
+    own_token = token if request["operation"] == "search" else access.token_for(request["repo"], settings, token)
     request |= {
         "cache": str(cache_folder()),
         "endpoint": constants.ENDPOINT,

@@ -15,71 +15,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..spec.errors import CorruptWeights, NotOnHub
-from . import checkpoints, checks, counting, faults
+from ..spec.errors import CorruptWeights, NotOnHub, PaddockError
+from . import adapter_checks, checkpoints, checks, counting, faults
+from .adapter_bases import Base
 from .architectures import read_shape
 from .discard import discard
 from .file_names import CHAT_TEMPLATES, CONFIG, INDEX, wanted_names, weight_names
+from .hub_meter import Meter, bar_class, say
 
 PIECE = 256 * 1024  # bytes between two looks at the progress
 ABANDONED_S = 3600.0  # a part file that nobody wrote to for so long
-PAUSE_S = 0.1
 LARGEST_INDEX = 5_000_000  # bytes that are fetched only to count parameters
-
-
-def say(**message: Any) -> None:
-    """One line to the process that asked."""
-    print(json.dumps(message), flush=True)
-
-
-class Meter:
-    """Bytes of one request over all its files."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.whole, self.now, self.file = total, 0, 0, ""
-        self._said = 0.0
-
-    def show(self, now: int, size: int) -> None:
-        """`now` of `size` bytes of the current file have come."""
-        self.now = min(now, size)
-        if time.monotonic() - self._said >= PAUSE_S:
-            self._said = time.monotonic()
-            say(progress=[self.whole + self.now, self.total, self.file])
-
-    def finish(self, size: int) -> None:
-        """The current file is whole."""
-        self.whole += size
-        say(progress=[self.whole, self.total, self.file])
-
-
-def bar_class(meter: Meter, size: int) -> type:
-    """A progress bar as huggingface_hub wants it (the part of tqdm that it calls), which feeds the meter."""
-
-    class Bar:
-        def __init__(self, *_: Any, total: int | None = None, initial: int = 0, **__: Any) -> None:
-            self.total, self.n, self.transferred = total, initial, initial
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            return None
-
-        def update(self, count: float | None = 1) -> None:
-            self.n += int(count or 0)
-            meter.show(max(self.n, self.transferred), size)
-
-        def update_transfer(self, count: float | None = 1) -> None:
-            self.transferred += int(count or 0)
-            meter.show(max(self.n, self.transferred), size)
-
-        def _nothing(self, *_: Any, **__: Any) -> None:
-            return None
-
-        close = refresh = set_description = set_description_str = _nothing
-        set_postfix_str = set_transfer_postfix_str = _nothing
-
-    return Bar
 
 
 def fetch(request: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +85,66 @@ def _count(
         return counting.count_on_hub(request, commit, folder, sizes, read_shape(config, request["repo"]))
     except Exception:  # whatever it is: the shape counts them too, and the download will say what is wrong
         return None
+
+
+def adapter(request: dict[str, Any]) -> dict[str, Any]:
+    """Download the config of an adapter and read the header of its weights; the weights too if they are asked for."""
+    info, sizes = _look_up(request)
+    name, base, cache = request["adapter"], Base.from_dict(request["base"]), Path(request["cache"])
+    config_name, weights = adapter_checks.CONFIG, adapter_checks.WEIGHTS
+    folder = _storage(cache, request["repo"]) / "snapshots" / info.sha
+    with adapter_checks.refusals(name):
+        adapter_checks.check_names(sizes, name)
+        adapter_checks.check_size(sizes[weights], name, request["largest"])
+        if sizes[config_name] > checks.LARGEST_CONFIG:
+            raise CorruptWeights(file=config_name, reason=f"it has {sizes[config_name]:,} bytes")
+        _download(request, info.sha, config_name, bar_class(Meter(0), sizes[config_name]))
+        try:
+            config = adapter_checks.read_config(folder, name, base)
+        except CorruptWeights:
+            discard(folder / config_name, cache)
+            raise
+        parameters = sizes[weights] // 2  # of fp16, where the header cannot be had in time
+        try:
+            tensors = counting.header_on_hub(request, info.sha, weights, sizes[weights], adapter_checks.LONGEST_HEADER)
+            parameters = adapter_checks.check_tensors(tensors, config, name, base)
+        except PaddockError:
+            raise
+        except Exception as error:  # the download will say what is wrong, if anything is
+            say(header=type(error).__name__)
+    if request["whole"]:
+        cache.mkdir(parents=True, exist_ok=True)
+        lacking = 0 if (folder / weights).exists() else sizes[weights]
+        faults.require_space(lacking, request["repo"], cache, shutil.disk_usage(cache).free)
+        _sweep(_storage(cache, request["repo"]) / "blobs")
+        meter = Meter(sizes[weights])
+        meter.file = weights
+        _download(request, info.sha, weights, bar_class(meter, sizes[weights]))
+        meter.finish(sizes[weights])
+    return _facts(info) | {"adapter_bytes": sizes[weights], "adapter_parameters": parameters}
+
+
+def search(request: dict[str, Any]) -> dict[str, Any]:
+    """The adapters that the Hub has registered for a model, most downloaded first."""
+    from huggingface_hub import HfApi
+
+    found = HfApi(endpoint=request["endpoint"], token=request["token"] or False).list_models(
+        filter=f"base_model:adapter:{request['repo']}",
+        sort="downloads",
+        limit=request["limit"],
+        expand=["downloads", "likes", "lastModified"],
+    )
+    return {
+        "found": [
+            {
+                "hub_id": info.id,
+                "downloads": info.downloads or 0,
+                "likes": info.likes or 0,
+                "updated": f"{info.last_modified:%Y-%m-%d}" if info.last_modified else "",
+            }
+            for info in found
+        ]
+    }
 
 
 def access(request: dict[str, Any]) -> dict[str, Any]:
@@ -214,6 +220,9 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+OPERATIONS = {"fetch": fetch, "card": card, "adapter": adapter, "search": search, "access": access}
+
+
 def main() -> int:
     """Answer the one request; an end of input ends the process, and part files with it."""
     signal.signal(signal.SIGINT, _stop)
@@ -224,11 +233,11 @@ def main() -> int:
         from huggingface_hub import constants
 
         constants.DOWNLOAD_CHUNK_SIZE = PIECE
-        say(result={"fetch": fetch, "card": card, "access": access}[request["operation"]](request))
+        say(result=OPERATIONS[request["operation"]](request))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        downloading = request["operation"] == "fetch"
+        downloading = request["operation"] == "fetch" or bool(request.get("whole"))
         say(error=faults.translate(error, request["repo"], Path(request["cache"]), downloading).to_dict())
         return 1
     return 0

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from ..spec.errors import CorruptWeights
 from ..spec.settings import Settings
 from .json_files import read_json, write_json
 
 PIECE = 4 * 1024 * 1024  # bytes hashed between two calls of `tick`
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def checked_bytes(settings: Settings, path: Path) -> int | None:
     """The size of a snapshot's files if all of them are as they were when it was checked, else None."""
+    facts = noted(settings, path)
+    return None if facts is None else int(facts["bytes"])
+
+
+def noted(settings: Settings, path: Path, purpose: str = "") -> dict[str, Any] | None:
+    """What was noted when a folder was found good for a purpose; None unless all of its files are as they were."""
     note = read_json(_note(settings, path))
     files = note.get("files")
-    if note.get("path") != str(path) or not isinstance(files, dict) or not files:
+    if note.get("path") != str(path) or note.get("purpose", "") != purpose or not isinstance(files, dict) or not files:
         return None
     try:
         if note.get("folder") != _folder_time(path):
@@ -27,13 +36,14 @@ def checked_bytes(settings: Settings, path: Path) -> int | None:
                 return None
     except OSError:
         return None
-    return sum(known[0] for known in files.values())
+    return {**note.get("facts", {}), "bytes": sum(known[0] for known in files.values())}
 
 
-def remember(settings: Settings, path: Path, files: Iterable[Path]) -> int:
-    """Note that these files of a snapshot are good; their size in bytes."""
+def remember(settings: Settings, path: Path, files: Iterable[Path], purpose: str = "", **facts: Any) -> int:
+    """Note that these files of a snapshot are good for a purpose, and facts about them; their size in bytes."""
     states = {file.name: _state(file) for file in files}
-    write_json(_note(settings, path), {"path": str(path), "folder": _folder_time(path), "files": states})
+    note = {"path": str(path), "folder": _folder_time(path), "files": states, "purpose": purpose, "facts": facts}
+    write_json(_note(settings, path), note)
     return sum(state[0] for state in states.values())
 
 
@@ -52,6 +62,12 @@ def check_sha256(path: Path, wanted: str, tick: Callable[[int], None]) -> None:
             tick(done)
     if digest.hexdigest() != wanted.lower():
         raise CorruptWeights(file=path.name, reason="its SHA-256 is not the published one")
+
+
+def linked_sha256(path: Path) -> str | None:
+    """The SHA-256 that a file of the Hub cache must have: a large one is a link to its hash."""
+    name = path.readlink().name if path.is_symlink() else ""
+    return name if _SHA256.fullmatch(name) else None
 
 
 def _note(settings: Settings, path: Path) -> Path:

@@ -14,7 +14,7 @@ from ..spec.snapshot import Form, Snapshot
 from ..spec.variant import Variant
 from . import access, checkpoints, checks, gguf_header, hub, markers, revisions, wheel
 from .discard import discard
-from .file_names import has_pickles, is_plain, weight_names
+from .file_names import has_pickles, weight_names
 from .sharing import Reporter
 
 Origin = Literal["folder", "hub cache", "hub", "package index"]
@@ -209,10 +209,8 @@ def _hashes(place: Place, files: list[Path]) -> Iterator[tuple[Path, str]]:
         yield place.path, place.sha256
     elif place.repo:
         for path in files:
-            # The Hub cache names a large file by its SHA-256 and links to it.
-            name = path.readlink().name if path.is_symlink() else ""
-            if len(name) == 64 and is_plain(name):
-                yield path, name
+            if sha256 := markers.linked_sha256(path):
+                yield path, sha256
 
 
 def _snapshot(place: Place, size: int, trusted: bool) -> Snapshot:

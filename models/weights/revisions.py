@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from ..spec.errors import NotOnHub
 from ..spec.settings import Settings
 from .json_files import read_json, write_json
 from .sharing import file_lock
 
+Answer = TypeVar("Answer")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -50,6 +53,19 @@ def forget(settings: Settings, repo: str, revision: str | None) -> None:
         table = read_json(path)
         if table.pop(_name(repo, revision), None) is not None:
             write_json(path, table)
+
+
+def ask_for(settings: Settings, repo: str, revision: str | None, ask: Callable[[str | None], Answer]) -> Answer:
+    """`ask` for the commit that a repository must have; where its owner has removed that one, for what it has now."""
+    commit = pinned_commit(settings, repo, revision)
+    try:
+        return ask(commit or revision)
+    except NotOnHub:
+        if commit is None or commit == revision:
+            raise
+    # The commit that was noted the first time is gone, because the owner rewrote the history.
+    forget(settings, repo, revision)
+    return ask(revision)
 
 
 def _name(repo: str, revision: str | None) -> str:

@@ -97,32 +97,17 @@ def _from_hub(card: ModelCard, form: Form, settings: Settings, reporter: Reporte
         raise GatedModel(model=repo)
     if not reach.hub_reachable(settings):
         raise HubUnreachable(model=card.key)
-    commit = _fetch(repo, revision, file, settings, reporter, token, card.checkpoint)
+    commit = revisions.ask_for(
+        settings,
+        repo,
+        revision,
+        lambda commit: hub.fetch(repo, commit, file, settings, reporter, token, card.checkpoint),
+    )
     revisions.record(settings, repo, revision, commit)
     place = hub_cache_place(card, form, settings)
     if place is None:
         raise NotOnHub(what=f"complete set of files of {card.key}")
     return replace(place, origin="hub")
-
-
-def _fetch(
-    repo: str,
-    revision: str | None,
-    file: str | None,
-    settings: Settings,
-    reporter: Reporter,
-    token: str | None,
-    checkpoint: str,
-) -> str:
-    commit = revisions.pinned_commit(settings, repo, revision)
-    try:
-        return hub.fetch(repo, commit or revision, file, settings, reporter, token, checkpoint)
-    except NotOnHub:
-        if commit is None or commit == revision:
-            raise
-    # The commit that was noted the first time is gone, because the owner rewrote the history.
-    revisions.forget(settings, repo, revision)
-    return hub.fetch(repo, revision, file, settings, reporter, token, checkpoint)
 
 
 def _is_listed(card: ModelCard) -> bool:

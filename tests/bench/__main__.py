@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from .adapters import adapters
 from .conversation import turns, visitors
 from .cpu import LENGTHS, cpu
 from .memory import memory
@@ -15,7 +16,7 @@ from .report import print_machine
 from .speed import fp32, gguf
 from .start import start
 
-NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory")
+NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory", "adapters")
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
             "turns": lambda: turns(stage, few, 20) if options.tiny else turns(stage, few),
             "visitors": lambda: visitors(stage, few, 8) if options.tiny else visitors(stage, few),
             "memory": lambda: memory(options.tiny),
+            "adapters": lambda: adapters(min(new_tokens, 96), few),
         }
         for name in NAMES:
             if name in names:

@@ -43,9 +43,9 @@ def steps(client: Client, *args: Any, **options: Any) -> list[tuple[str, dict[st
     return [tuple(output) for output in job.outputs()]
 
 
-def test_there_are_five_named_endpoints_and_no_others(client: Client) -> None:
+def test_there_are_these_named_endpoints_and_no_others(client: Client) -> None:
     api = client.view_api(return_format="dict", print_info=False)
-    assert set(api["named_endpoints"]) == {"/chat", "/complete", "/models", "/plan", "/score"}
+    assert set(api["named_endpoints"]) == {"/chat", "/complete", "/models", "/adapters", "/plan", "/score"}
     assert not api["unnamed_endpoints"]
     required = {
         name: [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
@@ -55,6 +55,7 @@ def test_there_are_five_named_endpoints_and_no_others(client: Client) -> None:
         "/chat": ["message"],
         "/complete": ["prompt"],
         "/models": [],
+        "/adapters": [],
         "/plan": ["variant"],
         "/score": ["text"],
     }
@@ -207,7 +208,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"variant": "../models"}, "is a path or an address"),
     ({"variant": "https://example.com/model"}, "is a path or an address"),
     ({"variant": f"{SMOLLM2}@nf5"}, "nf5"),
-    ({"variant": f"{SMOLLM2}+pirate"}, "Adapters cannot be used yet: “pirate” was asked for."),
+    ({"variant": f"{SMOLLM2}+pirat"}, "There is no adapter called “pirat”"),
     ({"max_new_tokens": 0}, "max_new_tokens is 0, but it has to be a whole number from 1 to 4,096."),
     ({"max_new_tokens": 4096}, "max_new_tokens is 4096, but it has to be at most 2,048 on this server."),
     ({"max_new_tokens": 1.5}, "max_new_tokens is 1.5"),

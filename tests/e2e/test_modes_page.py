@@ -98,6 +98,7 @@ def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> 
     expect(refused.locator("li").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_measures_two_modes_and_takes_the_figures_away(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(f"tab=measure&variant={SMOLLM2}")
     page = visitor.page

@@ -66,6 +66,7 @@ def test_which_llama_2_runs_on_what():
     assert json.loads(cli("which", "Qwen2.5", "--json").stdout)[0]["model"] == "qwen2.5-0.5b-instruct"
 
 
+@pytest.mark.slow
 def test_score_from_stdin():
     found = json.loads(
         cli("score", "-", "-v", "smollm2-135m-instruct@bf16", "--json", stdin="Paris is in France.").stdout

@@ -11,16 +11,17 @@ from models.job import Answering, Load, Scoring, computing_process, open_engine,
 from models.pool import Room
 from models.spec.engine import Prompt
 from models.spec.errors import ContextExceeded, OutOfMemory
+from models.spec.lora import LoraConfig
 from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Scored, Usage
 from models.spec.settings import Settings
-from models.spec.snapshot import Snapshot
+from models.spec.snapshot import ActiveAdapter, Adapter, Snapshot
 
 SNAPSHOT = Snapshot("m.gguf", "gguf", "folder", 100)
 HELLO = (Message("user", "Hello"),)
 
 
 class FakeEngine:
-    name, context, slots, bytes, resident = "fake", 64, 2, 100, 100
+    name, context, slots, bytes, resident, attached = "fake", 64, 2, 100, 100, ()
 
     def __init__(self):
         self.asked, self.stopped = [], 0
@@ -29,8 +30,8 @@ class FakeEngine:
     def render(self, messages):
         return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
 
-    def generate(self, prompt, sampling, time_limit_s):
-        self.asked.append((prompt, sampling, time_limit_s))
+    def generate(self, prompt, sampling, time_limit_s, adapters):
+        self.asked.append((prompt, sampling, time_limit_s, *adapters))
         try:
             yield Delta("a", Usage(engine="fake", new_tokens=1))
             if self.error:
@@ -39,10 +40,10 @@ class FakeEngine:
         finally:
             self.stopped += 1
 
-    def score(self, prompt, record, reference):
+    def score(self, prompt, record, reference, adapters):
         try:
             yield Progress("score", 1, 2, "tokens")
-            yield Scored(tokens=(prompt.text, record, reference), log_probabilities=(-1.0,))
+            yield Scored(tokens=(prompt.text, record, reference, *map(str, adapters)), log_probabilities=(-1.0,))
         finally:
             self.stopped += 1
 
@@ -161,3 +162,24 @@ def test_which_engine_a_mode_means(monkeypatch, mode):
         assert (options["context"], options["slots"]) == (64, 8)
     else:
         assert (name, arguments[1]) == ("transformers", mode)
+
+
+def test_adapters_go_to_the_engine_and_into_the_spelling_but_not_into_the_load(engine):
+    """All variants of one base share its model; which adapters acted is the engine's to say."""
+    beside = tuple(
+        ActiveAdapter(Adapter(n, LoraConfig(4, 8, ("q_proj",)), 10, f"{n}.safetensors"), w)
+        for n, w in (("a", 1), ("b", -0.5))
+    )
+    usages = [
+        event.usage
+        for event in run(Answering(engine.load, Sampling(), HELLO, adapters=beside))
+        if isinstance(event, Delta)
+    ]
+    assert {usage.variant for usage in usages} == {"m@gguf+a+b:-0.5"}
+    assert {usage.adapters for usage in usages} == {()}
+    assert engine.asked[-1][3:] == beside
+    *_, scored = run(Scoring(engine.load, Prompt("x"), adapters=beside))
+    assert (scored.variant, scored.tokens) == ("m@gguf+a+b:-0.5", ("x", "", "", "a", "b:-0.5"))
+    assert [line.name for line in process(engine).pool.held()] == ["m@gguf"]
+    job = Answering(engine.load, Sampling(), HELLO, adapters=beside)
+    assert pickle.loads(pickle.dumps(job)) == job

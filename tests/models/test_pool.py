@@ -19,6 +19,7 @@ def quick_heartbeat(monkeypatch):
 
 class FakeEngine:
     name = "fake"
+    attached = ()
 
     def __init__(self, key, size):
         self.key, self.bytes, self.resident, self.closed = key, size, size, False

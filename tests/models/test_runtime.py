@@ -10,7 +10,6 @@ import pytest
 from models import runtime as runtime_module
 from models.runtime import Runtime
 from models.spec.errors import (
-    AdaptersNotPossible,
     EmptyPrompt,
     HubIdsNotAllowed,
     HubUnreachable,
@@ -19,6 +18,7 @@ from models.spec.errors import (
     PromptTooManyCharacters,
     SamplingOutOfBounds,
     TooManyTurns,
+    UnknownAdapter,
     UnknownModel,
 )
 from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
@@ -84,7 +84,7 @@ REFUSED = {
     "unknown model": (chat("hi", variant=Variant("smollm3-135m-instruct")), UnknownModel),
     "hub id": (chat("hi", variant=Variant("owner/name")), HubIdsNotAllowed),
     "revision of a listed one": (chat("hi", variant=Variant("HuggingFaceTB/SmolLM2-135M=main")), HubIdsNotAllowed),
-    "adapter": (chat("hi", variant=Variant.parse("smollm2-135m-instruct+pirate:0.5")), AdaptersNotPossible),
+    "adapter": (chat("hi", variant=Variant.parse("smollm2-135m-instruct+nobody:0.5")), UnknownAdapter),
     "unknown mode": (complete("hi", variant=Variant.parse("smollm2-135m-instruct@q9")), ModeNotPossible),
     "mode of another machine": (complete("hi", variant=Variant.parse("smollm2-135m-instruct@fp16")), ModeNotPossible),
 }

@@ -1,17 +1,17 @@
 """The list of what is in memory."""
 
 import time
-from types import SimpleNamespace
 
+from models.pool import Held
+from models.spec.engine import Attached
 from ui import render_memory
 
 from .markup import EVIL, Markup, is_harmless
 
 
-def line(name, engine="llama.cpp", users=0, ago=0):
-    return SimpleNamespace(
-        name=name, engine=engine, bytes=5e8, predicted_bytes=4e8, load_s=1.0, users=users, last_used=time.time() - ago
-    )
+def line(name, engine="llama.cpp", users=0, ago=0, attached=()):
+    last_used = time.time() - ago
+    return Held(name, engine, 500_000_000, 400_000_000, 600_000_000, 1.0, last_used, users, tuple(attached))
 
 
 def test_nothing_says_what_loads_it():
@@ -36,3 +36,11 @@ def test_names_are_escaped():
     assert is_harmless(html)
     assert EVIL in Markup(html).text
     assert Markup(html).values("data-press") == [EVIL]
+
+
+def test_adapters_are_counted_and_not_named():
+    """Somebody else's upload has a name that only he shall know."""
+    text = Markup(render_memory.held([line("a", attached=[Attached("upload-secret", 4_000_000)] * 2)])).text
+    assert "2 adapters, 8.0 MB" in text or "2 adapters, 8 MB" in text
+    assert "secret" not in text
+    assert "1 adapter, 4" in Markup(render_memory.held([line("a", attached=[Attached("x", 4_000_000)])])).text

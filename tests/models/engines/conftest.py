@@ -1,8 +1,11 @@
 """Models to test on: a tiny random one, made here, and a real small one, fetched and converted once."""
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 
 from models.engines.engine_thread import engine_thread, prepare_torch
 from models.engines.transformers_engine import open_transformers

@@ -115,6 +115,7 @@ def test_greedy_is_deterministic_and_right(engine):
     assert answers.pop().startswith(" Paris")
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_exactly_and_seeds_differ(engine):
     def sampled(seed):
         return ask(engine, FRANCE, Sampling(max_new_tokens=10, temperature=1.5, seed=seed))

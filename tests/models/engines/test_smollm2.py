@@ -43,7 +43,8 @@ def test_it_answers_and_ends_by_itself(smollm2):
     [
         pytest.param("Repeat: 😀🎉😀🎉漢字漢字😀🎉", marks=pytest.mark.slow),
         pytest.param("你好，你是谁？请用中文回答。", marks=pytest.mark.slow),
-        "日本語で挨拶: こんにち",
+        pytest.param("日本語で挨拶: こんにち", marks=pytest.mark.slow),
+        "¿Qué? 😀",
     ],
 )
 def test_characters_of_several_tokens_arrive_whole(smollm2, reference, text):

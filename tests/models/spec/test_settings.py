@@ -12,6 +12,11 @@ VALUES = {  # field: (text, value)
     "default_variant": ("qwen2.5-0.5b-instruct@gguf", "qwen2.5-0.5b-instruct@gguf"),
     "cache_dir": ("/data/cache", "/data/cache"),
     "models_dir": ("/data/models", "/data/models"),
+    "adapters_dir": ("/data/adapters", "/data/adapters"),
+    "uploads": ("0", False),
+    "adapter_mb": ("10", 10.0),
+    "attached_mb": ("100.5", 100.5),
+    "attached": ("3", 3),
     "hub_ids": ("off", False),
     "gated_models": (
         " meta-llama/Llama-3.2-1B, google/gemma-3-270m,,",

@@ -1,4 +1,4 @@
-"""A small server that speaks the Hub's own protocol, as far as model info, access checks and downloads go."""
+"""A small server that speaks the Hub's own protocol: model info, lists by a tag, access checks and downloads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 PIECE = 64 * 1024
 
@@ -29,6 +29,8 @@ class Repo:
     private: bool = False
     readers: set[str] = field(default_factory=set)  # tokens that may read it when it is gated or private
     licence: str = "apache-2.0"
+    tags: tuple[str, ...] = ()
+    popularity: tuple[int, int] = (0, 0)  # downloads, likes
     claimed_sizes: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0  # between two pieces of a large file
     drop_at: dict[str, int] = field(default_factory=dict)  # break the connection once after so many bytes
@@ -47,6 +49,7 @@ class Request:
     path: str
     token: str | None
     range: str | None
+    query: dict[str, list[str]] = field(default_factory=dict)
 
 
 class FakeHub:
@@ -86,18 +89,36 @@ class FakeHub:
         return Handler
 
     def answer(self, to: BaseHTTPRequestHandler) -> None:
-        path = unquote(urlsplit(to.path).path)
+        address = urlsplit(to.path)
+        path, query = unquote(address.path), parse_qs(address.query)
         token = (to.headers.get("Authorization") or "").removeprefix("Bearer ") or None
-        self.requests.append(Request(to.command, path, token, to.headers.get("Range")))
+        self.requests.append(Request(to.command, path, token, to.headers.get("Range"), query))
         if self.status:
             return _send(to, self.status, b"")
         if path == "/api/models":
-            return _send(to, 200, b"[]")
+            return self._list(to, query, token)
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(auth-check|revision/.+))?", path):
             return self._api(to, found[1], found[2] or "", token)
         if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self._file(to, found[1], found[2], found[3], token)
         return _send(to, 404, b"")
+
+    def _list(self, to: BaseHTTPRequestHandler, query: dict[str, list[str]], token: str | None) -> None:
+        seen = {name: repo for name, repo in self.repos.items() if not repo.private or token in repo.readers}
+        found = [name for name, repo in seen.items() if set(query.get("filter", ())) <= set(repo.tags)]
+        if query.get("sort") == ["downloads"]:
+            found.sort(key=lambda name: -seen[name].popularity[0])
+        listed = [
+            {
+                "_id": git_commit(name)[:24],
+                "id": name,
+                "downloads": seen[name].popularity[0],
+                "likes": seen[name].popularity[1],
+                "lastModified": "2025-01-31T12:00:00.000Z",
+            }
+            for name in found[: int(query.get("limit", ["1000"])[0])]
+        ]
+        _send(to, 200, json.dumps(listed).encode(), {"Content-Type": "application/json"})
 
     def _api(self, to: BaseHTTPRequestHandler, repo_id: str, rest: str, token: str | None) -> None:
         repo = self.repos.get(repo_id)

@@ -183,7 +183,8 @@ def test_any_other_exception_is_said_without_addresses(tmp_path: Path) -> None:
 
 def test_importing_is_light() -> None:
     script = (
-        "import sys, models.weights.sources; print({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules))"
+        "import sys, models.weights.sources, models.weights.adapters\n"
+        "print({'torch', 'transformers', 'huggingface_hub', 'peft', 'numpy'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", script]
     env = os.environ | {"PYTHONPATH": str(ROOT)}

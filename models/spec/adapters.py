@@ -1,0 +1,62 @@
+"""The table of adapters that are known by name, read from adapters.toml; a new one is one entry there and no code."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .catalog import ModelCard
+from .variant import AdapterChoice
+
+ADAPTERS_FILE = Path(__file__).with_name("adapters.toml")
+
+
+@dataclass(frozen=True)
+class ListedAdapter:
+    """An adapter that the picker offers: its name, what it does, and where its files are.
+
+    `base` is the Hub id of the model that it was trained on. Its files lie in the repository's models/finetuned/FOLDER,
+    in the operator's folder of adapters, or on the Hub as `hub_id` at `revision`.
+    """
+
+    key: str
+    title: str
+    base: str
+    summary: str = ""
+    licence: str = ""
+    folder: str = ""
+    hub_id: str = ""
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        AdapterChoice(self.key)  # a name that could not be spelled, or that leaves a folder, ends here
+        if bool(self.folder) == bool(self.hub_id):
+            raise ValueError(f"the adapter {self.key} needs a folder or a hub_id, one of the two")
+
+
+@cache
+def load_adapters(path: Path = ADAPTERS_FILE) -> tuple[ListedAdapter, ...]:
+    """Read and check the table; an entry with a missing, unknown or wrong field is a ValueError that names it."""
+    table: dict[str, dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        return tuple(ListedAdapter(key=key, **entry) for key, entry in table.items())
+    except TypeError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def adapters_of(card: ModelCard) -> tuple[ListedAdapter, ...]:
+    """Those of the table that were trained on this model."""
+    return tuple(entry for entry in load_adapters() if entry.base == card.hub_id)
+
+
+@dataclass(frozen=True)
+class FoundAdapter:
+    """An adapter that the Hub has registered for a model; `updated` is a day like 2025-01-31, or empty."""
+
+    hub_id: str
+    downloads: int = 0
+    likes: int = 0
+    updated: str = ""

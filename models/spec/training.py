@@ -1,0 +1,179 @@
+"""How a LoRA is trained, checked at birth, and what is said of it afterwards: plain data for training.json."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+from .catalog import Shape
+from .errors import TrainingSettingOutOfBounds
+from .lora import ALPHA_MAX, RANK_MAX, TARGETS_MAX
+from .messages import SEED_MAX
+
+
+class Range(NamedTuple):
+    """What one number may be."""
+
+    low: float
+    high: float
+    whole: bool = False
+
+
+RANGES: dict[str, Range] = {
+    "rank": Range(1, RANK_MAX, whole=True),
+    "alpha": Range(0.01, ALPHA_MAX),
+    "epochs": Range(1, 1000, whole=True),
+    "learning_rate": Range(1e-7, 1),
+    "batch": Range(1, 1024, whole=True),
+    "accumulate": Range(1, 1024, whole=True),
+    "max_tokens": Range(8, 131_072, whole=True),
+    "held_out": Range(0.001, 0.5),
+    "seed": Range(0, SEED_MAX, whole=True),
+}
+LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+# A base's weights stay as they are, and gradients pass through them: what is made for inference only is not here.
+TRAINABLE_MODES = ("fp32", "bf16", "nf4", "nf4-single", "fp4", "fp4-single")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What decides the adapter, beside the base and the data; raises TrainingSettingOutOfBounds.
+
+    `batch` rows are computed at once and `accumulate` such batches make a step; `held_out` is the share of rows that
+    is only looked at; `quantization` is the mode that the base is loaded in.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    epochs: int = 3
+    learning_rate: float = 2e-4
+    batch: int = 8
+    accumulate: int = 1
+    max_tokens: int = 512
+    held_out: float = 0.1
+    targets: tuple[str, ...] = LINEARS
+    seed: int = 0
+    quantization: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, bounds in RANGES.items():
+            object.__setattr__(self, name, _checked(name, getattr(self, name), bounds))
+        good = isinstance(self.targets, tuple) and 1 <= len(self.targets) <= TARGETS_MAX
+        if not good or not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in self.targets):
+            raise TrainingSettingOutOfBounds(
+                name="targets",
+                value=",".join(map(str, self.targets))[:60],
+                wanted=f"1 to {TARGETS_MAX} names of linear layers, like q_proj",
+            )
+        object.__setattr__(self, "targets", tuple(sorted(set(self.targets))))
+
+    @property
+    def rows_a_step(self) -> int:
+        return self.batch * self.accumulate
+
+
+def _checked(name: str, value: Any, bounds: Range) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not bounds.low <= value <= bounds.high or (bounds.whole and value != int(value)):  # NaN is nowhere
+        wanted = f"a {'whole ' if bounds.whole else ''}number from {bounds.low:g} to {bounds.high:,.10g}"
+        raise TrainingSettingOutOfBounds(name=name, value=str(value)[:40], wanted=wanted)
+    return int(value) if bounds.whole else float(value)
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """What became of the rows: `cut` ones are used without their end, `left_out` ones had no answer left."""
+
+    train: int
+    held_out: int
+    cut: int = 0
+    left_out: int = 0
+
+    def sentence(self, max_tokens: int) -> str:
+        """The same in words."""
+        said = f"{self.train:,} rows to learn from, {self.held_out:,} held out"
+        if self.cut:
+            said += f"; {self.cut:,} of them cut at {max_tokens:,} tokens"
+        if self.left_out:
+            said += f"; {self.left_out:,} more left out, because their answers begin only after {max_tokens:,} tokens"
+        return said
+
+
+@dataclass(frozen=True)
+class EpochLoss:
+    """Mean losses in nats a token: while learning in an epoch, and on the held-out rows after it."""
+
+    epoch: int
+    train: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What training.json says; losses in nats a token of the answers, `after` with the matrices as they are stored."""
+
+    base: str
+    base_revision: str | None
+    data: str
+    data_sha256: str
+    rows: RowCounts
+    settings: TrainingSettings
+    before: float
+    after: float
+    epochs: tuple[EpochLoss, ...]
+    trained_parameters: int
+    seconds: float  # of this run; a run that was interrupted had more
+    resumed: bool
+    versions: Mapping[str, str]
+    machine: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a JSON file."""
+        return asdict(self)
+
+
+def fingerprint(settings: TrainingSettings, base: str, weights: str, data_sha256: str) -> dict[str, Any]:
+    """What two runs must share so that the second goes on where the first stopped."""
+    return {
+        "base": base,
+        "weights": weights,
+        "data": data_sha256,
+        **asdict(settings),
+        "targets": list(settings.targets),
+    }
+
+
+def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first thing that differs between two fingerprints, in words; empty when they are the same."""
+    for name in now:
+        if earlier.get(name) != now[name]:
+            if name in ("data", "weights"):
+                return f"other {'data' if name == 'data' else 'weights of the base'}"
+            return f"{name.replace('_', ' ')} {_shown(earlier.get(name))} instead of {_shown(now[name])}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return (",".join(map(str, value)) if isinstance(value, list) else str(value))[:80]
+
+
+def training_bytes(shape: Shape, settings: TrainingSettings, longest: int, value_bytes: int) -> int:
+    """Memory of a step beside the base's weights: activations kept for the gradients, logits, the optimizer.
+
+    `longest` row in tokens; `value_bytes` of an activation.
+    """
+    tokens = settings.batch * longest
+    kept = shape.layers * (KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * shape.intermediate) * value_bytes
+    logits = KEPT_LOGITS * 4 * shape.vocabulary
+    adapter = sum(settings.rank * (rows + columns) for rows, columns in shape.linears) * shape.layers
+    return tokens * (kept + logits) + adapter * ADAM_BYTES
+
+
+# Tensors of these sizes that a layer keeps for the backward pass, as measured on a CPU (fp32).
+KEPT_HIDDEN, KEPT_INTERMEDIATE, KEPT_LOGITS = 16, 6, 3
+ADAM_BYTES = 16  # a trained value, its gradient and the two means of Adam, in fp32
+
+SETTING_NAMES = tuple(f.name for f in fields(TrainingSettings))

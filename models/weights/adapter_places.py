@@ -1,0 +1,139 @@
+"""Adapters on this machine: where they may lie, and the checks, once for each content of the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..spec.errors import CorruptWeights
+from ..spec.lora import LoraConfig
+from ..spec.settings import Settings
+from ..spec.snapshot import Adapter
+from . import adapter_checks, checks, hub, markers, revisions
+from .adapter_bases import Base
+from .adapter_checks import CONFIG, WEIGHTS, Checked
+from .discard import discard
+from .places import snapshot_folder
+from .sharing import Reporter
+
+FINETUNED = Path(__file__).resolve().parents[1] / "finetuned"  # the adapters that come with the app
+RULES = 1  # goes up with the checks, so that what passed by older ones is looked at again
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an adapter's files are: a folder here, or a repository of the Hub at a revision."""
+
+    folder: Path | None = None
+    repo: str = ""
+    revision: str | None = None
+
+
+def largest(settings: Settings) -> int:
+    """The bytes that an adapter's file may have."""
+    return int(settings.adapter_mb * 1e6)
+
+
+def in_hub_cache(source: Source, settings: Settings) -> Path | None:
+    """The folder of a repository in the Hub cache that holds an adapter's config at least."""
+    folder = snapshot_folder(source.repo, source.revision, settings)
+    return folder if folder is not None and (folder / CONFIG).is_file() else None
+
+
+def known_good(folder: Path, name: str, base: Base, settings: Settings, inside: Path | None = None) -> Adapter | None:
+    """The adapter of a folder whose files are as they were when they passed the checks; about a millisecond.
+
+    Raises AdapterRefused when its file is larger than it may be.
+    """
+    noted = markers.noted(settings, folder, _purpose(base))
+    if noted is None:
+        return None
+    adapter_checks.check_size((folder / WEIGHTS).stat().st_size, name, largest(settings))
+    with adapter_checks.refusals(name):
+        for file in (CONFIG, WEIGHTS):
+            checks.check_link(folder / file, inside, name)
+        config = adapter_checks.read_config(folder, name, base)
+    return here(folder, name, config, int(noted["parameters"]), base)
+
+
+def accept(folder: Path, name: str, base: Base, settings: Settings, reporter: Reporter, repo: str = "") -> Adapter:
+    """Check a folder in full unless it is known to be good, and remember the result.
+
+    `repo` is that of a folder in the Hub cache. Raises AdapterRefused; CorruptWeights after a file that is not what
+    the Hub published was discarded.
+    """
+    inside = hub.cache_folder() if repo else None
+    known = known_good(folder, name, base, settings, inside)
+    if known is not None:
+        return known
+    size = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else 0
+    try:
+        checked = adapter_checks.check_folder(
+            folder,
+            name,
+            base,
+            largest(settings),
+            inside,
+            lambda path: _check_published(path, reporter) if repo else None,
+            reporter.hashing(WEIGHTS, size),
+        )
+    except CorruptWeights as fault:
+        if repo and _discarded(folder / fault.facts["file"], reporter):
+            markers.forget(settings, folder)
+            raise
+        with adapter_checks.refusals(name):
+            raise
+    remember(folder, checked, base, settings)
+    return here(folder, name, checked.config, checked.parameters, base)
+
+
+def remember(folder: Path, checked: Checked, base: Base, settings: Settings) -> None:
+    """Note that a folder passed the checks for a base of this shape."""
+    files = [folder / path.name for path in checked.files]
+    markers.remember(settings, folder, files, _purpose(base), parameters=checked.parameters)
+
+
+def here(folder: Path, name: str, config: LoraConfig, parameters: int, base: Base) -> Adapter:
+    """A checked adapter on this machine."""
+    path = folder / WEIGHTS
+    state = path.stat()
+    warning = adapter_checks.warning(config, base)
+    return Adapter(name, config, parameters, str(path), f"{state.st_size}-{state.st_mtime_ns}", warning)
+
+
+def known_on_hub(source: Source, name: str, base: Base, settings: Settings) -> Adapter | None:
+    """What an earlier look noted of an adapter whose weights are not here; raises AdapterRefused."""
+    folder = in_hub_cache(source, settings)
+    facts = revisions.recorded(settings, source.repo, source.revision)
+    if folder is None or "adapter_bytes" not in facts or folder.name != facts["commit"]:
+        return None
+    adapter_checks.check_size(facts["adapter_bytes"], name, largest(settings))
+    try:
+        config = adapter_checks.read_config(folder, name, base)
+    except CorruptWeights:
+        return None  # it is fetched anew
+    return Adapter(name, config, facts["adapter_parameters"], warning=adapter_checks.warning(config, base))
+
+
+def _purpose(base: Base) -> str:
+    return f"adapter {RULES} for {base.shape} {base.fused}"
+
+
+def _check_published(path: Path, reporter: Reporter) -> None:
+    sha256 = markers.linked_sha256(path)
+    if sha256:
+        markers.check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
+
+
+def _discarded(path: Path, reporter: Reporter) -> bool:
+    """Throw a damaged file of the Hub cache away, unless it is what the Hub published."""
+    if path.is_file():
+        try:
+            _check_published(path, reporter)
+        except CorruptWeights:
+            pass
+        else:
+            if path.name == WEIGHTS and markers.linked_sha256(path):
+                return False
+    discard(path, hub.cache_folder())
+    return True

@@ -1,0 +1,141 @@
+"""What LoRA adapters cost: decode with one and with two, a switch, attaching, bytes; beside PEFT's own layers."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from models.engines.engine_thread import engine_thread
+from models.engines.transformers_engine import TransformersEngine, open_transformers
+from models.runtime import Runtime
+from models.spec.engine import Prompt
+from models.spec.messages import Sampling
+from models.spec.settings import Settings
+from models.spec.snapshot import ActiveAdapter
+from models.spec.units import size
+from models.spec.variant import Variant
+
+from .processes import SMOLLM2
+from .report import Row, Target, print_rows, quiet_watch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "engines"))
+from lora_files import write_adapter
+
+RANK = 8
+SIZES = {"q_proj": (576, 576), "k_proj": (192, 576), "v_proj": (192, 576), "o_proj": (576, 576)}
+SIZES |= {"gate_proj": (1536, 576), "up_proj": (1536, 576), "down_proj": (576, 1536)}
+PROMPT = Prompt("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,")
+SWITCH_S = 0.020
+
+
+def adapters(new_tokens: int, repeats: int) -> None:
+    """Adapters of rank 8 on all seven matrices of each layer, on bf16 and nf4."""
+    for mode in ("bf16", "nf4"):
+        print(f"### adapters: {SMOLLM2}@{mode}, rank {RANK} on every linear layer\n")
+        with tempfile.TemporaryDirectory() as folder, quiet_watch():
+            print_rows(_rows(mode, Path(folder), new_tokens, repeats))
+
+
+def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
+    one, two = (
+        ActiveAdapter(write_adapter(folder, name, RANK, seed, tuple(SIZES), 0.01, SIZES, 30), 1.0)
+        for seed, name in enumerate(("one", "two"))
+    )
+    engine, peft = _open(mode), _open(mode)
+    attach_s = _seconds(lambda: engine._adapters.acting((one,)))
+    engine_thread().run(lambda: _inject(peft, one))
+    sides: dict[str, tuple[TransformersEngine, tuple[ActiveAdapter, ...]]] = {
+        "base": (engine, ()),
+        "one": (engine, (one,)),
+        "two": (engine, (one, two)),
+        "peft": (peft, ()),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(repeats + 1):
+        for name, (each, active) in sides.items():
+            speed = _decode(each, active, new_tokens)
+            if turn:  # the first turn warms up
+                speeds[name].append(speed)
+    switches = {
+        name: statistics.median(_seconds(lambda on=on: engine._adapters.acting(on)) for _ in range(20))
+        for name, on in (("one", (one,)), ("two", (one, two)))
+    }
+    set_s = statistics.median(engine_thread().run(lambda: _set_seconds(peft)) for _ in range(10))
+    median = {name: statistics.median(values) for name, values in speeds.items()}
+    attached = engine.attached[0].bytes
+    engine.close()
+    peft.close()
+
+    def decode(name: str, beside: str) -> Row:
+        figure = f"{median[name]:.1f} to {median[beside]:.1f} tokens/s"
+        return Row(f"decode, {name} to {beside}", figure, median[name] / median[beside])
+
+    return [
+        decode("one", "base"),
+        decode("two", "base"),
+        decode("peft", "base"),
+        decode("one", "peft"),
+        Row("switch to one", f"{1000 * switches['one']:.1f} ms", None, Target("<=", SWITCH_S, " s"), switches["one"]),
+        Row("switch to two", f"{1000 * switches['two']:.1f} ms", None, Target("<=", SWITCH_S, " s"), switches["two"]),
+        Row("PEFT's set_adapter", f"{1000 * set_s:.1f} ms", set_s / switches["one"]),
+        Row("attach", f"{1000 * attach_s:.0f} ms"),
+        Row("bytes of one", size(attached), attached / engine.bytes),
+    ]
+
+
+def _open(mode: str) -> TransformersEngine:
+    runtime = Runtime(Settings.from_env(os.environ | {"PADDOCK_PRELOAD": "0"}))
+    snapshot = runtime.fetch(Variant(SMOLLM2, mode))
+    return open_transformers(snapshot, mode, runtime.machine.accelerator, runtime.settings, lambda progress: None)
+
+
+def _decode(engine: TransformersEngine, active: tuple[ActiveAdapter, ...], new_tokens: int) -> float:
+    *_, last = engine.generate(PROMPT, Sampling(max_new_tokens=new_tokens, temperature=0), adapters=active)
+    assert last.usage.new_tokens == new_tokens
+    return last.usage.decode_tokens_per_s
+
+
+def _seconds(acting: Callable[[], Any]) -> float:
+    def work() -> float:
+        started = time.perf_counter()
+        with acting():
+            return time.perf_counter() - started
+
+    return engine_thread().run(work)
+
+
+def _inject(engine: TransformersEngine, active: ActiveAdapter) -> None:
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    file = Path(active.adapter.file)
+    assert engine._loaded is not None
+    model = engine._loaded.model
+    for name in ("one", "other"):
+        inject_adapter_in_model(LoraConfig.from_pretrained(file.parent), model, name)
+        set_peft_model_state_dict(model, load_file(file), name)
+    model.eval()
+    _set_adapter(model, "one")
+
+
+def _set_seconds(engine: TransformersEngine) -> float:
+    assert engine._loaded is not None
+    started = time.perf_counter()
+    _set_adapter(engine._loaded.model, "other")
+    seconds = time.perf_counter() - started
+    _set_adapter(engine._loaded.model, "one")
+    return seconds
+
+
+def _set_adapter(model: Any, name: str) -> None:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.set_adapter(name)

@@ -1,0 +1,140 @@
+"""Adapters on the page: picked, weighed, brought along, and each visitor's own."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from playwright.sync_api import expect
+
+from tests.conftest import SMOLLM2, ServedApp
+
+from .conftest import Visit
+
+SHORT = "max_new_tokens=24&temperature=0"
+SHIPPED = Path(__file__).parents[2] / "models" / "finetuned"
+QUESTION = "What is the capital of France?"
+
+
+def test_picks_adapters_weighs_them_and_gets_their_answers(visit: Visit) -> None:
+    visitor = visit(f"variant={SMOLLM2}&{SHORT}")
+    page = visitor.page
+    names, spelling = page.locator("#adapters input"), page.locator("#variant").locator("textarea, input")
+    for title in ("Pirate", "JSON"):
+        names.click()
+        page.get_by_role("option", name=title, exact=True).click()
+    names.press("Escape")
+    expect(spelling).to_have_value(f"{SMOLLM2}+pirate+json")
+    expect(page.locator("#quantization input")).to_have_value("auto (here: nf4)")
+    expect(page.locator("#refused")).to_contain_text("gguf")
+    expect(visitor.card).to_contain_text("adapters")
+    expect(page.locator("#adapter-notes")).to_contain_text("answers in the voice of a storybook pirate")
+    expect(page.locator(".strength:visible")).to_have_count(2)
+    page.locator("#adapters .token", has_text="Pirate").locator(".token-remove").click()
+    expect(spelling).to_have_value(f"{SMOLLM2}+json")
+    expect(page.locator(".strength:visible")).to_have_count(1)
+    number = page.locator("#strength-0 input[type=number]")
+    number.fill("0.9")
+    number.press("Enter")
+    expect(spelling).to_have_value(f"{SMOLLM2}+json:0.9")
+    assert visitor.ask(QUESTION).startswith('{"answer":')
+    expect(visitor.notes.last).to_contain_text(f"{SMOLLM2}@nf4+json:0.9")
+    expect(page.locator("#held")).to_contain_text("1 adapter")
+    assert visitor.address()["variant"] == f"{SMOLLM2}+json:0.9"
+
+    number.fill("0")
+    number.press("Enter")
+    expect(spelling).to_have_value(f"{SMOLLM2}+json:0")
+    other = visit(f"variant={SMOLLM2}%2Bjson:0&{SHORT}")  # without the conversation so far, which it would copy
+    assert "{" not in other.ask(QUESTION)
+
+
+def test_a_link_brings_adapters_and_says_what_it_could_not(visit: Visit) -> None:
+    visitor = visit(f"variant={SMOLLM2}@bf16%2Bpirate:0.5%2Bjson:-1")
+    expect(visitor.page.locator(".strength:visible")).to_have_count(2)
+    expect(visitor.page.locator("#strength-0 input[type=number]")).to_have_value("0.5")
+    expect(visitor.page.locator("#strength-1 input[type=number]")).to_have_value("-1")
+    other = visit(f"variant={SMOLLM2}%2Bparrot")
+    expect(other.status).to_contain_text("There is no adapter called “parrot”")
+    expect(other.page.locator("#variant").locator("textarea, input")).to_have_value(SMOLLM2)
+
+
+def test_brings_an_adapter_of_his_own_and_a_bad_one_is_refused(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(f"variant={SMOLLM2}@bf16&{SHORT}")
+    page = visitor.page
+    visitor.unfold("#more-adapters")
+    files = page.locator("#upload-adapter input[type=file]")
+    pair = [SHIPPED / "json" / "adapter_config.json", SHIPPED / "json" / "adapter_model.safetensors"]
+    cut = tmp_path / "adapter_model.safetensors"
+    cut.write_bytes(pair[1].read_bytes()[:100_000])
+    files.set_input_files([pair[0], cut])
+    expect(visitor.card).to_contain_text("is refused: ")
+    expect(visitor.card).to_contain_text("cut short")
+    files.set_input_files([str(path) for path in pair])
+    spelling = page.locator("#variant").locator("textarea, input")
+    expect(spelling).to_have_value(re.compile(rf"{SMOLLM2}@bf16\+upload-[a-z0-9]{{16,}}"))
+    expect(page.locator("#adapters .token")).to_contain_text("your upload")
+    assert visitor.ask(QUESTION).startswith('{"answer":')
+    other = visit(f"variant={SMOLLM2}@bf16")
+    other.page.locator("#adapters input").click()
+    expect(other.page.get_by_role("option")).to_have_count(2)  # the two of the table, nobody's upload
+
+
+def chat(app: ServedApp, variant: str, turns: int = 1) -> list[tuple[str, dict[str, Any]]]:
+    client = Client(app.url, verbose=False, analytics_enabled=False)
+    options: dict[str, Any] = {"variant": variant, "temperature": 0, "max_new_tokens": 12, "api_name": "/chat"}
+    answers = [tuple(client.submit(QUESTION, **options).result(120)) for _ in range(turns)]
+    client.close()
+    return answers
+
+
+@pytest.mark.parametrize("turns", [2, pytest.param(12, marks=pytest.mark.slow)])
+def test_visitors_with_different_adapters_on_one_base_always_get_their_own(app: ServedApp, turns: int) -> None:
+    variants = [f"{SMOLLM2}@bf16{end}" for end in ("", "+pirate", "+json", "+pirate:0.5+json:0.5")]
+    alone = {variant: chat(app, variant)[0] for variant in variants}
+    assert len({text for text, _ in alone.values()}) == 4
+    with ThreadPoolExecutor(len(variants)) as visitors:
+        for variant, answers in zip(variants, visitors.map(lambda v: chat(app, v, turns), variants), strict=True):
+            wanted = variant.split("+")[1:]
+            for text, usage in answers:
+                assert (text, usage["variant"]) == (alone[variant][0], variant)
+                assert sorted(usage["adapters"]) == sorted(wanted)
+
+
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        ("+pirate+pirate", "an adapter is named twice"),
+        ("+pirate:lots", "is not a number"),
+        ("+pirate:3", "a number from -2 to 2"),
+        ("+../../etc/passwd", "is a path or an address"),
+        ("+parrot", "no adapter called “parrot”"),
+        ("+a+b+c+d+e", "5 adapters, more than 4"),
+        ("@gguf+pirate", "it takes no LoRA adapters"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(app: ServedApp, end: str, sentence: str) -> None:
+    with pytest.raises(AppError, match=re.escape(sentence)):
+        chat(app, f"{SMOLLM2}{end}")
+
+
+def test_an_adapter_of_another_base_names_both(app: ServedApp) -> None:
+    with pytest.raises(AppError, match="SmolLM2-135M-Instruct"):
+        chat(app, "gemma-3-270m+pirate")
+
+
+def test_the_adapters_of_a_model_are_listed(app: ServedApp) -> None:
+    client = Client(app.url, verbose=False, analytics_enabled=False)
+    found = client.predict(SMOLLM2, api_name="/adapters")
+    assert [entry["key"] for entry in found["listed"]] == ["pirate", "json"]
+    assert found["hub"] == []
+    plan = client.predict(f"{SMOLLM2}+pirate", api_name="/plan")
+    assert plan["variant"] == f"{SMOLLM2}@nf4+pirate"
+    assert 1_000_000 < plan["bytes"]["adapters"] < 10_000_000
+    assert plan["warnings"] == []
+    client.close()

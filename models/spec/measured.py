@@ -38,6 +38,11 @@ class Measured:
     error: str = ""
 
 
+def memory_of(row: Measured) -> int:
+    """Bytes of the weights as they were loaded, or as planned; 0 where neither is known."""
+    return row.measured_bytes or row.predicted_bytes or 0
+
+
 class Column(NamedTuple):
     """How one figure is shown: its heading, what it means, and its text."""
 
@@ -98,6 +103,9 @@ FIELDS = ("variant", "reference", "predicted_bytes", "measured_bytes", "peak_byt
           "answer_tokens", "note", "error")  # fmt: skip
 
 
+COMPUTED = ("=", "+", "-", "@", "\t", "\n")  # what begins a formula, also after what a spreadsheet strips
+
+
 def to_csv(rows: Iterable[Measured]) -> str:
     """The same rows with whole figures, for programs; a cell that a spreadsheet would compute is quoted."""
     out = io.StringIO()
@@ -105,9 +113,13 @@ def to_csv(rows: Iterable[Measured]) -> str:
     writer.writerow(FIELDS)
     for row in rows:
         values = (getattr(row, name) for name in FIELDS)
-        writer.writerow(["" if value is None else _safe(value) for value in values])
+        writer.writerow(["" if value is None else safe_cell(value) for value in values])
     return out.getvalue()
 
 
-def _safe(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+def safe_cell(value: object) -> object:
+    """A cell of a CSV file; text that a spreadsheet would compute gets a quote in front."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")  # a bare carriage return would end the row
+    return f"'{text}" if text.startswith(COMPUTED) else text

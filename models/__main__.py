@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from . import commands
 from .adapter_commands import add_adapter_commands
+from .compare_commands import add_compare
 from .runtime import Runtime
 from .spec.errors import PaddockError
 from .spec.messages import BOUNDS
@@ -96,6 +97,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true", help="whole figures for programs instead of a Markdown table")
     form.add_argument("--json", action="store_true")
     measure.set_defaults(run=commands.measure)
+    add_compare(group, settings)
     add_adapter_commands(group)
     add_finetune(group)
     for command in (models, plan, which, score):

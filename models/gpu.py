@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import spaces
 
-from .job import Job, Scoring, run
+from .job import AnsweringRows, Job, Scoring, run
 from .spec.errors import EngineFailed, EngineLost, PaddockError
 from .spec.messages import END, Delta, Event, from_wire, to_wire
 
@@ -36,7 +36,8 @@ def seconds_needed(job: Job) -> int:
     load = START_S + job.load.snapshot.bytes / LOAD_BYTES_PER_S
     if isinstance(job, Scoring):
         return round(load + len(job.prompt.text) / SCORE_CHARACTERS_PER_S)
-    return round(load + job.sampling.max_new_tokens / DECODE_TOKENS_PER_S)
+    rows = len(job.rows) if isinstance(job, AnsweringRows) else 1
+    return round(load + rows * job.sampling.max_new_tokens / DECODE_TOKENS_PER_S)
 
 
 @spaces.GPU(duration=seconds_needed)  # type: ignore[untyped-decorator]

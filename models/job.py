@@ -17,7 +17,7 @@ from .background import OnProgress
 from .engines.device import accelerator, gpu_memory, memory
 from .pool import Pool, Room
 from .spec.engine import Engine, Prompt
-from .spec.messages import Delta, Event, Message, Rendered, Sampling, Scored
+from .spec.messages import Delta, Event, Message, Rendered, RowDelta, Sampling, Scored
 from .spec.settings import Settings
 from .spec.snapshot import ActiveAdapter, Snapshot
 from .turnstile import Turnstile
@@ -51,6 +51,18 @@ class Answering:
     messages: tuple[Message, ...] = ()
     prompt: str = ""
     adapters: tuple[ActiveAdapter, ...] = ()
+    reuse: bool = True
+
+
+@dataclass(frozen=True)
+class AnsweringRows:
+    """The same for several rows of one batch, each with its own adapters."""
+
+    load: Load
+    sampling: Sampling
+    rows: tuple[tuple[ActiveAdapter, ...], ...]
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,9 +74,10 @@ class Scoring:
     record: str = ""
     reference: str = ""
     adapters: tuple[ActiveAdapter, ...] = ()
+    rivals: int = 0
 
 
-Job = Answering | Scoring
+Job = Answering | AnsweringRows | Scoring
 
 
 def open_engine(load: Load, on_progress: OnProgress) -> Engine:
@@ -113,10 +126,10 @@ def _computing_process(settings: Settings, pid: int) -> ComputingProcess:
 
 def run(job: Job) -> Iterator[Event]:
     """Load if need be, wait for a turn, and stream the result; closing it stops within one token."""
-    yield from _answer(job) if isinstance(job, Answering) else _score(job)
+    yield from _score(job) if isinstance(job, Scoring) else _answer(job)
 
 
-def _answer(job: Answering) -> Generator[Event, None, None]:
+def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
     process = computing_process(job.load.settings)
     asked = time.perf_counter()
     with process.pool.lease(job.load, job.load.room) as lease:
@@ -127,10 +140,25 @@ def _answer(job: Answering) -> Generator[Event, None, None]:
         yield Rendered(prompt.text)
         with process.turnstile.ticket(job.load, engine.slots) as turn:
             yield from turn
-            limit_s = job.load.settings.time_limit_s
-            with closing(engine.generate(prompt, job.sampling, limit_s, job.adapters)) as deltas:  # type: ignore[type-var]
+            with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:
-                    yield Delta(delta.text, replace(delta.usage, variant=_spelling(job), load_s=load_s))
+                    beside = _beside(job, delta)
+                    usage = replace(delta.usage, variant=_spelling(job.load, beside), load_s=load_s)
+                    yield replace(delta, usage=usage)
+
+
+def _beside(job: Answering | AnsweringRows, delta: Delta | RowDelta) -> tuple[ActiveAdapter, ...]:
+    if isinstance(job, Answering):
+        return job.adapters
+    assert isinstance(delta, RowDelta)
+    return job.rows[delta.row]
+
+
+def _deltas(engine: Engine, prompt: Prompt, job: Answering | AnsweringRows) -> Iterator[Delta] | Iterator[RowDelta]:
+    limit_s = job.load.settings.time_limit_s
+    if isinstance(job, AnsweringRows):
+        return engine.generate_rows(prompt, job.sampling, job.rows, limit_s)
+    return engine.generate(prompt, job.sampling, limit_s, job.adapters, job.reuse)
 
 
 def _score(job: Scoring) -> Generator[Event, None, None]:
@@ -139,12 +167,12 @@ def _score(job: Scoring) -> Generator[Event, None, None]:
         yield from lease.waiting()
         with process.turnstile.ticket(job.load, slots=1) as turn:
             yield from turn
-            scores = lease.engine.score(job.prompt, job.record, job.reference, job.adapters)
+            scores = lease.engine.score(job.prompt, job.record, job.reference, job.adapters, job.rivals)
             with closing(scores) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    yield replace(step, variant=_spelling(job)) if isinstance(step, Scored) else step
+                    yield replace(step, variant=_spelling(job.load, job.adapters)) if isinstance(step, Scored) else step
 
 
-def _spelling(job: Job) -> str:
+def _spelling(load: Load, adapters: tuple[ActiveAdapter, ...]) -> str:
     """The variant that was asked for; which adapters really acted stands in the usage."""
-    return "+".join([job.load.variant, *map(str, job.adapters)])
+    return "+".join([load.variant, *map(str, adapters)])

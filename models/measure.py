@@ -6,15 +6,15 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .spec import metrics
+from . import quality
+from .quality import Yardstick
 from .spec.catalog import ModelCard
 from .spec.engine import Prompt
 from .spec.errors import BadModes, NotHeld, PaddockError, PromptTooManyCharacters
 from .spec.measured import Measured
-from .spec.messages import Delta, Event, Message, Progress, Rendered, Sampling, Scored, Usage
+from .spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
 from .spec.plan import LoadPlan
 from .spec.quantization import modes_of
 from .spec.reference import REFERENCE_TEXT
@@ -29,17 +29,6 @@ MOST_MODES = 16
 QUESTION = "Explain in a few sentences how a bicycle stays upright."
 OPENING = "A bicycle stays upright because"
 CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
-DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """What the other rows are held against: the files of its scores, its answer, and where the answer starts."""
-
-    text_file: str
-    answer_prompt: Prompt
-    prompt_tokens: int
-    scored: Scored
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,7 @@ def measure(
     card = runtime.card(Variant(model), token)
     names = _ordered(runtime, card, modes, reference)
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
-        held: _Reference | None = None
+        held: Yardstick | None = None
         before = {line.name for line in runtime.held()}
         for name in names:
             row = _Row(runtime, card, Variant(card.key, name), text, sampling, token)
@@ -111,8 +100,8 @@ class _Row:
         self.measured = Measured(str(variant))
         self.loaded: set[str] = set()
 
-    def run(self, reference: _Reference | None, folder: str) -> Generator[Progress | Measured, None, _Reference | None]:
-        """Measure; returns the reference for the next rows, which is this one where there was none."""
+    def run(self, reference: Yardstick | None, folder: str) -> Generator[Progress | Measured, None, Yardstick]:
+        """Measure; returns what the next rows are held against, which is this one where there was none."""
         self._note(reference=reference is None)
         planned: LoadPlan = self._runtime.plan(self._variant, token=self._token)
         self._note(predicted_bytes=planned.weights)
@@ -121,26 +110,15 @@ class _Row:
         answer = yield from self._answer()
         if self._runtime.is_converted(self._variant, self._token):
             self._note(note=CONVERTED)
-        record = str(Path(folder) / "text.npy") if reference is None else ""
-        against = reference.text_file if reference else ""
-        scored = yield from self._score(Prompt(self._text), record, against)
-        self._note(
-            perplexity=metrics.perplexity(scored.log_probabilities),
-            bits_per_byte=metrics.bits_per_byte(scored.log_probabilities, scored.bytes),
-        )
         if reference is None:
             whole = replace(answer.prompt, text=answer.prompt.text + answer.text)
-            own = yield from self._score(whole)
-            reference = _Reference(record, whole, answer.usage.prompt_tokens, own)
-            self._note(agreement=1.0, divergence=0.0)
-        else:
-            theirs = yield from self._score(reference.answer_prompt)
-            self._note(
-                agreement=metrics.share(scored.agrees),
-                divergence=metrics.mean(scored.divergences),
-                parts_at=metrics.parting(reference.scored, theirs, reference.prompt_tokens),
-                answer_tokens=len(theirs.likeliest) - max(0, reference.prompt_tokens - theirs.offset),
+            found, reference = yield from quality.first(
+                self._runtime, self._variant, self._text, whole, answer.usage.prompt_tokens, folder, self._token
             )
+        else:
+            found = yield from quality.against(self._runtime, self._variant, self._text, reference, self._token)
+        self.loaded |= found.loaded
+        self._note(**found.figures)
         yield self.measured
         return reference
 
@@ -169,19 +147,6 @@ class _Row:
             answer=text,
         )
         return _Answer(prompt, text, usage)
-
-    def _score(self, prompt: Prompt, record: str = "", reference: str = "") -> Generator[Progress, None, Scored]:
-        stream = self._runtime.score_prompt(prompt, self._variant, record, reference, self._token)
-        scored: Event | None = None
-        with closing(stream):
-            for scored in stream:
-                if isinstance(scored, Progress):
-                    yield self._stage(scored)
-        assert isinstance(scored, Scored)
-        self.loaded.add(scored.variant)
-        if scored.variant != str(self._variant):
-            self._note(note=DEQUANTIZED)
-        return scored
 
     def _stage(self, step: Progress) -> Progress:
         return replace(step, detail=f"{self._variant} {step.detail}".strip())

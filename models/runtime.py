@@ -9,19 +9,21 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import adapters
 from .background import Cancelled, OnProgress, exhausted, reported
+from .compare import Step, compare, paced
 from .engines.conversion import convert_in_subprocess
 from .engines.device import accelerator, native_bf16, packages
 from .gpu import events, pumped, relayed
-from .job import Answering, Load, Scoring, computing_process
+from .job import Answering, AnsweringRows, Load, Scoring, computing_process
 from .measure import measure
 from .planning import Planner, room
 from .pool import Held
 from .spec import quantization
 from .spec.catalog import Catalog, ModelCard, load_catalog
+from .spec.comparison import Comparison
 from .spec.engine import Prompt
 from .spec.errors import (
     EmptyPrompt,
@@ -36,7 +38,7 @@ from .spec.measured import Measured
 from .spec.messages import Event, Message, Progress, Sampling
 from .spec.plan import LoadPlan
 from .spec.quantization import Machine, Mode
-from .spec.request import CompletionRequest, Request, texts
+from .spec.request import ChatRequest, CompareRequest, CompletionRequest, Request, texts
 from .spec.settings import Settings
 from .spec.snapshot import ActiveAdapter, Form, Snapshot
 from .spec.variant import AdapterChoice, Variant
@@ -191,6 +193,36 @@ class Runtime:
         """The same for an event loop, with about ten deltas a second; setting `stop` ends the answer politely."""
         return pumped(partial(self.answer, request, token), stop)
 
+    def answer_rows(
+        self, request: ChatRequest, variants: Sequence[Variant], token: str | None = None
+    ) -> Generator[Event, None, None]:
+        """The answers of variants that differ by adapters only, as one batch: RowDelta events for each.
+
+        `variants` name the same mode, `request` is that of any of them; raises PaddockError.
+        """
+        self.check(request)
+        card = self.card(variants[0], token)
+        base, mode = self.resolve(variants[0], card)
+        rows = []
+        for variant in variants:
+            rows.append((yield from self._adapters(variant, card, token)))
+        together = tuple({active.adapter.name: active for row in rows for active in row}.values())
+        adapters.require_room(base, together, self.machine.accelerator, self.settings)
+        load = yield from self._load(base, mode, card, token, together)
+        asked = _asked(request, card)
+        with closing(events(AnsweringRows(load, asked.sampling, tuple(rows), asked.messages, asked.prompt))) as stream:
+            yield from stream
+
+    def compare(self, request: CompareRequest, token: str | None = None) -> Generator[Step, None, Comparison]:
+        """One prompt to several variants: what happens to each column, and at the end the whole."""
+        return compare(self, request, token)
+
+    def comparing(
+        self, request: CompareRequest, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Step | Comparison, None]:
+        """The same for an event loop, with about ten deltas a second and column; the last item is the Comparison."""
+        return relayed(partial(paced, partial(self.compare, request, token)), stop)
+
     def score(self, text: str, variant: Variant, token: str | None = None) -> Generator[Event, None, None]:
         """How likely a variant finds a text: progress, then one Scored. Raises PaddockError.
 
@@ -205,9 +237,15 @@ class Runtime:
         return pumped(partial(self.score, text, variant, token), stop)
 
     def score_prompt(
-        self, prompt: Prompt, variant: Variant, record: str = "", reference: str = "", token: str | None = None
+        self,
+        prompt: Prompt,
+        variant: Variant,
+        record: str = "",
+        reference: str = "",
+        token: str | None = None,
+        rivals: int = 0,
     ) -> Generator[Event, None, None]:
-        """Score a text, plain or rendered, with the files of Engine.score."""
+        """Score a text, plain or rendered, with the files and the rivals of Engine.score."""
         self._check_texts((prompt.text,))
         if not prompt.text.strip():
             raise EmptyPrompt
@@ -215,7 +253,7 @@ class Runtime:
         resolved, mode = self.resolve(variant, card)
         beside = yield from self._adapters(resolved, card, token)
         load = yield from self._scorable(resolved, mode, card, token, beside)
-        with closing(events(Scoring(load, prompt, record, reference, beside))) as stream:
+        with closing(events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
             yield from stream
 
     def measure(
@@ -266,15 +304,9 @@ class Runtime:
         variant, mode = self.resolve(request.variant, card)
         beside = yield from self._adapters(variant, card, token)
         load = yield from self._load(variant, mode, card, token, beside)
-        messages: tuple[Message, ...] = ()
-        prompt, sampling = "", request.sampling
-        if isinstance(request, CompletionRequest):
-            prompt = request.prompt
-        elif card.is_base:
-            prompt, sampling = request.base_prompt.write(request.messages), request.base_prompt.ending(sampling)
-        else:
-            messages = request.messages
-        return Answering(load, sampling, messages, prompt, beside)
+        asked = _asked(request, card)
+        reuse = isinstance(request, CompletionRequest) or request.reuse
+        return Answering(load, asked.sampling, asked.messages, asked.prompt, beside, reuse)
 
     def _adapters(
         self, variant: Variant, card: ModelCard, token: str | None
@@ -336,6 +368,23 @@ class Runtime:
         yield from reported(convert, Progress("convert", detail=card.title))
         size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted)
+
+
+class _Asked(NamedTuple):
+    """How a request is put to a kind of model: messages for its template, or a text as it is."""
+
+    sampling: Sampling
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+
+
+def _asked(request: Request, card: ModelCard) -> _Asked:
+    if isinstance(request, CompletionRequest):
+        return _Asked(request.sampling, prompt=request.prompt)
+    if card.is_base:
+        parts = request.base_prompt
+        return _Asked(parts.ending(request.sampling), prompt=parts.write(request.messages))
+    return _Asked(request.sampling, request.messages)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer can encode

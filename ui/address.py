@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 from gradio.components import Component
@@ -13,6 +13,8 @@ from models.spec.variant import Variant
 from . import render, url
 from .adapter_picker import read_variant
 from .chat_tab import ChatTab
+from .compare_setup import FIRST, reference_choice
+from .compare_tab import CompareTab
 from .complete_tab import CompleteTab
 from .events import AT_ONCE
 from .measure_tab import MeasureTab
@@ -37,6 +39,15 @@ FORGET_PROMPT = """() => {
 }"""
 
 
+class Pages(NamedTuple):
+    """The tabs that a link can open and fill."""
+
+    chat: ChatTab
+    complete: CompleteTab
+    compare: CompareTab
+    measure: MeasureTab
+
+
 def draw_link() -> tuple[gr.Button, gr.Textbox]:
     """The sidebar's part: a button that writes the link, and a box to copy it from."""
     with gr.Accordion(t("link"), open=False, elem_id="link-group"):
@@ -49,23 +60,40 @@ def wire_link(
     button: gr.Button,
     link: gr.Textbox,
     picker: Picker,
-    texts: list[Component],
+    pages: Pages,
     sampling: list[Component],
     tab: gr.State,
 ) -> None:
-    """Write the link from the tab, [system prompt, message, text], the picker, and the sampling."""
+    """Write the link from what the shown tab holds, the picker, and the sampling."""
+    setup = pages.compare.setup
+    texts = [pages.chat.system, pages.chat.box, pages.complete.text, setup.system, setup.prompt]
 
-    def write(request: gr.Request, shown: str, system: str, message: str, text: str, *values: Any) -> str:
+    def write(
+        request: gr.Request,
+        shown: str,
+        listed: list[str] | None,
+        reference: str | None,
+        chat_system: str,
+        message: str,
+        text: str,
+        system: str,
+        prompt: str,
+        *values: Any,
+    ) -> str:
         try:
             variant, sampling = read_variant(*values[:PICKED]), read_sampling(values[PICKED:])
-            prompt = text if shown == "complete" else message
-            state = url.PageState(variant, sampling, system, prompt, shown)
+            state = url.PageState(variant, sampling, chat_system, text if shown == "complete" else message, shown)
+            if shown == "compare":
+                variants = tuple(map(Variant.parse, listed or []))
+                held_against = Variant.parse(reference) if reference else None
+                state = url.PageState(variant, sampling, system, prompt, shown, variants, held_against)
         except PaddockError as error:
             return str(error)
         page = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
         return f"{page}?{url.write(state)}"
 
-    button.click(write, [tab, *texts, *picker.inputs, *sampling], link, **AT_ONCE)
+    inputs = [tab, setup.variants, setup.reference, *texts, *picker.inputs, *sampling]
+    button.click(write, inputs, link, **AT_ONCE)
 
 
 def wire_opening(
@@ -73,9 +101,7 @@ def wire_opening(
     runtime: Runtime,
     picker: Picker,
     sampling: list[Component],
-    chat: ChatTab,
-    complete: CompleteTab,
-    measure: MeasureTab,
+    pages: Pages,
     tabs: gr.Tabs,
 ) -> Any:
     """Fill the page from its address when it opens; what cannot be used is said in each tab. Returns the event."""
@@ -89,21 +115,32 @@ def wire_opening(
             errors.append(error)
             picked = shown(runtime, lambda: default)
         values = sampling_values(state.sampling) if state.sampling else [gr.skip() for _ in sampling]
-        in_complete = state.tab == "complete"
-        texts = [state.system, "" if in_complete else state.prompt, state.prompt if in_complete else ""]
+        in_complete, in_compare = state.tab == "complete", state.tab == "compare"
+        texts = [
+            "" if in_compare else state.system,
+            "" if in_complete or in_compare else state.prompt,
+            state.prompt if in_complete else "",
+            state.system if in_compare else "",
+            state.prompt if in_compare else "",
+        ]
+        spellings = [str(variant) for variant in state.variants]
+        reference = reference_choice(spellings, str(state.reference or FIRST))
         return [
             *picked,
             *values,
             *(text or gr.skip() for text in texts),
-            *["".join(map(render.error, errors))] * 3,  # gr.Warning would need the queue, which may be full
+            *([spellings, reference] if spellings else [gr.skip()] * 2),
+            *["".join(map(render.error, errors))] * 4,  # gr.Warning would need the queue, which may be full
             gr.Tabs(selected=state.tab),
         ]
 
-    statuses = [chat.status, complete.status, measure.status]
-    filled = [*picker.outputs, *sampling, chat.system, chat.box, complete.text, *statuses, tabs]
+    chat, complete, setup = pages.chat, pages.complete, pages.compare.setup
+    statuses = [chat.status, complete.status, pages.compare.status, pages.measure.status]
+    texts = [chat.system, chat.box, complete.text, setup.system, setup.prompt]
+    filled = [*picker.outputs, *sampling, *texts, setup.variants, setup.reference, *statuses, tabs]
     opened = app.load(open_link, None, filled, **AT_ONCE)
     for event in (opened, *picker.picked, *picker.weighed):
         event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")
-    for event in (*chat.answered, *complete.answered):
+    for event in (*chat.answered, *complete.answered, *pages.compare.compared):
         event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
     return opened

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from models.spec import metrics
+from models.spec.comparison import Compared, Comparison, check_variants
 from models.spec.errors import BadHistory, EngineLost, PaddockError
-from models.spec.messages import Message, Sampling, Scored, read_history
-from models.spec.request import ChatRequest, CompletionRequest, Request
+from models.spec.messages import Delta, Message, Sampling, Scored, read_history
+from models.spec.request import ChatRequest, CompareRequest, CompletionRequest, Request
 from models.spec.variant import Variant
 
 from . import stream
@@ -27,7 +28,7 @@ Output = tuple[str, dict[str, Any]]
 
 
 def build_api(runtime: "Runtime") -> None:
-    """Register /chat, /complete, /models, /adapters, /plan and /score on the Blocks being built."""
+    """Register /chat, /complete, /compare, /models, /adapters, /plan and /score on the Blocks being built."""
     default = runtime.settings.default_variant
     longest = min(_D.max_new_tokens, runtime.settings.max_new_tokens)
 
@@ -78,6 +79,46 @@ def build_api(runtime: "Runtime") -> None:
             async for shown in _answered(runtime, request, token):
                 yield shown
 
+    async def compare(
+        prompt: str,
+        variants: list[str],
+        system: str = "",
+        max_new_tokens: int = longest,
+        temperature: float = 0.0,
+        top_p: float = _D.top_p,
+        top_k: int = _D.top_k,
+        min_p: float = _D.min_p,
+        repetition_penalty: float = _D.repetition_penalty,
+        seed: int | None = None,
+        stop: list[str] = [],  # noqa: B006
+        reference: str = "",
+        text: str = "",
+        token: gr.OAuthToken | None = None,
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Stream the answers of several variants: a list with variant, text, usage, error and figures of each.
+
+        Figures of quality come where a text to be scored is given; the reference is the first variant if none is named.
+        """
+        with _sentences():
+            sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
+            asked = check_variants(variants, runtime.settings.compared)
+            held_against = Variant.parse(reference) if reference else asked[0]
+            request = CompareRequest.of(
+                asked, prompt or "", system or "", sampling=sampling, reference=held_against, text=text or ""
+            )
+            rows = [row(Compared(str(variant))) for variant in asked]
+            async with aclosing(runtime.comparing(request, token=token.token if token else None)) as steps:
+                async for step in steps:
+                    if isinstance(step, Comparison):
+                        rows = [row(column) for column in step.columns]
+                    elif isinstance(step.event, Compared):
+                        rows[step.column] = row(step.event)
+                    elif isinstance(step.event, Delta):
+                        rows[step.column] = rows[step.column] | {"text": rows[step.column]["text"] + step.event.text}
+                    else:
+                        continue
+                    yield rows
+
     def models() -> list[dict[str, Any]]:
         """The models of the catalog: key, kind, size, licence, modes that run here, what is on this machine."""
         return runtime.models()
@@ -110,10 +151,23 @@ def build_api(runtime: "Runtime") -> None:
     for endpoint in (chat, complete):
         endpoint.__annotations__["return"] = Output  # Gradio wants what each step yields
         gr.api(endpoint, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
+    compare.__annotations__["return"] = list[dict[str, Any]]
+    gr.api(compare, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
     gr.api(score, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
     gr.api(models, queue=False)
     gr.api(adapters, queue=False)
     gr.api(plan, queue=False)
+
+
+def row(column: Compared) -> dict[str, Any]:
+    """One variant of a comparison as plain data; `usage` and `figures` are empty as long as there are none."""
+    return {
+        "variant": column.resolved or column.variant,
+        "text": column.answer,
+        "usage": asdict(column.usage) if column.usage and column.usage.finish else {},
+        "error": column.error,
+        "figures": {name: value for name, value in asdict(column.known).items() if value not in (None, "")},
+    }
 
 
 async def _answered(runtime: "Runtime", request: Request, token: gr.OAuthToken | None) -> AsyncIterator[Output]:

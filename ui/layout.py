@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from models.spec.comparison_file import LONGEST_FILE
 from models.spec.settings import Settings
 
-from .address import draw_link, wire_link, wire_opening
+from .address import Pages, draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat_tab import build_chat_tab
+from .compare_tab import build_compare_tab
+from .compare_votes import kept_votes
 from .complete_tab import build_complete_tab
 from .conversation import restored
 from .events import AT_ONCE
@@ -34,6 +37,7 @@ ON_LOAD = """() => {
 def build_app(runtime: Runtime) -> gr.Blocks:
     """The whole app around a Runtime; launch it with `launch_options(runtime.settings)`."""
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
+        build_api(runtime)  # first, so that no handler of a tab takes the name of an endpoint
         with gr.Sidebar(width=350, elem_id="sidebar"):
             gr.HTML('<h1 id="brand">Paddock</h1><p id="claim">Which open model is good enough, and fits?</p>')
             if runtime.settings.sign_in:
@@ -44,20 +48,24 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
             make_link, link = draw_link()
             gr.HTML('<p class="quiet"><a href="?view=api">Use it from a program</a></p>')
+        votes = kept_votes()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(t("chat"), id="chat", elem_id="chat-tab") as chat_page:
                 chat = build_chat_tab(runtime, picker, sampling)
             with gr.Tab(t("complete"), id="complete", elem_id="complete-tab") as complete_page:
                 complete = build_complete_tab(runtime, picker, sampling)
+            with gr.Tab(t("compare"), id="compare", elem_id="compare-tab") as compare_page:
+                compare = build_compare_tab(runtime, picker, sampling, votes, app)
             with gr.Tab(t("measure"), id="measure", elem_id="measure-tab") as measure_page:
                 measure = build_measure_tab(runtime, picker)
         shown_tab = gr.State("chat")
-        build_api(runtime)
 
         kept = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
-        wire_link(make_link, link, picker, [chat.system, chat.box, complete.text], sampling, shown_tab)
-        opened = wire_opening(app, runtime, picker, sampling, chat, complete, measure, tabs)
-        wire_memory(runtime, memory, picker, app, [*chat.answered, *complete.answered, *measure.measured])
+        pages = Pages(chat, complete, compare, measure)
+        wire_link(make_link, link, picker, pages, sampling, shown_tab)
+        opened = wire_opening(app, runtime, picker, sampling, pages, tabs)
+        computed = [*chat.answered, *complete.answered, *compare.compared, *measure.measured]
+        wire_memory(runtime, memory, picker, app, computed)
         follow_model(runtime, measure, picker, [opened, *picker.picked])
 
         def follow_kind(is_base: bool) -> tuple[Any, Any]:
@@ -67,6 +75,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         app.load(None, None, None, js=ON_LOAD)
         chat_page.select(lambda: "chat", None, shown_tab, **AT_ONCE)
         complete_page.select(lambda: "complete", None, shown_tab, **AT_ONCE)
+        compare_page.select(lambda: "compare", None, shown_tab, **AT_ONCE)
         measure_page.select(lambda: "measure", None, shown_tab, **AT_ONCE)
         for event in (opened, *picker.picked):
             event.then(follow_kind, picker.is_base, [chat.base_parts, chat.instruct_parts], **AT_ONCE)
@@ -91,6 +100,6 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "i18n": I18N,
         "run_history": False,
         "show_error": True,
-        "max_file_size": int(settings.adapter_mb * 1e6) if settings.uploads else "1mb",
+        "max_file_size": max(int(settings.adapter_mb * 1e6), LONGEST_FILE) if settings.uploads else LONGEST_FILE,
         "footer_links": [],
     }

@@ -16,6 +16,7 @@ from models.spec.reference import REFERENCE_TEXT
 from models.spec.variant import Variant
 
 from . import render, render_card, render_table
+from .downloads import download
 from .events import AT_ONCE, computing
 from .picker import Picker
 from .stops import Stops
@@ -27,18 +28,6 @@ if TYPE_CHECKING:
 
 USUAL = ("bf16", "int8", "nf4", "gguf")  # a reference, and what people choose between
 MOST = 4
-# The files are made of what the page shows, so the server keeps nothing that somebody else could fetch.
-DOWNLOAD = """() => {
-  const rows = document.querySelector("#measured .measured-rows");
-  if (!rows) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([rows.dataset.%(form)s], { type: "%(type)s" }));
-  link.download = "%(name)s";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}"""
-CSV = DOWNLOAD % {"form": "csv", "type": "text/csv", "name": "paddock.csv"}
-MARKDOWN = DOWNLOAD % {"form": "markdown", "type": "text/markdown", "name": "paddock.md"}
 
 
 @dataclass(frozen=True)
@@ -114,8 +103,8 @@ def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
         **computing(runtime.settings.slots) | {"show_progress_on": [status]},
     )
     stop_button.click(stop_measuring, None, None, **AT_ONCE)
-    csv.click(None, None, None, js=CSV, api_visibility="private")
-    markdown.click(None, None, None, js=MARKDOWN, api_visibility="private")
+    csv.click(None, None, None, js=download("#measured", "csv"), api_visibility="private")
+    markdown.click(None, None, None, js=download("#measured", "markdown"), api_visibility="private")
     return MeasureTab(status, modes, reference, [event])
 
 

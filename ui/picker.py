@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -117,7 +118,11 @@ def build_picker(runtime: Runtime) -> Picker:
     def from_files(files: list[str] | None, tokens: float, *values: Any) -> list[Any]:
         def with_upload() -> Variant:
             picked = read_variant(*values)
-            name = runtime.upload_adapter(*pair_of(files), picked)
+            try:
+                name = runtime.upload_adapter(*pair_of(files), picked)
+            finally:
+                for file in files or []:  # the server keeps a copy of its own, or none at all
+                    Path(file).unlink(missing_ok=True)
             return replace(picked, adapters=(*picked.adapters, AdapterChoice(name)))
 
         return [None, *shown(runtime, with_upload, tokens)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.spec.errors import PaddockError
-from models.spec.messages import Delta, Event, Progress, Rendered, Scored, Usage
+from models.spec.messages import Delta, Event, Progress, Rendered, RowDelta, Scored, Usage
 
 from . import render
 from .conversation import note
@@ -44,7 +44,7 @@ def advance(answer: Answer, event: Event | PaddockError) -> Answer:
             return replace(answer, text=answer.text + event.text, usage=event.usage, progress=progress)
         case PaddockError():
             return replace(answer, error=event, progress=None)
-        case Scored():  # of no answer
+        case Scored() | RowDelta():  # of no answer, or of several
             return answer
 
 

@@ -1,4 +1,4 @@
-"""The page's state in its address: which variant, which prompt, which tab."""
+"""The page's state in its address: which variant or variants, which prompt, which tab."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds
 from models.spec.messages import BOUNDS, Sampling
 from models.spec.variant import Variant
 
-TABS = ("chat", "complete", "measure")
+TABS = ("chat", "complete", "compare", "measure")
 LONGEST = 4000  # characters of one text in an address; longer ones are cut by proxies anyway
 TEXTS = ("system", "prompt")
+MOST_VARIANTS = 16  # of a comparison in an address; the server has its own limit
 
 
 @dataclass(frozen=True)
@@ -25,23 +26,33 @@ class PageState:
     system: str = ""
     prompt: str = ""
     tab: str = "chat"
+    variants: tuple[Variant, ...] = ()  # of a comparison
+    reference: Variant | None = None
 
 
 def read(query: Mapping[str, str]) -> tuple[PageState, list[PaddockError]]:
     """The state in a query string, and an error for each part that could not be used; never raises."""
     errors: list[PaddockError] = []
-    variant = sampling = None
-    try:
-        variant = Variant.parse(query["variant"]) if query.get("variant") else None
-    except PaddockError as error:
-        errors.append(error)
+    sampling = None
+    variant, reference = (_read_variant(query.get(name, ""), errors) for name in ("variant", "reference"))
+    spellings = query.get("variants", "").split(",")[:MOST_VARIANTS]
+    variants = tuple(found for text in spellings if (found := _read_variant(text, errors)))
     try:
         sampling = _read_sampling(query)
     except InputError as error:
         errors.append(error)
     texts = {name: query.get(name, "")[:LONGEST] for name in TEXTS}
     tab = query.get("tab", "chat")
-    return PageState(variant, sampling, **texts, tab=tab if tab in TABS else "chat"), errors
+    tab = tab if tab in TABS else "chat"
+    return PageState(variant, sampling, **texts, tab=tab, variants=variants, reference=reference), errors
+
+
+def _read_variant(text: str, errors: list[PaddockError]) -> Variant | None:
+    try:
+        return Variant.parse(text) if text else None
+    except PaddockError as error:
+        errors.append(error)
+        return None
 
 
 def _read_sampling(query: Mapping[str, str]) -> Sampling | None:
@@ -73,6 +84,10 @@ def write(state: PageState) -> str:
     for name in TEXTS:
         if text := getattr(state, name):
             pairs[name] = text[:LONGEST]
+    if state.variants:
+        pairs["variants"] = ",".join(map(str, state.variants[:MOST_VARIANTS]))
+    if state.reference is not None:
+        pairs["reference"] = str(state.reference)
     if state.tab != "chat":
         pairs["tab"] = state.tab
     return urlencode(pairs, errors="replace")

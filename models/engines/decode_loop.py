@@ -1,4 +1,4 @@
-"""The decode loop: one token at a time as a generator, after transformers' own preparation of `generate`."""
+"""The decode loop: a token of each row at a time as a generator, after transformers' own preparation of `generate`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,41 @@ from ..spec.messages import Sampling
 PREFILL_CHUNK = 512  # tokens computed between two chances to stop; about a second on two cores for a small model
 
 
-def prefill(model: Any, ids: Sequence[int], cache: Any) -> Iterator[int]:
-    """Compute all of the prompt into `cache` but a last chunk, and yield the tokens done after each chunk."""
+def prefill(model: Any, ids: Sequence[int], cache: Any, rows: int = 1) -> Iterator[int]:
+    """Compute all of the prompt into `cache` but a last chunk, and yield the tokens done after each chunk.
+
+    `rows` sequences of the same prompt, which differ by the adapters that act on them.
+    """
     import torch
 
     while (done := cache.get_seq_length()) + PREFILL_CHUNK < len(ids):
         with torch.inference_mode():
-            chunk = torch.tensor([ids[done : done + PREFILL_CHUNK]], device=model.device)
+            chunk = torch.tensor([ids[done : done + PREFILL_CHUNK]] * rows, device=model.device)
             model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
         yield done + PREFILL_CHUNK
 
 
 def tokens(
-    model: Any, ids: Sequence[int], cache: Any, sampling: Sampling, limit: int, eos_ids: Sequence[int], seed: int | None
-) -> Iterator[int]:
-    """The ids of the new tokens, at most `limit`, ending with an end-of-sequence one if the model wrote it.
+    model: Any,
+    ids: Sequence[int],
+    cache: Any,
+    sampling: Sampling,
+    limit: int,
+    eos_ids: Sequence[int],
+    seed: int | None,
+    rows: int = 1,
+) -> Iterator[list[int]]:
+    """The id of each row's next token, at most `limit` times, until every row wrote an end-of-sequence one.
 
-    Modelled on GenerationMixin._sample (transformers 5.23), for one sequence. Sampling draws from a generator of its
-    own, so that a seed gives the same tokens whatever else the process draws.
+    Modelled on GenerationMixin._sample (transformers 5.23), for one prompt. Each row draws from a generator of its
+    own, so that a seed gives the same tokens whatever else the process or another row draws.
     """
     import torch
 
-    draws = torch.Generator(device=model.device)
-    if seed is not None:
-        draws.manual_seed(seed)
+    draws = [torch.Generator(device=model.device) for _ in range(rows)]
+    for generator in draws:
+        if seed is not None:
+            generator.manual_seed(seed)
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def decode(
@@ -43,7 +54,7 @@ def tokens(
         stopping_criteria: Any,
         generation_config: Any,
         **model_kwargs: Any,
-    ) -> Iterator[int]:
+    ) -> Iterator[list[int]]:
         outputs = model._prefill(input_ids, generation_config, model_kwargs)
         with model._optimize_model_for_decode():
             while True:
@@ -54,18 +65,19 @@ def tokens(
                 scores = logits_processor(input_ids, logits)
                 if generation_config.do_sample:
                     chances = torch.nn.functional.softmax(scores, dim=-1)
-                    chosen = torch.multinomial(chances, num_samples=1, generator=draws)
+                    picks = zip(chances, draws, strict=True)
+                    chosen = torch.stack([torch.multinomial(row, num_samples=1, generator=own) for row, own in picks])
                 else:
                     chosen = torch.argmax(scores, dim=-1, keepdim=True)
                 input_ids = torch.cat([input_ids, chosen], dim=-1)
-                yield int(chosen)
+                yield chosen[:, 0].tolist()
                 if bool(stopping_criteria(input_ids, None).all()):
                     return
                 inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **model_kwargs)
                 outputs = model(**inputs, return_dict=True)
 
-    prompt = torch.tensor([list(ids)], device=model.device)
-    decoded: Iterator[int] = model.generate(
+    prompt = torch.tensor([list(ids)] * rows, device=model.device)
+    decoded: Iterator[list[int]] = model.generate(
         prompt,
         attention_mask=torch.ones_like(prompt),  # given, because a prompt may contain the padding token
         past_key_values=cache,

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..spec.engine import Attached, Prompt
 from ..spec.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScorable, PaddockError
-from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
+from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, RowDelta, Sampling, Scored, Usage
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
 from .faults import translated
@@ -90,18 +90,19 @@ class GgufEngine:
         sampling: Sampling,
         time_limit_s: float = float("inf"),
         adapters: Sequence[ActiveAdapter] = (),
+        reuse: bool = True,
     ) -> Iterator[Delta]:
         if self._server is None:
             raise EngineFailed(detail="the model was ejected")
         for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
             raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
-        stream = _Stream(self, prompt, sampling, time_limit_s)
+        stream = _Stream(self, prompt, sampling, time_limit_s, reuse)
         try:
             yield from stream.deltas()
         finally:
             stream.stop()
 
-    def request(self, prompt: Prompt, sampling: Sampling, seed: int | None) -> dict[str, Any]:
+    def request(self, prompt: Prompt, sampling: Sampling, seed: int | None, reuse: bool = True) -> dict[str, Any]:
         """The server's own spelling of a request; `seed` is the given or a drawn one, None when greedy."""
         text = prompt.text
         if prompt.rendered and self._template.adds_bos:
@@ -119,7 +120,7 @@ class GgufEngine:
             "repeat_last_n": self.context,
             "samplers": SAMPLERS,
             # Reused prefixes change the rounding of the logits; a given seed asks for the very same answer.
-            "cache_prompt": sampling.greedy or sampling.seed is None,
+            "cache_prompt": reuse and (sampling.greedy or sampling.seed is None),
         }
         if not sampling.greedy:
             request["seed"] = seed
@@ -131,8 +132,23 @@ class GgufEngine:
         if server is not None:
             server.handle_completions(request, on_chunk)
 
+    def generate_rows(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        rows: Sequence[Sequence[ActiveAdapter]],
+        time_limit_s: float = float("inf"),
+    ) -> Iterator[RowDelta]:
+        """Refused: the rows of a batch differ by adapters, and it takes none."""
+        raise AdapterRefused(adapter="of a row", reason="llama.cpp takes no adapters here")
+
     def score(
-        self, prompt: Prompt, record: str = "", reference: str = "", adapters: Sequence[ActiveAdapter] = ()
+        self,
+        prompt: Prompt,
+        record: str = "",
+        reference: str = "",
+        adapters: Sequence[ActiveAdapter] = (),
+        rivals: int = 0,
     ) -> Iterator[Progress | Scored]:
         """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
         raise NotScorable(engine=self.name)
@@ -146,7 +162,9 @@ class GgufEngine:
 class _Stream:
     """One request in a thread of its own, read as deltas."""
 
-    def __init__(self, engine: GgufEngine, prompt: Prompt, sampling: Sampling, time_limit_s: float) -> None:
+    def __init__(
+        self, engine: GgufEngine, prompt: Prompt, sampling: Sampling, time_limit_s: float, reuse: bool
+    ) -> None:
         self._engine, self._sampling = engine, sampling
         self._seed = secrets.randbelow(SEED_MAX + 1) if sampling.seed is None and not sampling.greedy else sampling.seed
         self._chunks: queue.SimpleQueue[dict[str, Any] | PaddockError | None] = queue.SimpleQueue()
@@ -154,7 +172,7 @@ class _Stream:
         self._started = time.perf_counter()
         self._deadline = self._started + time_limit_s
         self._thread = threading.Thread(
-            target=self._compute, args=(engine.request(prompt, sampling, self._seed),), daemon=True
+            target=self._compute, args=(engine.request(prompt, sampling, self._seed, reuse),), daemon=True
         )
 
     def _compute(self, request: dict[str, Any]) -> None:

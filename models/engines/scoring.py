@@ -13,8 +13,10 @@ from .score_files import Record, Reference
 CHUNK = 128  # tokens; float32 log-probabilities of a vocabulary of 262,144 are 134 MB for so many
 
 
-def score(model: Any, tokenizer: Any, ids: Sequence[int], record: str, reference: str) -> Iterator[Progress | Scored]:
-    """Progress after each chunk, then the scores of all tokens but the first.
+def score(
+    model: Any, tokenizer: Any, ids: Sequence[int], record: str, reference: str, rivals: int = 0
+) -> Iterator[Progress | Scored]:
+    """Progress after each chunk, then the scores of all tokens but the first, with so many `rivals` of each.
 
     Raises TextTooShort, ReferenceDiffers, DiskFull.
     """
@@ -30,11 +32,11 @@ def score(model: Any, tokenizer: Any, ids: Sequence[int], record: str, reference
         yield Progress("score", 0, len(ids) - 1, "tokens")
         for start in range(0, len(ids) - 1, CHUNK):
             inputs, targets = ids[start : min(start + CHUNK, len(ids) - 1)], ids[start + 1 : start + CHUNK + 1]
-            rows.append(_score_chunk(model, cache, inputs, targets, start, compared, recorded))
+            rows.append(_score_chunk(model, cache, inputs, targets, start, compared, recorded, rivals))
             yield Progress("score", start + len(inputs), len(ids) - 1, "tokens")
         if recorded is not None:
             recorded.finish()
-    log_probabilities, likeliest, agrees, divergences = (
+    log_probabilities, likeliest, agrees, divergences, best = (
         tuple(v for part in column for v in part) for column in zip(*rows, strict=True)
     )
     texts = [_text(tokenizer, token) for token in ids[1:]]
@@ -46,6 +48,7 @@ def score(model: Any, tokenizer: Any, ids: Sequence[int], record: str, reference
         offset=1,
         agrees=agrees,
         divergences=divergences,
+        rivals=tuple(tuple((_text(tokenizer, token), chance) for token, chance in place) for place in best),
     )
 
 
@@ -57,8 +60,9 @@ def _score_chunk(
     start: int,
     compared: Reference | None,
     recorded: Record | None,
+    rivals: int,
 ) -> tuple[Any, ...]:
-    """Log-probabilities, likeliest, agrees and divergences of one chunk; its logits are dropped on return."""
+    """Log-probabilities, likeliest, agrees, divergences and rivals of one chunk; its logits are dropped on return."""
     import torch
 
     with torch.inference_mode():
@@ -72,7 +76,15 @@ def _score_chunk(
         agrees, divergences = compared.compare(start, log_probs, likeliest) if compared else ([], [])
         if recorded:
             recorded.write(start, log_probs)
-        return chosen.tolist(), (likeliest == wanted).tolist(), agrees, divergences
+        return chosen.tolist(), (likeliest == wanted).tolist(), agrees, divergences, _best(log_probs, rivals)
+
+
+def _best(log_probs: Any, count: int) -> list[list[tuple[int, float]]]:
+    if not count:
+        return []
+    best = log_probs.topk(count, dim=-1)
+    rows = zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
+    return [list(zip(tokens, chances, strict=True)) for tokens, chances in rows]
 
 
 def _text(tokenizer: Any, token: int) -> str:

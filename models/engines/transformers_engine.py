@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..spec.engine import Attached, Prompt
-from ..spec.errors import ContextExceeded, EmptyPrompt, EngineFailed, PaddockError, TemplateFailed
-from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
+from ..spec.errors import ContextExceeded, EngineFailed, PaddockError, TemplateFailed
+from ..spec.messages import Delta, Message, Progress, RowDelta, Sampling, Scored
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
-from . import decode_loop
 from .adapters import Adapters, made_with
-from .device import PeakMemory, give_back_memory
+from .answering import NAME, Asked, answer, answer_rows, tokenize
+from .device import give_back_memory
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
 from .loader import Loaded, OnProgress, load
 from .prefix_cache import LIMIT_BYTES, PrefixCache
 from .scoring import score
 from .template import render, render_untrusted
-from .text_stream import Detokenizer, StopStrings
 
 
 def open_transformers(
@@ -49,7 +46,7 @@ def open_transformers(
 class TransformersEngine:
     """The Engine protocol on a loaded transformers model; all of torch happens on the engine thread."""
 
-    name = "transformers"
+    name = NAME
     slots = 1
 
     def __init__(self, loaded: Loaded, adapters: Adapters, trusted: bool, context: int, accelerator: str) -> None:
@@ -86,6 +83,7 @@ class TransformersEngine:
         sampling: Sampling,
         time_limit_s: float = float("inf"),
         adapters: Sequence[ActiveAdapter] = (),
+        reuse: bool = True,
     ) -> Iterator[Delta]:
         """One delta a token; `close()` of the iterator, from any thread, stops the computation within one token.
 
@@ -93,16 +91,34 @@ class TransformersEngine:
         explicit seed uses no kept cache, because a prompt computed in two parts rounds differently and the text could
         change.
         """
-        return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s, adapters))
+        return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s, adapters, reuse))
+
+    def generate_rows(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        rows: Sequence[Sequence[ActiveAdapter]],
+        time_limit_s: float = float("inf"),
+    ) -> Iterator[RowDelta]:
+        """One answer a row to the same prompt, all in one batch, each row with its own adapters; raises as `generate`.
+
+        Under greedy decoding each row is what it would be alone, up to rounding.
+        """
+        return engine_thread().stream(lambda: self._row_deltas(prompt, sampling, time_limit_s, rows))
 
     def score(
-        self, prompt: Prompt, record: str = "", reference: str = "", adapters: Sequence[ActiveAdapter] = ()
+        self,
+        prompt: Prompt,
+        record: str = "",
+        reference: str = "",
+        adapters: Sequence[ActiveAdapter] = (),
+        rivals: int = 0,
     ) -> Iterator[Progress | Scored]:
         """How likely each token is; `close()` of the iterator stops the computation within one chunk.
 
         Raises TextTooShort, ContextExceeded, ReferenceDiffers, AdapterRefused, DiskFull, OutOfMemory, EngineFailed.
         """
-        return engine_thread().stream(lambda: self._scores(prompt, record, reference, adapters))
+        return engine_thread().stream(lambda: self._scores(prompt, record, reference, adapters, rivals))
 
     def close(self) -> None:
         """Give the memory back, after the answer that is being computed."""
@@ -115,151 +131,42 @@ class TransformersEngine:
         give_back_memory()
 
     def _deltas(
-        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter]
+        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter], reuse: bool
     ) -> Iterator[Delta]:
         if self._loaded is None:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         with translated(during="while answering"):
-            answer = _Answer(self._loaded, self._prefixes, self.context, prompt, sampling, time_limit_s, adapters)
+            asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
             # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
             with self._adapters.acting(adapters):
-                for delta in answer.deltas():
+                for delta in answer(self._loaded, self._prefixes, asked, made_with(adapters), reuse):
                     yield replace(delta, usage=replace(delta.usage, adapters=self._adapters.read()))
 
+    def _row_deltas(
+        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
+    ) -> Iterator[RowDelta]:
+        if self._loaded is None:
+            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        with translated(during="while answering"):
+            asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
+            with self._adapters.acting_by_row(rows):
+                for row, delta in answer_rows(self._loaded, asked, len(rows)):
+                    yield RowDelta(row, delta.text, replace(delta.usage, adapters=self._adapters.read(row)))
+
     def _scores(
-        self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter]
+        self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int
     ) -> Iterator[Progress | Scored]:
         if self._loaded is None:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         loaded = self._loaded
         with translated(during="while scoring"), self._adapters.acting(adapters):
-            ids = _tokenize(loaded.tokenizer, prompt)
+            ids = tokenize(loaded.tokenizer, prompt)
             if len(ids) > self.context:
                 raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
-            yield from score(loaded.model, loaded.tokenizer, ids, record, reference)
+            yield from score(loaded.model, loaded.tokenizer, ids, record, reference, rivals)
 
 
 def _default_template(templates: Any) -> str | None:
     if isinstance(templates, dict):
         return templates.get("default") or next(iter(templates.values()), None)
     return templates
-
-
-class _Answer:
-    """One request on its way: what was asked, what was computed, and the clock."""
-
-    def __init__(
-        self,
-        loaded: Loaded,
-        prefixes: PrefixCache,
-        context: int,
-        prompt: Prompt,
-        sampling: Sampling,
-        time_limit_s: float,
-        adapters: Sequence[ActiveAdapter],
-    ) -> None:
-        self.started = time.perf_counter()
-        self.deadline = self.started + time_limit_s
-        self.loaded, self.prefixes, self.sampling = loaded, prefixes, sampling
-        self.made_with = made_with(adapters)
-        self.ids = _tokenize(loaded.tokenizer, prompt)
-        if len(self.ids) > context - 1:
-            raise ContextExceeded(prompt_tokens=len(self.ids), context=context)
-        self.limit = min(sampling.max_new_tokens, context - len(self.ids))
-        seed = sampling.seed
-        if seed is None and not sampling.greedy:
-            seed = secrets.randbelow(SEED_MAX + 1)
-        self.usage = Usage(engine=TransformersEngine.name, prompt_tokens=len(self.ids), context=context, seed=seed)
-        self.new_ids: list[int] = []
-        self.peak = PeakMemory()
-
-    def deltas(self) -> Iterator[Delta]:
-        self.peak.start()
-        cache, cached = self._take_cache()
-        self.usage = replace(self.usage, cached_tokens=cached)
-        whole = False
-        try:
-            yield from self._decode(cache)
-            whole = True
-        except GeneratorExit:  # closed between two tokens: what the cache holds is complete
-            whole = True
-            raise
-        finally:
-            if whole:
-                self.prefixes.put(self.ids + self.new_ids, cache, self.made_with)
-
-    def _take_cache(self) -> tuple[Any, int]:
-        from transformers import DynamicCache
-
-        exact = self.sampling.seed is not None and not self.sampling.greedy
-        cache, cached = (None, 0) if exact else self.prefixes.take(self.ids, self.made_with)
-        if cache is None:
-            cache = DynamicCache(config=self.loaded.model.config)
-        return cache, cached
-
-    def _decode(self, cache: Any) -> Iterator[Delta]:
-        loaded, sampling = self.loaded, self.sampling
-        for _ in decode_loop.prefill(loaded.model, self.ids, cache):
-            if time.perf_counter() > self.deadline:
-                yield self._last("", "time_limit")
-                return
-            yield Delta("", self._running())
-        text, stops = Detokenizer(_decoder(loaded.tokenizer)), StopStrings(sampling.stop)
-        tokens = decode_loop.tokens(
-            loaded.model, self.ids, cache, sampling, self.limit, loaded.eos_ids, self.usage.seed
-        )
-        try:
-            for token in tokens:
-                self._count(token)
-                shown = stops.push(text.push(token))
-                finish = self._finish(token, stops.found)
-                if finish is None:
-                    yield Delta(shown, self._running())
-                    continue
-                shown += stops.push(text.finish())  # empty after a stop string
-                finish = "stop_string" if stops.found else finish
-                yield self._last(shown + stops.finish(), finish)
-                return
-        finally:
-            tokens.close()  # type: ignore[attr-defined]
-
-    def _count(self, token: int) -> None:
-        self.new_ids.append(token)
-        elapsed = time.perf_counter() - self.started
-        if len(self.new_ids) == 1:
-            computed = len(self.ids) - self.usage.cached_tokens
-            self.usage = replace(self.usage, ttft_s=elapsed, prefill_tokens_per_s=computed / elapsed)
-
-    def _finish(self, token: int, stop_found: bool) -> Finish | None:
-        if stop_found:
-            return "stop_string"
-        if token in self.loaded.eos_ids:
-            return "stop"
-        if len(self.new_ids) >= self.limit:
-            return "length"
-        return "time_limit" if time.perf_counter() > self.deadline else None
-
-    def _running(self) -> Usage:
-        wall = time.perf_counter() - self.started
-        count, decoding = len(self.new_ids), wall - self.usage.ttft_s
-        speed = (count - 1) / decoding if count > 1 and decoding > 0 else 0.0
-        return replace(self.usage, new_tokens=count, wall_s=wall, decode_tokens_per_s=speed)
-
-    def _last(self, text: str, finish: Finish) -> Delta:
-        return Delta(text, replace(self._running(), finish=finish, peak_bytes=self.peak.read()))
-
-
-def _tokenize(tokenizer: Any, prompt: Prompt) -> list[int]:
-    ids: list[int] = tokenizer(prompt.text, add_special_tokens=not prompt.rendered)["input_ids"]
-    if not ids and tokenizer.bos_token_id is not None:
-        ids = [tokenizer.bos_token_id]
-    if not ids:
-        raise EmptyPrompt
-    return ids
-
-
-def _decoder(tokenizer: Any) -> Any:
-    def decode(ids: list[int]) -> str:
-        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) if ids else ""
-
-    return decode

@@ -90,7 +90,7 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
         yield f"## Question{f' {number}' if len(comparison.questions) > 1 else ''}"
         yield fenced(question)
     yield "## Figures"
-    yield _figures(comparison)
+    yield figures(comparison)
     yield "\n".join(f"- {column.heading}: {column.meaning}" for column in COLUMNS[1:])
     for number, column in enumerate(comparison.columns, 1):
         yield from _answer(column, number)
@@ -124,7 +124,8 @@ def _table(rows: list[tuple[str, str]], head: tuple[str, str]) -> str:
     return "\n".join(f"| {name} | {value} |" for name, value in lines)
 
 
-def _figures(comparison: Comparison) -> str:
+def figures(comparison: Comparison) -> str:
+    """The table of all figures."""
     lines = ["| " + " | ".join(column.heading for column in COLUMNS) + " |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
     for row in comparison.columns:
         cells = [inline(column.text(row)) for column in COLUMNS]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .messages import Delta, Message, Progress, Sampling, Scored
+from .messages import Delta, Message, Progress, RowDelta, Sampling, Scored
 from .snapshot import ActiveAdapter
 
 
@@ -57,18 +57,37 @@ class Engine(Protocol):
         sampling: Sampling,
         time_limit_s: float = float("inf"),
         adapters: Sequence[ActiveAdapter] = (),
+        reuse: bool = True,
     ) -> Iterator[Delta]:
         """Deltas of the answer, a token or few each; the last one's usage has a finish reason.
 
-        `adapters` act on this answer and on no other; which ones did is read from the model into the usage. Closing
-        the iterator stops the computation within one token.
+        `adapters` act on this answer and on no other; which ones did is read from the model into the usage. Without
+        `reuse` the whole prompt is computed, whatever was kept of it. Closing the iterator stops the computation
+        within one token.
         Raises ContextExceeded, AdapterRefused, OutOfMemory, EngineFailed.
         """
 
+    def generate_rows(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        rows: Sequence[Sequence[ActiveAdapter]],
+        time_limit_s: float = float("inf"),
+    ) -> Iterator[RowDelta]:
+        """One answer a row to the same prompt, computed as one batch, each row with its own adapters.
+
+        Raises what `generate` does; AdapterRefused where the engine takes none.
+        """
+
     def score(
-        self, prompt: Prompt, record: str = "", reference: str = "", adapters: Sequence[ActiveAdapter] = ()
+        self,
+        prompt: Prompt,
+        record: str = "",
+        reference: str = "",
+        adapters: Sequence[ActiveAdapter] = (),
+        rivals: int = 0,
     ) -> Iterator[Progress | Scored]:
-        """How likely each token of a text is, as progress and then one Scored.
+        """How likely each token of a text is, as progress and then one Scored, with so many `rivals` of each.
 
         `record` is a file to write all log-probabilities to, `reference` one that another engine wrote for the same
         tokens, to be compared with. Raises NotScorable, TextTooShort, ContextExceeded, OutOfMemory, EngineFailed.

@@ -167,6 +167,15 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class RowDelta:
+    """A piece of the answer of one row of a batch."""
+
+    row: int
+    text: str
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True)
 class Progress:
     """What is being done before the first token; `total` 0 means that it is not known."""
 
@@ -203,7 +212,8 @@ class Scored:
 
     `log_probabilities` are natural; `likeliest` says whether the token is the one that greedy decoding takes. Against
     a reference: `agrees` where both find the same token likeliest, `divergences` KL(reference, this) in nats.
-    `bytes` are those of the scored tokens' text in UTF-8, `offset` the tokens before the first entry.
+    `bytes` are those of the scored tokens' text in UTF-8, `offset` the tokens before the first entry. `rivals` are the
+    likeliest tokens at each place with their probabilities, where they were asked for.
     """
 
     variant: str = ""
@@ -214,10 +224,17 @@ class Scored:
     offset: int = 0
     agrees: tuple[bool, ...] = ()
     divergences: tuple[float, ...] = ()
+    rivals: tuple[tuple[tuple[str, float], ...], ...] = ()
 
 
-Event = Delta | Progress | Rendered | Scored
-_KINDS: dict[str, type] = {"delta": Delta, "progress": Progress, "rendered": Rendered, "scored": Scored}
+Event = Delta | RowDelta | Progress | Rendered | Scored
+_KINDS: dict[str, type] = {
+    "delta": Delta,
+    "row": RowDelta,
+    "progress": Progress,
+    "rendered": Rendered,
+    "scored": Scored,
+}
 END = {"kind": "end"}
 
 
@@ -235,6 +252,6 @@ def from_wire(data: dict[str, Any]) -> Event:
         raise from_dict(data)
     cls = _KINDS[data["kind"]]
     values = {f.name: data[f.name] for f in fields(cls)}
-    if cls is Delta:
+    if cls in (Delta, RowDelta):
         values["usage"] = Usage(**values["usage"] | {"adapters": tuple(values["usage"].get("adapters", ()))})
     return cls(**values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .errors import SamplingOutOfBounds
 from .messages import STOP_STRINGS_MAX, Message, Sampling
@@ -46,12 +47,16 @@ class BasePrompt:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """The next answer of a conversation; an instruct model's own template is used, a base model gets `base_prompt`."""
+    """The next answer of a conversation; an instruct model's own template is used, a base model gets `base_prompt`.
+
+    Without `reuse`, nothing that was computed for an earlier turn is used, so that its figures are those of the whole.
+    """
 
     variant: Variant
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     base_prompt: BasePrompt = field(default_factory=BasePrompt)
+    reuse: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,31 @@ class CompletionRequest:
     variant: Variant
     prompt: str
     sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """The same question to several variants, each with a conversation of its own, `histories`, that ends with it.
+
+    `reference` is one of the variants, or None. `text` is what quality is scored on, empty for none. With `one_pass`,
+    variants of one base that differ by adapters only answer as one batch. With `rivals`, each token of an answer is
+    recorded with its probability and so many of the likeliest at its place.
+    """
+
+    variants: tuple[Variant, ...]
+    histories: tuple[tuple[Message, ...], ...]
+    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0))
+    base_prompt: BasePrompt = field(default_factory=BasePrompt)
+    reference: Variant | None = None
+    text: str = ""
+    one_pass: bool = True
+    rivals: int = 0
+
+    @classmethod
+    def of(cls, variants: Sequence[Variant], prompt: str, system: str = "", **others: Any) -> CompareRequest:
+        """The first question of a comparison."""
+        opening = (Message("system", system),) if system.strip() else ()
+        return cls(tuple(variants), ((*opening, Message("user", prompt)),) * len(variants), **others)
 
 
 Request = ChatRequest | CompletionRequest

@@ -32,6 +32,7 @@ class Settings:
     context: int = 4096  # tokens; a model with a shorter context has its own
     max_characters: int = 60_000
     max_new_tokens: int = 2048
+    compared: int = 6  # variants of one comparison
     max_turns: int = 100  # messages of one conversation
     time_limit_s: float = 300.0  # of computing one answer
     slots: int = 4  # answers that llama.cpp computes at once

@@ -32,6 +32,8 @@ SIZES = {"q_proj": (576, 576), "k_proj": (192, 576), "v_proj": (192, 576), "o_pr
 SIZES |= {"gate_proj": (1536, 576), "up_proj": (1536, 576), "down_proj": (576, 1536)}
 PROMPT = Prompt("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,")
 SWITCH_S = 0.020
+ONE_PASS = Target("<=", 1.6)
+Active = tuple[ActiveAdapter, ...]
 
 
 def adapters(new_tokens: int, repeats: int) -> None:
@@ -50,7 +52,7 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
     engine, peft = _open(mode), _open(mode)
     attach_s = _seconds(lambda: engine._adapters.acting((one,)))
     engine_thread().run(lambda: _inject(peft, one))
-    sides: dict[str, tuple[TransformersEngine, tuple[ActiveAdapter, ...]]] = {
+    sides: dict[str, tuple[TransformersEngine, Active]] = {
         "base": (engine, ()),
         "one": (engine, (one,)),
         "two": (engine, (one, two)),
@@ -66,6 +68,7 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
         name: statistics.median(_seconds(lambda on=on: engine._adapters.acting(on)) for _ in range(20))
         for name, on in (("one", (one,)), ("two", (one, two)))
     }
+    passes = [_pass_ratio(engine, (one,), (two,), new_tokens) for _ in range(repeats)]
     set_s = statistics.median(engine_thread().run(lambda: _set_seconds(peft)) for _ in range(10))
     median = {name: statistics.median(values) for name, values in speeds.items()}
     attached = engine.attached[0].bytes
@@ -81,6 +84,7 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
         decode("two", "base"),
         decode("peft", "base"),
         decode("one", "peft"),
+        Row("base and two adapters in one pass, to the base alone", "wall time", statistics.median(passes), ONE_PASS),
         Row("switch to one", f"{1000 * switches['one']:.1f} ms", None, Target("<=", SWITCH_S, " s"), switches["one"]),
         Row("switch to two", f"{1000 * switches['two']:.1f} ms", None, Target("<=", SWITCH_S, " s"), switches["two"]),
         Row("PEFT's set_adapter", f"{1000 * set_s:.1f} ms", set_s / switches["one"]),
@@ -95,10 +99,22 @@ def _open(mode: str) -> TransformersEngine:
     return open_transformers(snapshot, mode, runtime.machine.accelerator, runtime.settings, lambda progress: None)
 
 
-def _decode(engine: TransformersEngine, active: tuple[ActiveAdapter, ...], new_tokens: int) -> float:
+def _decode(engine: TransformersEngine, active: Active, new_tokens: int) -> float:
     *_, last = engine.generate(PROMPT, Sampling(max_new_tokens=new_tokens, temperature=0), adapters=active)
     assert last.usage.new_tokens == new_tokens
     return last.usage.decode_tokens_per_s
+
+
+def _pass_ratio(engine: TransformersEngine, one: Active, two: Active, new_tokens: int) -> float:
+    sampling = Sampling(max_new_tokens=new_tokens, temperature=0)
+    started = time.perf_counter()
+    for _ in engine.generate_rows(PROMPT, sampling, [(), one, two]):
+        pass
+    together = time.perf_counter() - started
+    engine_thread().run(engine._prefixes.clear)
+    started = time.perf_counter()
+    _decode(engine, (), new_tokens)
+    return together / (time.perf_counter() - started)
 
 
 def _seconds(acting: Callable[[], Any]) -> float:

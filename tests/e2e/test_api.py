@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +16,22 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from models.spec.messages import Usage
-from tests.conftest import GEMMA, SMOLLM2, ServedApp
+from tests.conftest import GEMMA, ROOT, SMOLLM2, ServedApp
 
 USAGE = set(Usage.__dataclass_fields__)
 GREEDY: dict[str, Any] = {"temperature": 0, "max_new_tokens": 16}
 WAIT_S = 120  # a machine that computes something else at the same time can be ten times slower
+
+
+REQUIRED = {
+    "/chat": ["message"],
+    "/complete": ["prompt"],
+    "/compare": ["prompt", "variants"],
+    "/models": [],
+    "/adapters": [],
+    "/plan": ["variant"],
+    "/score": ["text"],
+}
 
 
 def connect(app: ServedApp) -> Client:
@@ -45,20 +59,13 @@ def steps(client: Client, *args: Any, **options: Any) -> list[tuple[str, dict[st
 
 def test_there_are_these_named_endpoints_and_no_others(client: Client) -> None:
     api = client.view_api(return_format="dict", print_info=False)
-    assert set(api["named_endpoints"]) == {"/chat", "/complete", "/models", "/adapters", "/plan", "/score"}
+    assert set(api["named_endpoints"]) == set(REQUIRED)
     assert not api["unnamed_endpoints"]
     required = {
         name: [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
         for name, endpoint in api["named_endpoints"].items()
     }
-    assert required == {
-        "/chat": ["message"],
-        "/complete": ["prompt"],
-        "/models": [],
-        "/adapters": [],
-        "/plan": ["variant"],
-        "/score": ["text"],
-    }
+    assert required == REQUIRED
 
 
 def test_models_lists_what_there_is(client: Client) -> None:
@@ -282,3 +289,39 @@ def test_eight_clients_at_once_are_all_answered(app: ServedApp) -> None:
         connected.close()
     assert all(text and usage["finish"] in ("stop", "length") for text, usage in answers)
     assert len({usage["prompt_tokens"] for _, usage in answers}) == 1
+
+
+def test_compare_streams_a_row_a_variant_and_agrees_with_the_command_line(client: Client) -> None:
+    spelled = [f"{SMOLLM2}@bf16", f"{SMOLLM2}@gguf", "llama-2-70b-chat@bf16"]
+    job = client.submit("Name a colour.", spelled, max_new_tokens=12, api_name="/compare")
+    rows = job.result(WAIT_S)
+    assert [row["variant"] for row in rows] == spelled
+    assert set(rows[0]) == {"variant", "text", "usage", "error", "figures"}
+    assert [bool(row["error"]) for row in rows] == [False, False, True]
+    assert "needs about" in rows[2]["error"]
+    assert set(rows[0]["usage"]) == USAGE
+    assert rows[1]["usage"]["decode_tokens_per_s"] > 0
+    grown = [output[0]["text"] for output in job.outputs()]
+    assert len(set(grown)) > 2
+    assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
+    words = ["compare", "Name a colour.", *spelled, "--max-new-tokens", "12", "--no-quality", "--json"]
+    ended = subprocess.run([sys.executable, "-m", "models", *words], cwd=ROOT, capture_output=True, check=False)
+    columns = json.loads(ended.stdout)["columns"]
+    assert [column["answer"] for column in columns] == [row["text"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("variants", "prompt", "sentence"),
+    [
+        ([SMOLLM2], "Hi", "only one was named"),
+        ([SMOLLM2, SMOLLM2], "Hi", "named twice"),
+        ([f"{SMOLLM2}+json:{n / 10}" for n in range(7)], "Hi", "7 variants were named, and at most 6"),
+        ([SMOLLM2, f"{SMOLLM2}@bf16"], "", "The prompt is empty"),
+        (SMOLLM2, "Hi", "not a list"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_sentence(
+    client: Client, variants: Any, prompt: str, sentence: str
+) -> None:
+    with pytest.raises(AppError, match=sentence):
+        client.submit(prompt, variants, api_name="/compare").result(WAIT_S)

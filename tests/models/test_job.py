@@ -30,7 +30,7 @@ class FakeEngine:
     def render(self, messages):
         return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
 
-    def generate(self, prompt, sampling, time_limit_s, adapters):
+    def generate(self, prompt, sampling, time_limit_s, adapters, reuse):
         self.asked.append((prompt, sampling, time_limit_s, *adapters))
         try:
             yield Delta("a", Usage(engine="fake", new_tokens=1))
@@ -40,7 +40,7 @@ class FakeEngine:
         finally:
             self.stopped += 1
 
-    def score(self, prompt, record, reference, adapters):
+    def score(self, prompt, record, reference, adapters, rivals):
         try:
             yield Progress("score", 1, 2, "tokens")
             yield Scored(tokens=(prompt.text, record, reference, *map(str, adapters)), log_probabilities=(-1.0,))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.spec.messages import BOUNDS, SEED_MAX, STOP_STRINGS_MAX, Sampling
 from models.spec.variant import AdapterChoice, Variant
-from ui.url import LONGEST, TABS, PageState, read, write
+from ui.url import LONGEST, MOST_VARIANTS, TABS, PageState, read, write
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True)
 VARIANTS = st.builds(
@@ -27,7 +27,17 @@ SAMPLINGS = st.builds(
     seed=st.none() | st.integers(0, SEED_MAX),
     stop=STOPS,
 )
-STATES = st.builds(PageState, st.none() | VARIANTS, SAMPLINGS, st.text(), st.text(), st.sampled_from(TABS))
+COMPARED = st.lists(VARIANTS, max_size=6).map(tuple)
+STATES = st.builds(
+    PageState,
+    st.none() | VARIANTS,
+    SAMPLINGS,
+    st.text(),
+    st.text(),
+    st.sampled_from(TABS),
+    COMPARED,
+    st.none() | VARIANTS,
+)
 
 
 def query(text):
@@ -45,6 +55,7 @@ def test_round_trip(state):
         state.tab,
     )
     assert (again.sampling or Sampling()) == state.sampling
+    assert (again.variants, again.reference) == (state.variants, state.reference)
 
 
 @given(st.dictionaries(st.sampled_from([*BOUNDS, "seed", "stop", "variant", "system", "prompt", "tab"]), st.text()))
@@ -91,6 +102,16 @@ def test_a_bad_value_is_explained_and_the_rest_is_used(name, value, words):
     assert words in str(error)
     assert (state.prompt, state.tab, state.variant, state.sampling) == ("Hello", "complete", None, None)
     assert len(str(error)) < 400
+
+
+def test_the_variants_of_a_comparison():
+    variants = tuple(map(Variant.parse, ("m@nf4", "m+a:0.5", "o/n=r")))
+    state = PageState(tab="compare", variants=variants, reference=variants[1])
+    assert write(state) == "variants=m%40nf4%2Cm%2Ba%3A0.5%2Co%2Fn%3Dr&reference=m%2Ba%3A0.5&tab=compare"
+    state, errors = read({"variants": "m@nf4,,a b,n,../x", "reference": "a b"})
+    assert (state.variants, state.reference) == ((Variant.parse("m@nf4"), Variant.parse("n")), None)
+    assert len(errors) == 3
+    assert len(read({"variants": ",".join(f"m{n}" for n in range(99))})[0].variants) == MOST_VARIANTS
 
 
 def test_two_bad_values_are_both_explained():

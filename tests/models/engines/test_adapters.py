@@ -174,6 +174,33 @@ def test_which_ones_acted_is_read_from_the_model(engines, fox, crow):
     assert set(running) == {("fox:-2",)}
 
 
+@pytest.mark.parametrize("mode", ["fp32", "bf16", "nf4"])
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(max_new_tokens=12, temperature=0.8, seed=5)])
+def test_rows_of_one_batch_are_what_each_gives_alone(engines, fox, crow, mode, sampling):
+    engine = engines(mode)
+    rows = [(), use((fox, 1)), use((crow, -0.5), (fox, 0.5)), use((fox, 0)), use((crow, 2))]
+    alone = [answer(engine, row, sampling=sampling) for row in rows]
+    texts, last = [""] * len(rows), {}
+    for delta in engine.generate_rows(TEXT, sampling, rows):
+        texts[delta.row] += delta.text
+        last[delta.row] = delta.usage
+    assert texts == [text for text, _ in alone]
+    for row, (_, usage) in enumerate(alone):
+        same = ("new_tokens", "finish", "prompt_tokens", "seed", "adapters")
+        assert [getattr(last[row], name) for name in same] == [getattr(usage, name) for name in same]
+    assert not any(module._forward_hooks for module in engine._loaded.model.modules())
+    assert scores(engine) == scores(engine, use((fox, 0)))
+
+
+def test_leaving_a_batch_of_rows_leaves_the_base_as_it_is(engines, fox, crow):
+    engine = engines()
+    before = scores(engine)
+    stream = engine.generate_rows(TEXT, GREEDY, [(), use((fox, 1)), use((crow, 1))])
+    next(stream)
+    stream.close()
+    assert scores(engine) == before
+
+
 def test_an_answer_that_is_left_or_fails_takes_its_adapters_with_it(engines, fox, folder):
     engine = engines()
     before = scores(engine)

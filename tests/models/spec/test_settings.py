@@ -27,6 +27,7 @@ VALUES = {  # field: (text, value)
     "context": ("8192", 8192),
     "max_characters": ("1000", 1000),
     "max_new_tokens": ("64", 64),
+    "compared": ("3", 3),
     "max_turns": ("10", 10),
     "time_limit_s": ("30", 30.0),
     "slots": ("8", 8),

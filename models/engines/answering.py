@@ -1,0 +1,171 @@
+"""One prompt's answer, or the answers of several rows at once, as deltas with what they cost so far."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..spec.engine import Prompt
+from ..spec.errors import ContextExceeded, EmptyPrompt
+from ..spec.messages import SEED_MAX, Delta, Finish, Sampling, Usage
+from . import decode_loop
+from .device import PeakMemory
+from .loader import Loaded
+from .prefix_cache import PrefixCache
+from .text_stream import Detokenizer, StopStrings
+
+NAME = "transformers"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt as tokens, at most `limit` more to come, and the clock: `started`, `deadline` of time.perf_counter."""
+
+    ids: tuple[int, ...]
+    sampling: Sampling
+    limit: int
+    context: int
+    seed: int | None
+    started: float
+    deadline: float
+
+    @classmethod
+    def of(cls, loaded: Loaded, prompt: Prompt, sampling: Sampling, context: int, time_limit_s: float) -> Asked:
+        """The tokens of a prompt that leaves room for an answer; raises ContextExceeded, EmptyPrompt."""
+        started = time.perf_counter()
+        ids = tokenize(loaded.tokenizer, prompt)
+        if len(ids) > context - 1:
+            raise ContextExceeded(prompt_tokens=len(ids), context=context)
+        drawn = sampling.seed is None and not sampling.greedy
+        seed = secrets.randbelow(SEED_MAX + 1) if drawn else sampling.seed
+        limit = min(sampling.max_new_tokens, context - len(ids))
+        return cls(tuple(ids), sampling, limit, context, seed, started, started + time_limit_s)
+
+
+def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, reuse: bool = True) -> Iterator[Delta]:
+    """One delta a token. `made_with` are the adapters that act, without which no kept cache is the same."""
+    exact = asked.sampling.seed is not None and not asked.sampling.greedy
+    cache, cached = prefixes.take(asked.ids, made_with) if reuse and not exact else (None, 0)
+    cache = cache or _empty_cache(loaded)
+    row = _Row(loaded, asked, cached)
+    whole = False
+    try:
+        with closing(_decode(loaded, asked, cache, [row])) as pairs:
+            for _, delta in pairs:
+                yield delta
+        whole = True
+    except GeneratorExit:  # closed between two tokens: what the cache holds is complete
+        whole = True
+        raise
+    finally:
+        if whole:
+            prefixes.put([*asked.ids, *row.new_ids], cache, made_with)
+
+
+def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[tuple[int, Delta]]:
+    """The deltas of several answers to the same prompt, which differ by the adapters that act on each row."""
+    return _decode(loaded, asked, _empty_cache(loaded), [_Row(loaded, asked, 0) for _ in range(rows)])
+
+
+def _empty_cache(loaded: Loaded) -> Any:
+    from transformers import DynamicCache
+
+    return DynamicCache(config=loaded.model.config)
+
+
+def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Generator[tuple[int, Delta], None, None]:
+    for _ in decode_loop.prefill(loaded.model, asked.ids, cache, len(rows)):
+        late = time.perf_counter() > asked.deadline
+        for number, row in enumerate(rows):
+            yield number, row.end("time_limit") if late else Delta("", row.running())
+        if late:
+            return
+    steps = decode_loop.tokens(
+        loaded.model, asked.ids, cache, asked.sampling, asked.limit, loaded.eos_ids, asked.seed, len(rows)
+    )
+    try:
+        for tokens in steps:
+            for number, (row, token) in enumerate(zip(rows, tokens, strict=True)):
+                if row.usage.finish is None:
+                    yield number, row.push(token)
+            if all(row.usage.finish for row in rows):
+                return
+    finally:
+        steps.close()  # type: ignore[attr-defined]
+
+
+class _Row:
+    """One answer on its way: its tokens, its text, and what it cost."""
+
+    def __init__(self, loaded: Loaded, asked: Asked, cached: int) -> None:
+        self.new_ids: list[int] = []
+        self.usage = Usage(
+            engine=NAME,
+            prompt_tokens=len(asked.ids),
+            cached_tokens=cached,
+            context=asked.context,
+            seed=asked.seed,
+        )
+        self._asked, self._eos_ids = asked, loaded.eos_ids
+        self._text, self._stops = Detokenizer(_decoder(loaded.tokenizer)), StopStrings(asked.sampling.stop)
+        self._peak = PeakMemory()
+        self._peak.start()
+
+    def push(self, token: int) -> Delta:
+        """The delta of one more token, the last one with its finish reason."""
+        self.new_ids.append(token)
+        if len(self.new_ids) == 1:
+            elapsed, computed = self._elapsed(), len(self._asked.ids) - self.usage.cached_tokens
+            self.usage = replace(self.usage, ttft_s=elapsed, prefill_tokens_per_s=computed / elapsed)
+        shown = self._stops.push(self._text.push(token))
+        finish = self._finish(token)
+        if finish is None:
+            return Delta(shown, self.running())
+        shown += self._stops.push(self._text.finish())  # empty after a stop string
+        finish = "stop_string" if self._stops.found else finish
+        return self.end(finish, shown + self._stops.finish())
+
+    def running(self) -> Usage:
+        """The usage as of now."""
+        wall = self._elapsed()
+        count, decoding = len(self.new_ids), wall - self.usage.ttft_s
+        speed = (count - 1) / decoding if count > 1 and decoding > 0 else 0.0
+        return replace(self.usage, new_tokens=count, wall_s=wall, decode_tokens_per_s=speed)
+
+    def end(self, finish: Finish, text: str = "") -> Delta:
+        """The last delta."""
+        self.usage = replace(self.running(), finish=finish, peak_bytes=self._peak.read())
+        return Delta(text, self.usage)
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._asked.started
+
+    def _finish(self, token: int) -> Finish | None:
+        if self._stops.found:
+            return "stop_string"
+        if token in self._eos_ids:
+            return "stop"
+        if len(self.new_ids) >= self._asked.limit:
+            return "length"
+        return "time_limit" if time.perf_counter() > self._asked.deadline else None
+
+
+def tokenize(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """The ids of a prompt, at least one; raises EmptyPrompt."""
+    ids: list[int] = tokenizer(prompt.text, add_special_tokens=not prompt.rendered)["input_ids"]
+    if not ids and tokenizer.bos_token_id is not None:
+        ids = [tokenizer.bos_token_id]
+    if not ids:
+        raise EmptyPrompt
+    return ids
+
+
+def _decoder(tokenizer: Any) -> Any:
+    def decode(ids: list[int]) -> str:
+        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) if ids else ""
+
+    return decode

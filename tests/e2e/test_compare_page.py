@@ -1,0 +1,270 @@
+"""Variants side by side on the page: streamed, measured, taken away and opened again, voted on without their names."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from models.spec.comparison_file import from_json
+from models.spec.ranking import votes_from_json
+from tests.conftest import SMOLLM2
+
+from .conftest import Visit
+from .visitor import ANSWER_MS, Visitor
+
+BF16, NF4, GGUF, JSON = (f"{SMOLLM2}{end}" for end in ("@bf16", "@nf4", "@gguf", "@nf4+json"))
+TOO_LARGE = "llama-2-70b-chat@bf16"
+TEXT = "The wheel is older than the road, and the road is older than the map. Nobody drew a map of the first road."
+QUESTION = "What is the capital of France?"
+# Keeps how many columns had text at a time, and every length of all of it.
+WATCH = """() => {
+  window.seen = [];
+  const note = () => {
+    const texts = [...document.querySelectorAll('.compare-column .answer:not(.earlier)')];
+    const now = texts.map((element) => element.innerText.length).join();
+    if (now !== window.seen.at(-1)) window.seen.push(now);
+  };
+  new MutationObserver(note).observe(document.querySelector('#compare-columns'),
+    { childList: true, subtree: true, characterData: true });
+}"""
+
+
+class Comparer(Visitor):
+    """A visitor on the Compare tab."""
+
+    @property
+    def columns(self) -> Locator:
+        return self.page.locator("#compare-columns .compare-columns > .compare-column")
+
+    @property
+    def said(self) -> Locator:
+        return self.page.locator("#compare-status")
+
+    @property
+    def rows(self) -> Locator:
+        return self.page.locator("#compare-results tbody tr:has(th[scope=row])")
+
+    def answers_of_all(self) -> list[str]:
+        return [text.strip() for text in self.page.locator(".compare-column .answer:not(.earlier)").all_inner_texts()]
+
+    def press(self, name: str) -> None:
+        self.page.locator(f"#compare-{name}").click()
+
+    def compare(self, words: str, button: str = "go") -> None:
+        """Press a button that computes, and wait for what is said at the end."""
+        self.press(button)
+        expect(self.page.locator("#compare-stop")).to_be_enabled(timeout=ANSWER_MS)
+        expect(self.said).to_contain_text(words, timeout=2 * ANSWER_MS)
+
+
+def listed(visit: Visit, *variants: str, tokens: int = 16, prompt: str = QUESTION, **options: Any) -> Comparer:
+    """The Compare tab with variants in its list, opened by a link."""
+    spelled = ",".join(variants).replace("+", "%2B")
+    asked = f"&variants={spelled}" if spelled else ""
+    visitor = visit(f"tab=compare{asked}&prompt={prompt}&max_new_tokens={tokens}", **options)
+    visitor.__class__ = Comparer
+    expect(visitor.page.locator("#compare-variants .token")).to_have_count(len(variants))
+    return visitor  # type: ignore[return-value]
+
+
+def without_quality(visitor: Comparer) -> Comparer:
+    visitor.unfold("#compare-options")
+    visitor.page.locator("#compare-quality input").uncheck()
+    return visitor
+
+
+def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visit, tmp_path: Path) -> None:
+    visitor = listed(visit, BF16, NF4, GGUF, JSON)
+    page = visitor.page
+    expect(page.locator("#compare-plan")).to_contain_text(re.compile(r"of [\d.]+ [MG]B that can be had"))
+    expect(page.locator("#compare-columns")).to_contain_text("One prompt, several variants")
+    visitor.unfold("#compare-options")
+    page.locator("#compare-text textarea").fill(TEXT)
+    page.evaluate(WATCH)
+    visitor.compare("Done: 4 of 4 answered")
+
+    growth = [[int(n) for n in line.split(",")] for line in page.evaluate("window.seen") if line.count(",") == 3]
+    assert len({line[0] for line in growth}) >= 3  # it streamed
+    assert any(line[0] and not line[2] for line in growth)  # one after another
+    answers = visitor.answers_of_all()
+    assert all(answers)
+    assert answers[3].startswith('{"answer"')
+    expect(visitor.columns.first.locator("h3")).to_have_text("bf16 reference")
+    for at in range(4):
+        expect(visitor.columns.nth(at).locator(".compare-figures")).to_contain_text(re.compile(r"TTFT\s*\d"))
+        expect(visitor.columns.nth(at).locator(".compare-figures")).to_contain_text("perplexity")
+    expect(visitor.columns.nth(3).locator("mark")).to_have_count(1)
+    expect(visitor.rows).to_have_count(4)
+    expect(page.locator("#compare-results .conclusion")).to_contain_text("The rule: of the variants")
+    expect(page.locator("#compare-results .plot .point")).to_have_count(4)
+    expect(page.locator("#compare-results .bars")).to_have_count(2)
+    before = page.locator("#compare-results .conclusion").inner_text()
+    page.locator("#distance input[type=number]").fill("50")
+    page.locator("#distance input[type=number]").press("Enter")
+    expect(page.locator("#compare-results .conclusion")).not_to_have_text(before)
+    prompt = visitor.columns.first.locator("details", has_text="Prompt sent")
+    prompt.locator("summary").click()
+    expect(prompt.locator("pre")).to_contain_text(f"{QUESTION}<|im_end|>")
+
+    with page.expect_download() as download:
+        visitor.press("json")
+    file = tmp_path / "comparison.json"
+    download.value.save_as(file)
+    comparison = from_json(file.read_text(encoding="utf-8"))
+    assert [column.variant for column in comparison.columns] == [BF16, NF4, GGUF, JSON]
+    assert all(column.known.perplexity and column.known.decode_tokens_per_s for column in comparison.columns)
+
+    other = listed(visit)
+    open_file = other.page.locator("#compare-files input[type=file]")
+    open_file.set_input_files(file)
+    expect(other.said).to_contain_text("Opened: made ")
+    assert other.answers_of_all() == answers
+    expect(other.rows).to_have_count(4)
+    expect(other.page.locator("#compare-variants .token")).to_have_count(4)
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"format": "other"}))
+    open_file.set_input_files(bad)
+    expect(other.said.locator("[role=alert]")).to_contain_text("cannot be read")
+    expect(other.rows).to_have_count(4)
+
+
+def test_one_that_does_not_fit_says_so_and_the_other_is_asked_again(visit: Visit) -> None:
+    visitor = without_quality(listed(visit, GGUF, TOO_LARGE))
+    expect(visitor.page.locator("#compare-plan")).to_contain_text(f"{TOO_LARGE} does not fit")
+    visitor.compare("Done: 1 of 2 answered")
+    expect(visitor.columns.last.locator(".error")).to_contain_text("needs about 140.6 GB")
+    expect(visitor.page.locator("#compare-results .failed")).to_have_count(1)
+    first = visitor.answers_of_all()[0]
+    assert first
+    visitor.page.locator("#compare-prompt textarea").fill("And of Spain?")
+    visitor.compare("Done: 1 of 2 answered", "follow")
+    expect(visitor.columns.first.locator(".asked")).to_have_text([QUESTION, "And of Spain?"])
+    expect(visitor.columns.first.locator(".answer.earlier")).to_have_text(first)
+    assert visitor.answers_of_all()[0] not in ("", first)
+    visitor.press("new")
+    expect(visitor.page.locator("#compare-columns")).to_contain_text("One prompt, several variants")
+    expect(visitor.rows).to_have_count(0)
+
+
+def test_stop_ends_all_and_keeps_what_is_there(visit: Visit) -> None:
+    story = "Write a very long story about a robot."
+    visitor = without_quality(listed(visit, GGUF, NF4, tokens=1024, prompt=story))
+    visitor.press("go")
+    expect(visitor.columns.first.locator(".answer")).to_have_text(re.compile(r"\S{2}"), timeout=ANSWER_MS)
+    visitor.press("stop")
+    expect(visitor.said).to_contain_text("Stopped: ", timeout=ANSWER_MS)
+    expect(visitor.columns.first.locator(".column-status")).to_contain_text("stopped")
+    expect(visitor.columns.last.locator(".column-status")).to_contain_text("Stopped before its turn")
+    text = visitor.answers_of_all()
+    assert text[0]
+    visitor.page.wait_for_timeout(500)
+    assert visitor.answers_of_all() == text
+    expect(visitor.page.locator("#compare-go")).to_be_enabled()
+    expect(visitor.page.locator("#compare-follow")).to_be_enabled()
+
+
+def test_a_blind_vote_hides_names_until_it_is_cast_and_is_kept(visit: Visit, tmp_path: Path) -> None:
+    visitor = without_quality(listed(visit, GGUF, JSON))
+    page = visitor.page
+    page.locator("#compare-blind input").check()
+    visitor.compare("Done: 2 of 2 answered")
+    expect(visitor.columns.locator("h3")).to_have_text(["A", "B"])
+    hidden = str(page.locator("#compare-columns").inner_html()) + str(page.locator("#compare-results").inner_html())
+    assert "gguf" not in hidden
+    assert "tok/s" not in hidden
+    expect(page.locator("#compare-json")).to_be_disabled()
+    answers = visitor.answers_of_all()
+    best = "AB"[[text.startswith('{"answer"') for text in answers].index(True)]
+    page.get_by_role("button", name=f"{best} is best").click()
+    expect(visitor.columns.nth("AB".index(best)).locator("h3")).to_contain_text(f"{best}: nf4+json")
+    expect(page.locator("#ranking tbody tr").first).to_contain_text(JSON)
+    expect(page.locator("#ranking tbody tr").first).to_contain_text("1 of 1")
+    expect(page.locator("#compare-json")).to_be_enabled()
+    assert visitor.answers_of_all() == answers
+    with page.expect_download() as download:
+        page.locator("#votes-export").click()
+    download.value.save_as(tmp_path / "votes.json")
+    (vote,) = votes_from_json((tmp_path / "votes.json").read_text(encoding="utf-8"))
+    assert (vote.winner, set(vote.shown)) == (JSON, {GGUF, JSON})
+    page.reload()
+    expect(page.locator("#ranking tbody tr")).to_have_count(2, timeout=30_000)
+    page.locator("#votes-forget").click()
+    expect(page.locator("#ranking")).to_be_hidden()
+
+
+def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> None:
+    visitor = listed(visit, prompt="")
+    page, tokens = visitor.page, visitor.page.locator("#compare-variants .token")
+    visitor.press("go")
+    expect(visitor.said.locator("[role=alert]")).to_contain_text("none was named, and it takes two")
+    page.locator("#add-picked").click()
+    expect(tokens).to_have_text([re.compile(SMOLLM2)])
+    visitor.press("go")
+    expect(visitor.said.locator("[role=alert]")).to_contain_text("only one was named")
+    page.locator("#preset-adapters").click()
+    expect(tokens).to_have_text([re.compile(end) for end in ("@nf4", r"@nf4\+pirate", r"@nf4\+json")])
+    visitor.press("go")
+    expect(visitor.said.locator("[role=alert]")).to_contain_text("The prompt is empty")
+    page.locator("#preset-kinds").click()
+    expect(tokens).to_have_text([re.compile("^smollm2-135m\\s*"), re.compile(SMOLLM2)])
+    page.locator("#preset-modes").click()
+    expect(tokens.filter(has_text="@gguf")).to_have_count(1)
+    expect(page.locator("#compare-plan")).to_contain_text("gguf")
+    field = page.locator("#compare-variants input")
+    for spelling in (f"{SMOLLM2}@fp4", f"{SMOLLM2}@fp4-single"):
+        field.fill(spelling)
+        field.press("Enter")
+    page.locator("#compare-prompt textarea").fill(QUESTION)
+    visitor.press("go")
+    expect(visitor.said.locator("[role=alert]")).to_contain_text("7 variants were named, and at most 6 are compared")
+    visitor.unfold("#link-group")
+    page.locator("#make-link").click()
+    expect(page.locator("#link textarea")).to_have_value(re.compile(r"variants=smollm2.*gguf.*&tab=compare"))
+    twice = listed(visit, GGUF, f"{SMOLLM2}@nf4")
+    twice.page.locator("#compare-variants input").fill("nosuchmodel@nf4")
+    twice.page.locator("#compare-variants input").press("Enter")
+    expect(twice.page.locator("#compare-plan [role=alert]")).to_contain_text("nosuchmodel")
+
+
+@pytest.mark.slow
+def test_columns_are_swiped_on_a_phone_and_the_place_is_kept(visit: Visit) -> None:
+    visitor = without_quality(listed(visit, GGUF, NF4, tokens=64, viewport={"width": 390, "height": 844}))
+    page = visitor.page
+    visitor.press("go")
+    expect(visitor.columns.last.locator(".answer")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MS)
+    page.evaluate("document.querySelector('.compare-columns').scrollLeft = 10000")
+    before = page.evaluate("document.querySelector('.compare-columns').scrollLeft")
+    assert before > 200
+    expect(visitor.said).to_contain_text("Done: 2 of 2", timeout=ANSWER_MS)
+    assert page.evaluate("document.querySelector('.compare-columns').scrollLeft") == before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+def test_one_pass_gives_the_answers_of_one_after_another(visit: Visit) -> None:
+    answers = []
+    for together in (True, False):
+        visitor = without_quality(listed(visit, NF4, f"{SMOLLM2}@nf4+pirate", JSON))
+        visitor.page.locator("#compare-one-pass input").set_checked(together)
+        visitor.compare("Done: 3 of 3 answered")
+        answers.append(visitor.answers_of_all())
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.slow
+def test_another_comparison_ends_the_one_that_runs(visit: Visit) -> None:
+    visitor = without_quality(listed(visit, GGUF, NF4, tokens=512, prompt="Write a very long story."))
+    visitor.press("go")
+    expect(visitor.columns.first.locator(".answer")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MS)
+    box = visitor.page.locator("#compare-prompt textarea")
+    box.fill("Say hello.")
+    box.press("Shift+Enter")
+    expect(visitor.columns.first.locator(".asked")).to_have_text("Say hello.", timeout=ANSWER_MS)
+    visitor.press("stop")
+    expect(visitor.said).to_contain_text(re.compile("Stopped|Done"), timeout=ANSWER_MS)
+    expect(visitor.columns.first.locator(".asked")).to_have_text("Say hello.")

@@ -1,0 +1,224 @@
+"""The Compare tab: one prompt to several variants, their answers side by side, and a reason to choose one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from models.spec.comparison import Compared, Comparison
+from models.spec.comparison_file import LONGEST_FILE, from_json
+from models.spec.errors import BadComparison, PaddockError
+from models.spec.request import CompareRequest
+
+from . import blind, compare_state, render, render_columns
+from .compare_setup import CompareSetup, draw_setup, read_request, wire_setup
+from .compare_state import Shown
+from .compare_votes import draw_votes, votes_values, wire_votes
+from .downloads import download
+from .events import AT_ONCE, IN_ORDER, computing
+from .picker import Picker
+from .press import PRESS, pressed
+from .stops import Stops
+from .text import t
+from .visitor import Visitor
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+REDRAW_S = 0.1
+# On a phone the columns begin below what is seen.
+LOOK = """() => {
+  if (window.innerWidth < 768) document.querySelector("#compare-status")?.scrollIntoView();
+}"""
+FILES = ("json", "csv", "markdown")
+
+
+@dataclass(frozen=True)
+class CompareTab:
+    """The parts that the rest of the page fills or follows."""
+
+    setup: CompareSetup
+    status: gr.HTML
+    compared: list[Any]  # the events after which something was computed
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a run changes, in the order of its outputs."""
+
+    status: gr.HTML
+    columns: gr.HTML
+    results: gr.HTML
+    shown: gr.State
+    go: gr.Button
+    stop: gr.Button
+    follow: gr.Button
+    new: gr.Button
+    files: dict[str, gr.Button]
+
+    @property
+    def outputs(self) -> list[Component]:
+        drawn = [self.status, self.columns, self.results, self.shown]
+        return [*drawn, self.go, self.stop, self.follow, self.new, *self.files.values()]
+
+
+def build_compare_tab(
+    runtime: Runtime, picker: Picker, sampling: list[Component], kept: gr.BrowserState, app: gr.Blocks
+) -> CompareTab:
+    """Draw the tab and wire it."""
+    gr.Markdown(t("compare_lead"), elem_id="compare-lead")
+    setup = draw_setup(runtime)
+    with setup.left, gr.Row(elem_id="compare-buttons"):
+        go = gr.Button(t("compare"), variant="primary", elem_id="compare-go")
+        stop = gr.Button(t("stop"), interactive=False, elem_id="compare-stop")
+        follow = gr.Button(t("follow_up"), interactive=False, elem_id="compare-follow")
+        new = gr.Button(t("new"), interactive=False, elem_id="compare-new")
+    status = gr.HTML(elem_id="compare-status", elem_classes="status-line")
+    columns = gr.HTML(render_columns.EMPTY, elem_id="compare-columns", elem_classes="flush", js_on_load=PRESS)
+    results = gr.HTML(elem_id="compare-results", elem_classes="flush")
+    with gr.Row(elem_id="compare-files"):
+        files = {name: gr.Button(t(name), size="sm", interactive=False, elem_id=f"compare-{name}") for name in FILES}
+        opening = gr.UploadButton(t("open_comparison"), size="sm", file_types=[".json"], elem_id="compare-open")
+    votes = draw_votes(kept)
+    parts = _Parts(status, columns, results, gr.State(Shown()), go, stop, follow, new, files)
+    stops, count = Stops(), len(parts.outputs)
+
+    async def run(
+        visitor: Visitor, request: CompareRequest, order: tuple[int, ...], distance: float
+    ) -> AsyncIterator[list[Any]]:
+        """Compare and draw; whatever ends it, what is there by then stays."""
+        halt, line = stops.begin(visitor.session), ""
+        shown, drawn_at = compare_state.begin(request, order), 0.0
+        comparison: Comparison | None = None
+        yield _values("", shown, distance)
+        try:
+            async with aclosing(runtime.comparing(request, halt, visitor.token)) as steps:
+                async for step in steps:
+                    if stops.dropped(visitor.session, halt):
+                        break
+                    if isinstance(step, Comparison):
+                        comparison = replace(step, questions=compare_state.questions(request.histories))
+                        continue
+                    shown = compare_state.advance(shown, step.column, step.event)
+                    if isinstance(step.event, Compared) or time.monotonic() - drawn_at >= REDRAW_S:
+                        drawn_at = time.monotonic()
+                        yield [gr.skip(), render_columns.columns(shown), *[gr.skip()] * (count - 2)]
+        except PaddockError as error:
+            line = render.error(error)
+        finally:
+            dropped = stops.dropped(visitor.session, halt)
+            stops.end(visitor.session, halt)
+        if dropped:  # the page belongs to whoever dropped it; Gradio sends the last values again, so they are none
+            yield [gr.skip()] * count
+            return
+        whole = comparison or compare_state.so_far(shown, request)
+        shown = compare_state.ended(shown, whole, stopped=comparison is None)
+        yield _values(line or _said(shown), shown, distance)
+
+    async def ask(
+        visitor: Visitor, values: tuple[Any, ...], hidden: bool, distance: float, earlier: Comparison | None
+    ) -> AsyncIterator[list[Any]]:
+        """Begin a run; where it is refused, only the reason is new on the page."""
+        try:
+            request = read_request(runtime, values, earlier)
+        except PaddockError as error:
+            yield [render.error(error), *[gr.skip()] * (count - 1)]
+            return
+        order = blind.shuffled(len(request.variants)) if hidden else ()
+        async for drawn in run(visitor, request, order, distance):
+            yield drawn
+
+    async def compare(
+        request: gr.Request, token: gr.OAuthToken | None, before: Shown, hidden: bool, distance: float, *values: Any
+    ) -> AsyncIterator[list[Any]]:
+        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, None):
+            yield drawn
+
+    async def follow_up(
+        request: gr.Request, token: gr.OAuthToken | None, before: Shown, hidden: bool, distance: float, *values: Any
+    ) -> AsyncIterator[list[Any]]:
+        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, before.comparison):
+            yield drawn
+
+    async def clear(request: gr.Request, distance: float) -> list[Any]:
+        await stops.silence(str(request.session_hash))
+        return ["", *_values("", Shown(), distance)]
+
+    def stop_comparing(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    def draw_results(shown: Shown, distance: float) -> str:
+        return render_columns.results(shown, distance / 100)
+
+    async def open_file(request: gr.Request, file: str | None, distance: float) -> list[Any]:
+        try:
+            comparison = read_comparison(file)
+        except PaddockError as error:
+            return [gr.skip(), gr.skip(), render.error(error), *[gr.skip()] * (count - 1)]
+        await stops.silence(str(request.session_hash))
+        listed = [column.variant for column in comparison.columns]
+        last = comparison.questions[-1] if comparison.questions else ""
+        said = render.said(f"Opened: made {comparison.created}.")
+        return [listed, last, *_values(said, compare_state.ended(Shown(), comparison), distance)]
+
+    def vote(event: gr.EventData, shown: Shown, kept: Any, distance: float) -> list[Any]:
+        try:
+            shown, cast = blind.read_vote(shown, pressed(event))
+        except PaddockError as error:
+            return [render.error(error), *[gr.skip()] * (count - 1), *[gr.skip()] * 3]
+        return [*_values("", shown, distance), *votes_values(blind.added(kept, cast))]
+
+    options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
+    asked = [parts.shown, setup.blind, setup.distance, *setup.inputs, *sampling]
+    compared = [
+        trigger(handler, asked, parts.outputs, **options)
+        for trigger, handler in ((go.click, compare), (setup.prompt.submit, compare), (follow.click, follow_up))
+    ]
+    for button in (go, follow):
+        button.click(None, None, None, js=LOOK, api_visibility="private")
+    stop.click(stop_comparing, None, None, **AT_ONCE)
+    new.click(clear, setup.distance, [setup.prompt, *parts.outputs], **IN_ORDER)
+    setup.distance.change(draw_results, [parts.shown, setup.distance], results, **AT_ONCE, trigger_mode="always_last")
+    opening.upload(open_file, [opening, setup.distance], [setup.variants, setup.prompt, *parts.outputs], **IN_ORDER)
+    columns.click(vote, [parts.shown, votes.kept, setup.distance], [*parts.outputs, *votes.outputs], **AT_ONCE)
+    for name, button in files.items():
+        button.click(None, None, None, js=download("#compare-results", name), api_visibility="private")
+    wire_setup(runtime, setup, picker, status)
+    wire_votes(votes, app)
+    return CompareTab(setup, status, compared)
+
+
+def read_comparison(file: str | None) -> Comparison:
+    """The comparison in an uploaded file, which is deleted; raises BadComparison."""
+    if not file:
+        raise BadComparison(reason="there is no file")
+    path = Path(file)
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(LONGEST_FILE + 1)
+        return from_json(data.decode("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise BadComparison(reason="it is not text") from None
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _said(shown: Shown) -> str:
+    failed = sum(bool(column.known.error) for column in shown.columns)
+    words = f"{'Stopped' if shown.stopped else 'Done'}: {len(shown.columns) - failed} of {len(shown.columns)} answered."
+    return render.said(words)
+
+
+def _values(line: str, shown: Shown, distance: float) -> list[Any]:
+    """Values for `_Parts.outputs`."""
+    running, over = shown.running, shown.comparison is not None
+    active = [not running, running, over, bool(shown.columns), *[over and not shown.blind] * len(FILES)]
+    drawn = [render_columns.columns(shown), render_columns.results(shown, distance / 100)]
+    return [line, *drawn, shown, *(gr.Button(interactive=on) for on in active)]

@@ -114,7 +114,9 @@ def _answer_together(group: Sequence[_Column]) -> Generator[Step, None, None]:
                 elif event.row == row:
                     yield column.see(Delta(event.text, event.usage))
     for column in group:
-        yield column.end()
+        yield column.end(
+            f"answered in one batch with {len(group) - 1} more, so its speed is that of a row of {len(group)}"
+        )
 
 
 def _check(runtime: Runtime, request: CompareRequest) -> None:
@@ -228,13 +230,13 @@ class _Column:
                 self._know(answer=self.now.answer + event.text, usage=event.usage)
         return Step(self._place, event)
 
-    def end(self) -> Step:
-        """The column once its answer is whole."""
+    def end(self, note: str = "") -> Step:
+        """The column once its answer is whole; the load time is that of the model, whenever it was loaded."""
         held = next((line for line in self.runtime.held() if line.name == self.base), None)
-        self._know(
-            turns=(*self.messages, Message("assistant", self.now.answer)),
-            figures=replace(self.now.figures, measured_bytes=held.bytes if held else None, answer=self.now.answer),
-        )
+        figures = replace(self.now.figures, answer=self.now.answer, note=note)
+        if held is not None:
+            figures = replace(figures, measured_bytes=held.bytes, load_s=held.load_s)
+        self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
         return Step(self._place, self.now)
 
     def look_at_tokens(self) -> Generator[Step, None, None]:

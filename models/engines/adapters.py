@@ -2,7 +2,7 @@
 
 The model itself is never changed. An active adapter is a forward hook on each linear layer that it changes, and the
 hooks are gone when the answer is over: what computes without adapters is the very model that was loaded.
-PEFT's own layers compute the same and take 1.3 to 1.5 times as long for a token on a CPU (tests/bench/adapters.py).
+PEFT's own layers compute the same and take 1.2 to 1.6 times as long for a token on a CPU (tests/bench/adapters.py).
 """
 
 from __future__ import annotations

@@ -133,6 +133,7 @@ def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visi
     expect(other.rows).to_have_count(4)
 
 
+@pytest.mark.slow
 def test_one_that_does_not_fit_says_so_and_the_other_is_asked_again(visit: Visit) -> None:
     visitor = without_quality(listed(visit, GGUF, TOO_LARGE))
     expect(visitor.page.locator("#compare-plan")).to_contain_text(f"{TOO_LARGE} does not fit")
@@ -197,6 +198,7 @@ def test_a_blind_vote_hides_names_until_it_is_cast_and_is_kept(visit: Visit, tmp
     expect(page.locator("#ranking")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> None:
     visitor = listed(visit, prompt="")
     page, tokens = visitor.page, visitor.page.locator("#compare-variants .token")

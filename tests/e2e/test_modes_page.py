@@ -132,6 +132,7 @@ def test_measures_two_modes_and_takes_the_figures_away(visit: Visit, tmp_path: P
     expect(other.page.locator("#measured .measured-rows")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_measurement_can_be_stopped_and_nothing_to_measure_is_said(visit: Visit) -> None:
     visitor = visit(f"tab=measure&variant={SMOLLM2}")
     page = visitor.page

@@ -117,6 +117,10 @@ def test_a_base_with_its_adapters_answers_in_one_pass(compared):
     order = [step.column for step in steps if isinstance(step.event, Delta) and step.column in (0, 3)]
     switches = sum(a != b for a, b in pairwise(order))
     assert switches > 5
+    _, whole = compared
+    assert "one batch with 1 more" in whole.columns[0].figures.note
+    assert "batch" not in whole.columns[2].figures.note
+    assert all(column.figures.load_s > 0 for column in whole.columns if not column.error)
 
 
 def test_the_tokens_of_an_answer_have_probabilities_and_rivals(runtime):

@@ -39,6 +39,7 @@ def nothing(progress):
     return None
 
 
+@pytest.mark.slow
 def test_every_tensor_is_exactly_the_dequantized_one(smollm2_gguf, smollm2_folder):
     def work():
         import gguf

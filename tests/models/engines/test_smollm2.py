@@ -43,14 +43,13 @@ def test_it_answers_and_ends_by_itself(smollm2):
     [
         pytest.param("Repeat: 😀🎉😀🎉漢字漢字😀🎉", marks=pytest.mark.slow),
         pytest.param("你好，你是谁？请用中文回答。", marks=pytest.mark.slow),
-        pytest.param("日本語で挨拶: こんにち", marks=pytest.mark.slow),
-        "¿Qué? 😀",
+        "日本語で挨拶: こんにち",
     ],
 )
 def test_characters_of_several_tokens_arrive_whole(smollm2, reference, text):
-    deltas = list(smollm2.generate(Prompt(text), Sampling(max_new_tokens=30, temperature=0)))
+    deltas = list(smollm2.generate(Prompt(text), Sampling(max_new_tokens=12, temperature=0)))
     assert not any("�" in delta.text for delta in deltas)
-    expected, _ = reference(smollm2, text=text, do_sample=False, max_new_tokens=30)
+    expected, _ = reference(smollm2, text=text, do_sample=False, max_new_tokens=12)
     assert text_of(deltas) == expected.rstrip("�")
 
 

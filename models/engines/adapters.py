@@ -28,10 +28,8 @@ class Adapters:
     """
 
     def __init__(self, model: Any, most: int, limit_bytes: int) -> None:
-        import torch
-
-        self._linears = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-        self._dtype, self._most, self._limit_bytes = model.dtype, most, limit_bytes
+        self._model, self._most, self._limit_bytes = model, most, limit_bytes
+        self._linears: dict[str, Any] = {}  # by name, listed when the first adapter is attached
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self.attached: tuple[Attached, ...] = ()
 
@@ -93,13 +91,14 @@ class Adapters:
         """Detach all, and let go of the model."""
         self._held.clear()
         self._linears.clear()
-        self.attached = ()
+        self._model, self.attached = None, ()
 
     def _attach(self, wanted: Sequence[Adapter]) -> None:
         lacking = [adapter for adapter in wanted if _key(adapter) not in self._held]
         if lacking:
+            self._linears = self._linears or _linears(self._model)
             with translated(during="while attaching an adapter"):
-                new = {_key(adapter): _read(adapter, self._linears, self._dtype) for adapter in lacking}
+                new = {_key(adapter): _read(adapter, self._linears, self._model.dtype) for adapter in lacking}
             self._held |= new
         for adapter in wanted:
             self._held.move_to_end(_key(adapter))
@@ -204,6 +203,12 @@ def _change_by_row(module: str, rows: Sequence[Sequence[_Part]]) -> ChangeByRow 
         torch.cat([b for _, b, _ in found.values()]),
         torch.tensor(weights, dtype=first.dtype, device=first.device)[:, None, :],
     )
+
+
+def _linears(model: Any) -> dict[str, Any]:
+    import torch
+
+    return {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
 
 
 def _key(adapter: Adapter) -> str:

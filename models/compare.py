@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import quality
-from .quality import Yardstick
+from .gpu import PAGE_UPDATE_S
+from .quality import LONGEST_TEXT, Yardstick
 from .spec.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix, check_variants
 from .spec.engine import Prompt
 from .spec.errors import BadComparisonRequest, PaddockError, PromptTooManyCharacters
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 T = TypeVar("T")
-LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
-PAGE_UPDATE_S = 0.1
 PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
 
 

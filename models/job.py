@@ -19,7 +19,7 @@ from .pool import Pool, Room
 from .spec.engine import Engine, Prompt
 from .spec.messages import Delta, Event, Message, Rendered, RowDelta, Sampling, Scored
 from .spec.settings import Settings
-from .spec.snapshot import ActiveAdapter, Snapshot
+from .spec.snapshot import ActiveAdapter, Snapshot, spelled
 from .turnstile import Turnstile
 
 
@@ -143,7 +143,7 @@ def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
             with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:
                     beside = _beside(job, delta)
-                    usage = replace(delta.usage, variant=_spelling(job.load, beside), load_s=load_s)
+                    usage = replace(delta.usage, variant=spelled(job.load.variant, beside), load_s=load_s)
                     yield replace(delta, usage=usage)
 
 
@@ -170,9 +170,8 @@ def _score(job: Scoring) -> Generator[Event, None, None]:
             scores = lease.engine.score(job.prompt, job.record, job.reference, job.adapters, job.rivals)
             with closing(scores) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    yield replace(step, variant=_spelling(job.load, job.adapters)) if isinstance(step, Scored) else step
-
-
-def _spelling(load: Load, adapters: tuple[ActiveAdapter, ...]) -> str:
-    """The variant that was asked for; which adapters really acted stands in the usage."""
-    return "+".join([load.variant, *map(str, adapters)])
+                    yield (
+                        replace(step, variant=spelled(job.load.variant, job.adapters))
+                        if isinstance(step, Scored)
+                        else step
+                    )

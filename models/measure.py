@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import quality
-from .quality import Yardstick
+from .quality import LONGEST_TEXT, Yardstick
 from .spec.catalog import ModelCard
 from .spec.engine import Prompt
 from .spec.errors import BadModes, NotHeld, PaddockError, PromptTooManyCharacters
@@ -24,7 +24,6 @@ from .spec.variant import Variant
 if TYPE_CHECKING:
     from .runtime import Runtime
 
-LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 MOST_MODES = 16
 QUESTION = "Explain in a few sentences how a bicycle stays upright."
 OPENING = "A bicycle stays upright because"

@@ -16,7 +16,7 @@ from .spec.errors import BadContext, DoesNotFit
 from .spec.plan import Budget, LoadPlan, alternatives, plan, slots
 from .spec.quantization import Machine, Mode
 from .spec.settings import Settings
-from .spec.snapshot import ActiveAdapter
+from .spec.snapshot import ActiveAdapter, spelled
 from .spec.units import size
 from .spec.variant import Variant
 
@@ -62,7 +62,7 @@ class Planner:
     ) -> LoadPlan:
         """The plan of a model in a mode, with adapters; raises BadContext."""
         tokens = self.context(card, context)
-        spelling = "+".join([str(Variant(card.key, mode.name)), *map(str, adapters)])
+        spelling = spelled(str(Variant(card.key, mode.name)), adapters)
         batch = self.slots(card, mode, tokens)
         beside = parameters(adapters)
         planned = plan(spelling, card, mode, self.machine, budget or self.budget(), tokens, batch, adapters=beside)

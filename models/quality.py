@@ -18,6 +18,7 @@ from .spec.variant import Variant
 if TYPE_CHECKING:
     from .runtime import Runtime
 
+LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -56,3 +57,8 @@ class ActiveAdapter:
     def __str__(self) -> str:
         """As in a variant's spelling."""
         return str(AdapterChoice(self.adapter.name, self.weight))
+
+
+def spelled(base: str, adapters: Iterable[ActiveAdapter]) -> str:
+    """The spelling of a base with adapters that act on it."""
+    return "+".join([base, *map(str, adapters)])

@@ -114,7 +114,8 @@ def _answer_together(group: Sequence[_Column]) -> Generator[Step, None, None]:
                     yield column.see(Delta(event.text, event.usage))
     for column in group:
         yield column.end(
-            f"answered in one batch with {len(group) - 1} more, so its speed is that of a row of {len(group)}"
+            f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}, and two "
+            "tokens that are nearly as likely may change places against an answer alone"
         )
 
 

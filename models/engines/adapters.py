@@ -8,8 +8,8 @@ PEFT's own layers compute the same and take 1.2 to 1.6 times as long for a token
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,11 @@ from ..spec.lora import matrix_of
 from ..spec.snapshot import ActiveAdapter, Adapter
 from .device import give_back_memory
 from .faults import translated
+from .product_threads import products_on_one_thread
+
+# Linear layers of a block that read the same input, in the order in which they do.
+SAME_INPUT = {"q_proj": "q k v", "k_proj": "q k v", "v_proj": "q k v", "gate_proj": "gate up", "up_proj": "gate up"}
+_Names = tuple[str, ...]  # of such siblings
 
 
 class Adapters:
@@ -30,6 +35,7 @@ class Adapters:
     def __init__(self, model: Any, most: int, limit_bytes: int) -> None:
         self._model, self._most, self._limit_bytes = model, most, limit_bytes
         self._linears: dict[str, Any] = {}  # by name, listed when the first adapter is attached
+        self._siblings: list[_Names] = []
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self.attached: tuple[Attached, ...] = ()
 
@@ -39,33 +45,20 @@ class Adapters:
         return sum(held.bytes for held in self.attached)
 
     @contextmanager
-    def acting(self, wanted: Sequence[ActiveAdapter]) -> Iterator[None]:
+    def acting(self, *rows: Sequence[ActiveAdapter]) -> Iterator[None]:
         """Let adapters act on whatever is computed inside; one of weight 0 does not, exactly.
 
+        Of several `rows`, each has adapters of its own, and what is computed must be a batch of as many.
         Raises AdapterRefused, OutOfMemory.
         """
-        (parts,) = self._attached([wanted])
-        with self._hooked(lambda name: _change(name, parts)):
-            yield
-
-    @contextmanager
-    def acting_by_row(self, rows: Sequence[Sequence[ActiveAdapter]]) -> Iterator[None]:
-        """Let each row of whatever batch is computed inside have adapters of its own; raises as `acting` does."""
         parts = self._attached(rows)
-        with self._hooked(lambda name: _change_by_row(name, parts)):
+        with ExitStack() as until_answered:
+            for names in self._siblings if any(parts) else ():
+                for name, change in _changes(names, parts):
+                    until_answered.callback(self._linears[name].register_forward_hook(change).remove)
+            if len(rows) > 1 and self._model.dtype.itemsize < 4:  # an fp32 model needs MKL's threads for itself
+                until_answered.enter_context(products_on_one_thread())
             yield
-
-    @contextmanager
-    def _hooked(self, change_of: Callable[[str], Any]) -> Iterator[None]:
-        handles = []
-        try:
-            for name, module in self._linears.items():
-                if change := change_of(name):
-                    handles.append(module.register_forward_hook(change))
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _attached(self, rows: Sequence[Sequence[ActiveAdapter]]) -> list[list[_Part]]:
         """The adapters that act on each row, all of them attached together."""
@@ -75,30 +68,33 @@ class Adapters:
 
     def read(self, row: int = 0) -> tuple[str, ...]:
         """Which adapters act now on a row and how strongly, read from the model's layers."""
-        found: dict[str, None] = {}
-        for _, change in self.changes():
-            found.update(dict.fromkeys(change.spelled[row] if isinstance(change, ChangeByRow) else change.spelled))
-        return tuple(found)
+        hooks = (hook for module in self._linears.values() for hook in module._forward_hooks.values())
+        return tuple({spelled: None for hook in hooks if isinstance(hook, Change) for spelled in hook.spelled[row]})
 
-    def changes(self) -> Iterator[tuple[str, Change | ChangeByRow]]:
+    def changes(self) -> dict[str, Change]:
         """The layers that adapters change now, by name."""
-        for name, module in self._linears.items():
-            for hook in module._forward_hooks.values():
-                if isinstance(hook, Change | ChangeByRow):
-                    yield name, hook
+        return {
+            name: hook
+            for name, module in self._linears.items()
+            for hook in module._forward_hooks.values()
+            if isinstance(hook, Change)
+        }
 
     def clear(self) -> None:
         """Detach all, and let go of the model."""
         self._held.clear()
         self._linears.clear()
+        self._siblings.clear()
         self._model, self.attached = None, ()
 
     def _attach(self, wanted: Sequence[Adapter]) -> None:
         lacking = [adapter for adapter in wanted if _key(adapter) not in self._held]
         if lacking:
             self._linears = self._linears or _linears(self._model)
+            self._siblings = self._siblings or _siblings(self._linears)
             with translated(during="while attaching an adapter"):
-                new = {_key(adapter): _read(adapter, self._linears, self._model.dtype) for adapter in lacking}
+                parts = (self._linears, self._siblings, self._model.dtype)
+                new = {_key(adapter): _read(adapter, *parts) for adapter in lacking}
             self._held |= new
         for adapter in wanted:
             self._held.move_to_end(_key(adapter))
@@ -113,53 +109,59 @@ class Adapters:
             give_back_memory()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Held:
     """An attached adapter: the matrices A [rank, inputs] and B transposed [rank, outputs] of each module, and their
-    scaling. That way round a product for one token takes half the time.
+    scaling. That way round a product for one token takes half the time. The A of siblings lie in one piece, `stacked`.
     """
 
     name: str
     matrices: dict[str, tuple[Any, Any, float]]
+    stacked: dict[_Names, Any]
     bytes: int
 
 
 _Part = tuple[str, float, _Held]  # how it is spelled, its weight, its matrices
 
 
-class Change:
-    """A forward hook that adds what adapters change about one linear layer; `a` and `b` are stacked by adapter."""
+class _Low:
+    """A x of siblings, weighted by row: computed for the first of them that asks, dropped after the last."""
 
-    __slots__ = ("a", "b", "linear", "scale", "spelled")
+    __slots__ = ("a", "linear", "low", "ranks", "starts", "weights", "x")
 
-    def __init__(self, spelled: tuple[str, ...], a: Any, b: Any, scale: float) -> None:
+    def __init__(self, a: Any, ranks: list[int], weights: Any) -> None:
         import torch
 
-        self.spelled, self.a, self.b, self.scale, self.linear = spelled, a, b, scale, torch.nn.functional.linear
-
-    def __call__(self, module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        low = self.linear(inputs[0].to(self.a.dtype), self.a)
-        return output.add_(low.matmul(self.b), alpha=self.scale)
-
-    def matrix(self) -> Any:
-        """What would have to be added to the layer's weights, in fp32, [outputs, inputs]."""
-        return self.scale * (self.b.float().t() @ self.a.float())
-
-
-class ChangeByRow:
-    """The same for a batch: `weights` [rows, 1, ranks] are those of each row, 0 for adapters that do not act on it."""
-
-    __slots__ = ("a", "b", "linear", "spelled", "weights")
-
-    def __init__(self, spelled: tuple[tuple[str, ...], ...], a: Any, b: Any, weights: Any) -> None:
-        import torch
-
-        self.spelled, self.a, self.b, self.weights = spelled, a, b, weights
+        self.a, self.ranks, self.weights = a, ranks, weights
+        self.starts = [sum(ranks[:place]) for place in range(len(ranks))]
+        self.x = self.low = None
         self.linear = torch.nn.functional.linear
 
+    def of(self, x: Any, place: int) -> Any:
+        """What the sibling at `place` multiplies with its B, [batch, tokens, rank]."""
+        if x is not self.x:
+            self.x, self.low = x, self.linear(x.to(self.a.dtype), self.a).mul_(self.weights)
+        low: Any = self.low
+        if place == len(self.ranks) - 1:
+            self.x = self.low = None
+        return low if len(self.ranks) == 1 else low.narrow(-1, self.starts[place], self.ranks[place])
+
+
+class Change:
+    """A forward hook that adds what adapters change about one linear layer, the one at `place` among its siblings."""
+
+    __slots__ = ("b", "low", "place", "spelled")
+
+    def __init__(self, spelled: tuple[tuple[str, ...], ...], low: _Low, place: int, b: Any) -> None:
+        self.spelled, self.low, self.place, self.b = spelled, low, place, b
+
     def __call__(self, module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        low = self.linear(inputs[0].to(self.a.dtype), self.a).mul_(self.weights)
-        return output.add_(low.matmul(self.b))
+        return output.add_(self.low.of(inputs[0], self.place).matmul(self.b))
+
+    def matrix(self) -> Any:
+        """What would have to be added to the layer's weights for the first row, in fp32, [outputs, inputs]."""
+        a, weights = (t.split(self.low.ranks)[self.place] for t in (self.low.a, self.low.weights[0, 0]))
+        return self.b.float().t() @ (weights[:, None] * a.float())
 
 
 def made_with(wanted: Sequence[ActiveAdapter]) -> str:
@@ -167,42 +169,31 @@ def made_with(wanted: Sequence[ActiveAdapter]) -> str:
     return " ".join(f"{_key(active.adapter)} {active.weight!r}" for active in wanted if active.weight)
 
 
-def _change(module: str, parts: Sequence[_Part]) -> Change | None:
-    """One adapter's matrices are used as they are; several are stacked, so that any number costs two products."""
-    found = [(spelled, weight, *held.matrices[module]) for spelled, weight, held in parts if module in held.matrices]
-    if not found:
-        return None
-    if len(found) == 1:
-        ((spelled, weight, a, b, scaling),) = found
-        return Change((spelled,), a, b, weight * scaling)
+def _changes(names: _Names, rows: Sequence[Sequence[_Part]]) -> Iterator[tuple[str, Change]]:
+    """The hooks of siblings. One adapter's matrices are used as they are; several are stacked layer by layer, each of
+    them once whichever rows it acts on, so that any number costs one product for the siblings and one for each.
+    """
     import torch
 
-    stacked = torch.cat([b * (weight * scaling) for _, weight, _, b, scaling in found])
-    return Change(tuple(part[0] for part in found), torch.cat([part[2] for part in found]), stacked, 1.0)
-
-
-def _change_by_row(module: str, rows: Sequence[Sequence[_Part]]) -> ChangeByRow | None:
-    """Each adapter's matrices once, stacked, whichever rows it acts on."""
-    import torch
-
-    found = {id(held): held.matrices[module] for row in rows for _, _, held in row if module in held.matrices}
-    if not found:
-        return None
+    held = list(dict.fromkeys(held for row in rows for _, _, held in row if names in held.stacked))
+    layers = {name: on for name in names if (on := [each for each in held if name in each.matrices])}
+    pieces = [(each, *each.matrices[name]) for name, on in layers.items() for each in on]
+    if not pieces:
+        return
     weights = [
-        [
-            sum(weight for _, weight, held in row if id(held) == key) * scaling
-            for key, (a, _, scaling) in found.items()
-            for _ in range(a.shape[0])
-        ]
-        for row in rows
+        [value for each, a, _, scaling in pieces for value in [_weight(row, each) * scaling] * len(a)] for row in rows
     ]
-    first = next(iter(found.values()))[0]
-    return ChangeByRow(
-        tuple(tuple(spelled for spelled, _, held in row if module in held.matrices) for row in rows),
-        torch.cat([a for a, _, _ in found.values()]),
-        torch.cat([b for _, b, _ in found.values()]),
-        torch.tensor(weights, dtype=first.dtype, device=first.device)[:, None, :],
-    )
+    a = held[0].stacked[names] if len(held) == 1 else torch.cat([a for _, a, _, _ in pieces])
+    ranks = [sum(len(each.matrices[name][0]) for each in on) for name, on in layers.items()]
+    low = _Low(a, ranks, torch.tensor(weights, dtype=torch.float32, device=a.device)[:, None])
+    for place, (name, on) in enumerate(layers.items()):
+        spelled = tuple(tuple(spelled for spelled, _, each in row if each in on) for row in rows)
+        b = [each.matrices[name][1] for each in on]
+        yield name, Change(spelled, low, place, b[0] if len(b) == 1 else torch.cat(b))
+
+
+def _weight(row: Sequence[_Part], held: _Held) -> float:
+    return sum(weight for _, weight, each in row if each is held)
 
 
 def _linears(model: Any) -> dict[str, Any]:
@@ -211,11 +202,20 @@ def _linears(model: Any) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
 
 
+def _siblings(linears: dict[str, Any]) -> list[_Names]:
+    """The names of the layers, those that read the same input together."""
+    found: dict[Any, list[str]] = {}
+    for name, linear in linears.items():
+        parent, _, leaf = name.rpartition(".")
+        found.setdefault((parent, SAME_INPUT.get(leaf, leaf), linear.in_features), []).append(name)
+    return [tuple(names) for names in found.values()]
+
+
 def _key(adapter: Adapter) -> str:
     return f"{adapter.file} {adapter.state}"
 
 
-def _read(adapter: Adapter, linears: dict[str, Any], dtype: Any) -> _Held:
+def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[_Names], dtype: Any) -> _Held:
     """The matrices of an adapter's file, beside the layers that they change; raises AdapterRefused if one has none."""
     import torch
     from safetensors import safe_open
@@ -226,7 +226,6 @@ def _read(adapter: Adapter, linears: dict[str, Any], dtype: Any) -> _Held:
             if not (found := matrix_of(tensor)):
                 raise AdapterRefused(adapter=adapter.name, reason=f"it holds {tensor[:80]}, which is no LoRA matrix")
             pairs.setdefault(found[0], {})[found[1]] = file.get_tensor(tensor)
-    matrices = {}
     for module, pair in pairs.items():
         linear = linears.get(module)
         a, b = pair.get("A"), pair.get("B")
@@ -236,12 +235,18 @@ def _read(adapter: Adapter, linears: dict[str, Any], dtype: Any) -> _Held:
             )
         if (a.shape[1], b.shape[0], a.shape[0]) != (linear.in_features, linear.out_features, b.shape[1]):
             raise AdapterRefused(adapter=adapter.name, reason=f"its {module[:80]} has other sizes than this model's")
-        device = linear.weight.device
+    if not pairs:
+        raise AdapterRefused(adapter=adapter.name, reason="it changes nothing")
+    matrices, stacked = {}, {}
+    for names in siblings:
+        if not (changed := [name for name in names if name in pairs]):
+            continue
+        device = linears[names[0]].weight.device
         # On a CPU small products take twice as long in bf16 as in fp32, which is more exact too.
         kept = torch.float32 if device.type == "cpu" else dtype
-        a, b = (matrix.to(device, kept, copy=True).contiguous() for matrix in (a, b.t()))
-        matrices[module] = (a, b, adapter.config.scaling(module))
-    if not matrices:
-        raise AdapterRefused(adapter=adapter.name, reason="it changes nothing")
+        stacked[names] = torch.cat([pairs[name]["A"].to(device, kept) for name in changed])
+        for name, a in zip(changed, stacked[names].split([len(pairs[name]["A"]) for name in changed]), strict=True):
+            b = pairs[name]["B"].t().to(device, kept, copy=True).contiguous()
+            matrices[name] = (a, b, adapter.config.scaling(name))
     size = sum(t.numel() * t.element_size() for a, b, _ in matrices.values() for t in (a, b))
-    return _Held(adapter.name, matrices, size)
+    return _Held(adapter.name, matrices, stacked, size)

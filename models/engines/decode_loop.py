@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..spec.messages import Sampling
@@ -20,7 +21,8 @@ def prefill(model: Any, ids: Sequence[int], cache: Any, rows: int = 1) -> Iterat
     while (done := cache.get_seq_length()) + PREFILL_CHUNK < len(ids):
         with torch.inference_mode():
             chunk = torch.tensor([ids[done : done + PREFILL_CHUNK]] * rows, device=model.device)
-            model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            with _head_reads_contiguous(model):
+                model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
         yield done + PREFILL_CHUNK
 
 
@@ -55,7 +57,8 @@ def tokens(
         generation_config: Any,
         **model_kwargs: Any,
     ) -> Iterator[list[int]]:
-        outputs = model._prefill(input_ids, generation_config, model_kwargs)
+        with _head_reads_contiguous(model):
+            outputs = model._prefill(input_ids, generation_config, model_kwargs)
         with model._optimize_model_for_decode():
             while True:
                 model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
@@ -85,6 +88,25 @@ def tokens(
         custom_generate=decode,
     )
     return decoded
+
+
+@contextmanager
+def _head_reads_contiguous(model: Any) -> Iterator[None]:
+    """Hand the head the last token of each row without the gaps that cutting it out leaves.
+
+    With gaps, which count for torch even between rows of one, it copies the head's weights once a row to multiply:
+    48 instead of 3 ms for one row of bf16 and a vocabulary of 49k on two cores, 156 instead of 5 for three.
+    """
+
+    def close_gaps(head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden = inputs[0]
+        return hidden.reshape(-1, hidden.shape[-1]).contiguous().reshape(hidden.shape), *inputs[1:]
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(close_gaps)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def generation_config(sampling: Sampling, limit: int, eos_ids: Sequence[int]) -> Any:

@@ -24,7 +24,8 @@ _NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 for “no limit”
 _CPUINFO = Path("/proc/cpuinfo")
 _NVML, _CUDA = ("nvml.dll", "nvcuda.dll") if sys.platform == "win32" else ("libnvidia-ml.so.1", "libcuda.so.1")
 _COMPUTE_CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR of cuda.h
-_M_MMAP_THRESHOLD, _BLOCK, _LARGEST_BLOCK = -3, 1 << 20, 32 << 20  # of mallopt; the last is glibc's own maximum
+# Of mallopt. The largest block and twice that are what glibc's own adjustment ends at, which any setting switches off.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _BLOCK, _LARGEST_BLOCK = -1, -3, 1 << 20, 32 << 20
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,8 @@ def tensors_outside_the_heap() -> Iterator[None]:
         yield
     finally:
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)  # activations come and go too often for pages of their own
+        # Left at 128 KiB, a batch with adapters gave pages back and got them again, 400 to 800 for each token.
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_BLOCK)
 
 
 def packages() -> frozenset[str]:

@@ -11,7 +11,7 @@ from ..spec.errors import AdapterRefused
 from ..spec.messages import Progress
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
-from .adapters import Adapters, Change
+from .adapters import Adapters
 from .device import give_back_memory
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
@@ -69,11 +69,11 @@ def _add(model: Any, adapters: Sequence[ActiveAdapter]) -> None:
 
     beside = Adapters(model, most=len(adapters), limit_bytes=1 << 60)
     with beside.acting(adapters):
-        changes = [(name, change) for name, change in beside.changes() if isinstance(change, Change)]
-    for name, change in changes:
+        changes = beside.changes()
+    for name, change in changes.items():
         if name == "lm_head" and model.config.tie_word_embeddings:
             raise AdapterRefused(
-                adapter=change.spelled[0],
+                adapter=change.spelled[0][0],
                 reason="it changes the head, which shares its weights with the embeddings, so it cannot be merged",
             )
         linear = model.get_submodule(name)

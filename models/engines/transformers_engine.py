@@ -139,8 +139,9 @@ class TransformersEngine:
             asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
             # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
             with self._adapters.acting(adapters):
-                for delta in answer(self._loaded, self._prefixes, asked, made_with(adapters), reuse):
-                    yield replace(delta, usage=replace(delta.usage, adapters=self._adapters.read()))
+                deltas = answer(self._loaded, self._prefixes, asked, made_with(adapters), reuse)
+                for _, delta in self._stamped((0, delta) for delta in deltas):
+                    yield delta
 
     def _row_deltas(
         self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
@@ -149,9 +150,20 @@ class TransformersEngine:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         with translated(during="while answering"):
             asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
-            with self._adapters.acting_by_row(rows):
-                for row, delta in answer_rows(self._loaded, asked, len(rows)):
-                    yield RowDelta(row, delta.text, replace(delta.usage, adapters=self._adapters.read(row)))
+            with self._adapters.acting(*rows):
+                for row, delta in self._stamped(answer_rows(self._loaded, asked, len(rows))):
+                    yield RowDelta(row, delta.text, delta.usage)
+
+    def _stamped(self, deltas: Iterator[tuple[int, Delta]]) -> Iterator[tuple[int, Delta]]:
+        """The deltas of each row with the adapters that act on it, read from the layers at the first and at the last.
+
+        Reading them for each token, too, cost 2 of 35 ms.
+        """
+        acting: dict[int, tuple[str, ...]] = {}
+        for row, delta in deltas:
+            if row not in acting or delta.usage.finish:
+                acting[row] = self._adapters.read(row)
+            yield row, replace(delta, usage=replace(delta.usage, adapters=acting[row]))
 
     def _scores(
         self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int

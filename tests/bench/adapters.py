@@ -31,6 +31,10 @@ RANK = 8
 SIZES = {"q_proj": (576, 576), "k_proj": (192, 576), "v_proj": (192, 576), "o_proj": (576, 576)}
 SIZES |= {"gate_proj": (1536, 576), "up_proj": (1536, 576), "down_proj": (576, 1536)}
 PROMPT = Prompt("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,")
+BEGINNINGS = (
+    "The capital of France is", "Once upon a time there was", "To bake bread you need", "A prime number is",
+    "In 1969, for the first time,", "def fibonacci(n):",
+)  # fmt: skip
 SWITCH_S = 0.020
 ONE_PASS = Target("<=", 1.6)
 Active = tuple[ActiveAdapter, ...]
@@ -68,7 +72,8 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
         name: statistics.median(_seconds(lambda on=on: engine._adapters.acting(on)) for _ in range(20))
         for name, on in (("one", (one,)), ("two", (one, two)))
     }
-    passes = [_pass_ratio(engine, (one,), (two,), new_tokens) for _ in range(repeats)]
+    passes = [_pass_ratio(engine, (one,), (two,), new_tokens) for _ in range(3 * repeats)]
+    same = [_rows_same(engine, ((), (one,), (two,)), beginning, new_tokens) for beginning in BEGINNINGS]
     set_s = statistics.median(engine_thread().run(lambda: _set_seconds(peft)) for _ in range(10))
     median = {name: statistics.median(values) for name, values in speeds.items()}
     attached = engine.attached[0].bytes
@@ -85,6 +90,7 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
         decode("peft", "base"),
         decode("one", "peft"),
         Row("base and two adapters in one pass, to the base alone", "wall time", statistics.median(passes), ONE_PASS),
+        Row(f"rows of one pass, {new_tokens} tokens, same as alone", f"{sum(same)} of {3 * len(same)}"),
         Row("switch to one", f"{1000 * switches['one']:.1f} ms", None, Target("<=", SWITCH_S, " s"), switches["one"]),
         Row("switch to two", f"{1000 * switches['two']:.1f} ms", None, Target("<=", SWITCH_S, " s"), switches["two"]),
         Row("PEFT's set_adapter", f"{1000 * set_s:.1f} ms", set_s / switches["one"]),
@@ -115,6 +121,16 @@ def _pass_ratio(engine: TransformersEngine, one: Active, two: Active, new_tokens
     started = time.perf_counter()
     _decode(engine, (), new_tokens)
     return together / (time.perf_counter() - started)
+
+
+def _rows_same(engine: TransformersEngine, rows: tuple[Active, ...], beginning: str, new_tokens: int) -> int:
+    """How many rows of one batch write what they write alone, greedily."""
+    prompt, sampling = Prompt(beginning), Sampling(max_new_tokens=new_tokens, temperature=0)
+    together = [""] * len(rows)
+    for delta in engine.generate_rows(prompt, sampling, rows):
+        together[delta.row] += delta.text
+    alone = ["".join(d.text for d in engine.generate(prompt, sampling, adapters=row, reuse=False)) for row in rows]
+    return sum(ours == theirs for ours, theirs in zip(together, alone, strict=True))
 
 
 def _seconds(acting: Callable[[], Any]) -> float:

@@ -174,6 +174,59 @@ def test_which_ones_acted_is_read_from_the_model(engines, fox, crow):
     assert set(running) == {("fox:-2",)}
 
 
+def test_layers_that_read_the_same_input_share_a_product_and_keep_nothing_of_it(engines, fox, crow):
+    """q, k and v one, gate and up one, of as many adapters as act, whichever of the layers they change."""
+    engine, computed = engines(), []
+
+    def work():
+        import torch
+
+        def counted(x, a):
+            computed.append(a)
+            return torch.nn.functional.linear(x, a)
+
+        with torch.inference_mode(), engine._adapters.acting(use((fox, 1), (crow, 1))):
+            changes = engine._adapters.changes()
+            shared = {id(change.low): change.low for change in changes.values()}
+            for low in shared.values():
+                low.linear = counted
+            engine._loaded.model(input_ids=torch.tensor([[1, 2, 3]]))
+            return len(changes), len(shared), [low.x for low in shared.values()]
+
+    layers, shared, kept = engine_thread().run(work)
+    assert len(computed) == shared < layers
+    assert kept == [None] * shared
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_head_reads_the_last_tokens_without_gaps(engines, rows, monkeypatch):
+    """Strides with gaps, even between rows of one, make torch copy the head's weights to multiply."""
+    engine, seen = engines("bf16"), []
+    head = engine._loaded.model.get_output_embeddings()
+    forward = head.forward
+    monkeypatch.setattr(head, "forward", lambda hidden: seen.append((hidden.shape, hidden.stride())) or forward(hidden))
+    list(engine.generate_rows(TEXT, GREEDY, [()] * rows))
+    assert len(seen) == GREEDY.max_new_tokens
+    for (count, tokens, size), strides in seen:
+        assert (count, tokens) == (rows, 1)
+        assert strides == (size, size, 1)
+
+
+def test_small_products_take_one_thread_meanwhile():
+    from models.engines.product_threads import _setting, products_on_one_thread
+
+    def work():
+        set_threads = _setting()
+        if set_threads is None:
+            pytest.skip("this torch does not multiply with MKL")
+        set_threads(0)
+        with products_on_one_thread():
+            inside = set_threads(1)
+        return inside, set_threads(0)
+
+    assert engine_thread().run(work) == (1, 0)
+
+
 @pytest.mark.parametrize("mode", ["fp32", "bf16", "nf4"])
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(max_new_tokens=12, temperature=0.8, seed=5)])
 def test_rows_of_one_batch_are_what_each_gives_alone(engines, fox, crow, mode, sampling):
@@ -272,7 +325,8 @@ def test_the_least_recently_used_is_detached_and_its_memory_comes_back(engines, 
 
         def tensors():
             gc.collect()
-            return sum(t.nbytes for t in gc.get_objects() if isinstance(t, torch.Tensor))
+            storages = [t.untyped_storage() for t in gc.get_objects() if isinstance(t, torch.Tensor)]
+            return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
         adapters, start = Adapters(model, most=2, limit_bytes=10**9), tensors()
         names = []

@@ -93,7 +93,8 @@ def _answers(group: Sequence[_Column], one_pass: bool) -> Generator[Step, None, 
         except PaddockError as error:  # one of them, or all: each says so for itself
             if any(column.now.answer for column in group):
                 for column in group:
-                    yield column.fail(error)
+                    ended = column.now.usage is not None and column.now.usage.finish
+                    yield column.end(_batch_note(group)) if ended else column.fail(error)
                 return
     for column in group:
         try:
@@ -113,10 +114,14 @@ def _answer_together(group: Sequence[_Column]) -> Generator[Step, None, None]:
                 elif event.row == row:
                     yield column.see(Delta(event.text, event.usage))
     for column in group:
-        yield column.end(
-            f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}, and two "
-            "tokens that are nearly as likely may change places against an answer alone"
-        )
+        yield column.end(_batch_note(group))
+
+
+def _batch_note(group: Sequence[_Column]) -> str:
+    return (
+        f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}, and two tokens "
+        "that are nearly as likely may change places against an answer alone"
+    )
 
 
 def _check(runtime: Runtime, request: CompareRequest) -> None:

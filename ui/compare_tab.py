@@ -123,28 +123,29 @@ def build_compare_tab(
         yield _values(line or _said(shown), shown, distance)
 
     async def ask(
-        visitor: Visitor, values: tuple[Any, ...], hidden: bool, distance: float, earlier: Comparison | None
+        visitor: Visitor, values: tuple[Any, ...], hidden: bool, distance: float, earlier: Shown
     ) -> AsyncIterator[list[Any]]:
         """Begin a run; where it is refused, only the reason is new on the page."""
         try:
-            request = read_request(runtime, values, earlier)
+            request = read_request(runtime, values, earlier.comparison)
         except PaddockError as error:
             yield [render.error(error), *[gr.skip()] * (count - 1)]
             return
-        order = blind.shuffled(len(request.variants)) if hidden else ()
+        # A follow-up before the vote is more of the same conversations, which keep their letters.
+        order = (earlier.order if earlier.blind else blind.shuffled(len(request.variants))) if hidden else ()
         async for drawn in run(visitor, request, order, distance):
             yield drawn
 
     async def compare(
         request: gr.Request, token: gr.OAuthToken | None, before: Shown, hidden: bool, distance: float, *values: Any
     ) -> AsyncIterator[list[Any]]:
-        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, None):
+        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, Shown()):
             yield drawn
 
     async def follow_up(
         request: gr.Request, token: gr.OAuthToken | None, before: Shown, hidden: bool, distance: float, *values: Any
     ) -> AsyncIterator[list[Any]]:
-        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, before.comparison):
+        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, before):
             yield drawn
 
     async def clear(request: gr.Request, distance: float) -> list[Any]:
@@ -211,9 +212,10 @@ def read_comparison(file: str | None) -> Comparison:
 
 
 def _said(shown: Shown) -> str:
-    failed = sum(bool(column.known.error) for column in shown.columns)
-    words = f"{'Stopped' if shown.stopped else 'Done'}: {len(shown.columns) - failed} of {len(shown.columns)} answered."
-    return render.said(words)
+    usages = [column.known.usage for column in shown.columns if not column.known.error]
+    answered = sum(usage is not None and usage.finish != "cancelled" for usage in usages)
+    how = "Stopped: {} of {} answered to the end." if shown.stopped else "Done: {} of {} answered."
+    return render.said(how.format(answered, len(shown.columns)))
 
 
 def _values(line: str, shown: Shown, distance: float) -> list[Any]:

@@ -92,23 +92,38 @@ def plan_lines(plans: Sequence[Mapping[str, Any]], free_bytes: int) -> str:
         for name, plan in zip(names, plans, strict=True)
     ]
     drawn = bars(lines, "Memory by the plan; the mark is what can be had", "the most at any moment, before any load")
-    sentence = _together(names, [plan["needed"] for plan in plans], free)
+    sentence = _together(_models(names, plans), free)
     return f'<div class="compare-plan"><p>{escape(sentence)}</p>{drawn}</div>'
 
 
-def _together(names: Sequence[str], needed: Sequence[int], free: int) -> str:
+def _models(names: Sequence[str], plans: Sequence[Mapping[str, Any]]) -> list[tuple[list[str], int]]:
+    """The models in memory, each with the names of its variants and its bytes: those of a base share one."""
+    of_base: dict[str, list[int]] = {}
+    for place, plan in enumerate(plans):
+        of_base.setdefault(plan["variant"].partition("+")[0], []).append(place)
+    models = []
+    for places in of_base.values():
+        largest, *others = sorted((plans[place] for place in places), key=lambda plan: -plan["needed"])
+        needed = largest["needed"] + sum(plan["bytes"].get("adapters", 0) for plan in others)
+        models.append(([names[place] for place in places], needed))
+    return models
+
+
+def _together(models: Sequence[tuple[list[str], int]], free: int) -> str:
     """Which run together and which one after another, as a sentence."""
-    pairs = list(zip(names, needed, strict=True))
-    fitting = [(name, bytes_) for name, bytes_ in pairs if bytes_ <= free]
-    too_large = [name for name, bytes_ in pairs if bytes_ > free]
-    groups = batches([bytes_ for _, bytes_ in fitting], free)
-    runs = [_and([fitting[place][0] for place in group]) + (" together" if len(group) > 1 else "") for group in groups]
-    total = size(sum(bytes_ for _, bytes_ in fitting))
+    fitting = [(names, bytes_) for names, bytes_ in models if bytes_ <= free]
+    too_large = [name for names, bytes_ in models if bytes_ > free for name in names]
+    groups = [
+        [name for place in group for name in fitting[place][0]]
+        for group in batches([bytes_ for _, bytes_ in fitting], free)
+    ]
+    runs = [_and(names) + (" together" if len(names) > 1 else "") for names in groups]
+    total, count = size(sum(bytes_ for _, bytes_ in fitting)), sum(map(len, groups))
     said = []
-    if len(fitting) == 1:
+    if count == 1:
         said.append(f"{runs[0]} fits: {total} of {size(free)} that can be had.")
     elif len(groups) == 1:
-        who = _and([name for name, _ in fitting]) if too_large else {2: "Both"}.get(len(names), f"All {len(names)}")
+        who = _and(groups[0]) if too_large else {2: "Both"}.get(count, f"All {count}")
         said.append(f"{who} run together: {total} of {size(free)} that can be had.")
     elif groups:
         said.append(f"They run one after another: {', then '.join(runs)}. All at once would take {total}, ")

@@ -48,8 +48,9 @@ def read(query: Mapping[str, str]) -> tuple[PageState, list[PaddockError]]:
 
 
 def _read_variant(text: str, errors: list[PaddockError]) -> Variant | None:
+    """What a text spells; a plus that was put into an address by hand arrives as a space."""
     try:
-        return Variant.parse(text) if text else None
+        return Variant.parse(text.replace(" ", "+") if "@" in text else text) if text else None
     except PaddockError as error:
         errors.append(error)
         return None

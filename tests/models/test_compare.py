@@ -9,8 +9,8 @@ from models.compare import Step, paced
 from models.measure import QUESTION
 from models.spec.comparison import Compared, Comparison
 from models.spec.comparison_file import from_json
-from models.spec.errors import BadComparisonRequest, EmptyPrompt, PromptTooManyCharacters
-from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
+from models.spec.errors import BadComparisonRequest, EmptyPrompt, EngineFailed, PromptTooManyCharacters
+from models.spec.messages import Delta, Message, Progress, Rendered, RowDelta, Sampling, Usage
 from models.spec.request import CompareRequest
 from models.spec.variant import Variant
 
@@ -109,6 +109,24 @@ def test_the_reference_comes_first_and_the_others_are_held_against_it(compared):
     assert first in (0, 3)
     assert whole.columns[0].usage.adapters == ("json",)
     assert whole.columns[3].usage.adapters == ()
+
+
+def test_a_batch_that_breaks_keeps_the_answers_that_had_ended(runtime, monkeypatch):
+    whole_batch = runtime.answer_rows
+
+    def breaks(*request):
+        for event in whole_batch(*request):
+            yield event
+            if isinstance(event, RowDelta) and event.usage.finish:
+                raise EngineFailed(detail="the power went")
+
+    monkeypatch.setattr(runtime, "answer_rows", breaks)
+    spelled = variants(f"{SMOLLM2}@bf16", f"{SMOLLM2}@bf16+json")
+    ended, broken = run(runtime, CompareRequest.of(spelled, QUESTION, sampling=SHORT, one_pass=True))[1].columns
+    assert not ended.error
+    assert ended.turns[-1].content == ended.answer
+    assert "the power went" in broken.error
+    assert broken.answer
 
 
 def test_a_base_with_its_adapters_answers_in_one_pass(compared):

@@ -90,7 +90,7 @@ def test_the_footer_has_the_figures_and_what_they_mean():
 
 
 def plan(variant, needed):
-    return {"variant": variant, "needed": needed, "weights": needed // 2}
+    return {"variant": variant, "needed": needed, "weights": needed // 2, "bytes": {"adapters": 10**8}}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,14 @@ def test_the_plan_says_which_run_together(needed, sentence):
     assert markup.text.startswith(sentence)
     assert ("does not fit" in markup.text) == (max(needed) > 5)
     assert len([style for style in markup.values("style") if style.startswith("width")]) == len(plans)
+
+
+def test_variants_of_one_base_share_its_memory():
+    plans = [plan("m@q+a", 3 * 10**9), plan("m@q", 2 * 10**9), plan("m@q+b", 3 * 10**9)]
+    markup = Markup(render_compare.plan_lines(plans, 5 * 10**9))
+    assert markup.text.startswith("All 3 run together: 3.2 GB of 5.0 GB that can be had.")
+    other = Markup(render_compare.plan_lines([*plans, plan("m@r", 4 * 10**9)], 5 * 10**9))
+    assert other.text.startswith("They run one after another: q+a, q and q+b together, then r. All at once would take")
 
 
 def test_no_plan_and_no_memory():

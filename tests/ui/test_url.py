@@ -132,3 +132,10 @@ def test_long_texts_are_cut_both_ways():
 
 def test_half_a_character_from_a_page_does_not_break_the_link():
     assert write(PageState(prompt="a\ud83d")) == "prompt=a%3F"
+
+
+def test_a_plus_that_was_not_escaped_is_still_an_adapter():
+    state, errors = read({"variant": "m@nf4 pirate:0.8 json", "variants": "m@nf4,m@nf4 json"})
+    assert not errors
+    assert str(state.variant) == "m@nf4+pirate:0.8+json"
+    assert [str(variant) for variant in state.variants] == ["m@nf4", "m@nf4+json"]

@@ -21,6 +21,11 @@ def shuffled(count: int) -> tuple[int, ...]:
     return tuple(random.SystemRandom().sample(range(count), count))
 
 
+def order(earlier: Shown, columns: int) -> tuple[int, ...]:
+    """Shuffled anew; but a follow-up before the vote is more of the same conversations, which keep their letters."""
+    return earlier.order if earlier.blind else shuffled(columns)
+
+
 def candidates(shown: Shown) -> list[int]:
     """The columns that can be voted for, as they stand."""
     return [place for place in shown.places if has_answer(shown.columns[place].known)]

@@ -167,8 +167,11 @@ def reference_choice(spellings: Sequence[str], reference: str) -> gr.Dropdown:
 
 def draw_plan(runtime: Runtime, spellings: Sequence[str], token: str | None = None) -> str:
     """What the listed variants will take, and a sentence for each that cannot be planned."""
-    plans, failures = [], []
-    for spelling in spellings[: runtime.settings.compared]:
+    plans, failures, most = [], [], runtime.settings.compared
+    if len(spellings) > most:
+        reason = f"{len(spellings)} variants are listed, and at most {most} are compared"
+        failures.append(render.error(BadComparisonRequest(reason=reason)))
+    for spelling in spellings[:most]:
         try:
             plans.append(runtime.plan(Variant.parse(spelling), token=token).to_dict())
         except PaddockError as error:

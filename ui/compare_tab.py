@@ -131,8 +131,7 @@ def build_compare_tab(
         except PaddockError as error:
             yield [render.error(error), *[gr.skip()] * (count - 1)]
             return
-        # A follow-up before the vote is more of the same conversations, which keep their letters.
-        order = (earlier.order if earlier.blind else blind.shuffled(len(request.variants))) if hidden else ()
+        order = blind.order(earlier, len(request.variants)) if hidden else ()
         async for drawn in run(visitor, request, order, distance):
             yield drawn
 

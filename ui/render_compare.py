@@ -161,7 +161,7 @@ def _row(column: Compared, label: str, reference: bool) -> str:
     full = escape(column.resolved or column.variant)
     name = f'<th scope="row" title="{full}">{escape(label)}{" (reference)" if reference else ""}</th>'
     if column.error:
-        return f'<tr class="failed">{name}<td colspan="{len(COLUMNS) - 1}">{escape(column.error)}</td></tr>'
+        return f'<tr class="failed">{name}<td colspan="{len(COLUMNS) - 1}"><p>{escape(column.error)}</p></td></tr>'
     cells = "".join(f'<td title="{escape(c.meaning)}">{escape(c.text(column)) or "–"}</td>' for c in COLUMNS[1:])
     return f"<tr>{name}{cells}</tr>"
 

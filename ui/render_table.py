@@ -37,7 +37,7 @@ def _row(row: Measured, mark: str) -> str:
     shown = f"{_mode(row)}{' (reference)' if row.reference else ''} {mark}".strip()
     name = f'<th scope="row" title="{escape(row.variant)}">{escape(shown)}</th>'
     if row.error:
-        return f'<tr class="failed">{name}<td colspan="{len(COLUMNS) - 1}">{escape(row.error)}</td></tr>'
+        return f'<tr class="failed">{name}<td colspan="{len(COLUMNS) - 1}"><p>{escape(row.error)}</p></td></tr>'
     cells = "".join(f'<td title="{escape(c.meaning)}">{escape(c.text(row)) or "–"}</td>' for c in COLUMNS[1:])
     return f"<tr>{name}{cells}</tr>"
 

@@ -158,7 +158,7 @@ def test_stop_ends_all_and_keeps_what_is_there(visit: Visit) -> None:
     visitor.press("go")
     expect(visitor.columns.first.locator(".answer")).to_have_text(re.compile(r"\S{2}"), timeout=ANSWER_MS)
     visitor.press("stop")
-    expect(visitor.said).to_contain_text("Stopped: ", timeout=ANSWER_MS)
+    expect(visitor.said).to_contain_text("Stopped: 0 of 2 answered to the end", timeout=ANSWER_MS)
     expect(visitor.columns.first.locator(".column-status")).to_contain_text("stopped")
     expect(visitor.columns.last.locator(".column-status")).to_contain_text("Stopped before its turn")
     text = visitor.answers_of_all()
@@ -221,6 +221,7 @@ def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> 
     for spelling in (f"{SMOLLM2}@fp4", f"{SMOLLM2}@fp4-single"):
         field.fill(spelling)
         field.press("Enter")
+    expect(page.locator("#compare-plan [role=alert]")).to_contain_text("7 variants are listed, and at most 6")
     page.locator("#compare-prompt textarea").fill(QUESTION)
     visitor.press("go")
     expect(visitor.said.locator("[role=alert]")).to_contain_text("7 variants were named, and at most 6 are compared")

@@ -9,7 +9,7 @@ from models.spec.ranking import Vote, votes_to_json
 from models.spec.request import CompareRequest
 from models.spec.variant import Variant
 from ui import blind, render_columns
-from ui.compare_state import begin, ended
+from ui.compare_state import Shown, begin, ended
 
 from .markup import Markup
 
@@ -103,3 +103,11 @@ def test_a_conversation_stands_in_each_column():
     comparison = Comparison(("One", "Two"), columns, "2026-01-02T03:04:05+00:00")
     text = Markup(render_columns.columns(ended(begin(CompareRequest((), ())), comparison))).text
     assert text.count("First") == text.count("Two") == text.count("Last") == 2
+
+
+def test_letters_stay_until_the_vote_and_are_dealt_anew_after_it():
+    shown = over((2, 0, 1))
+    assert {blind.order(shown, 3) for _ in range(50)} == {(2, 0, 1)}
+    voted, _ = blind.read_vote(shown, "none")
+    assert len({blind.order(voted, 3) for _ in range(100)}) > 1
+    assert len({blind.order(Shown(), 3) for _ in range(100)}) > 1

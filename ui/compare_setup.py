@@ -169,8 +169,10 @@ def draw_plan(runtime: Runtime, spellings: Sequence[str], token: str | None = No
     """What the listed variants will take, and a sentence for each that cannot be planned."""
     plans, failures, most = [], [], runtime.settings.compared
     if len(spellings) > most:
-        reason = f"{len(spellings)} variants are listed, and at most {most} are compared"
-        failures.append(render.error(BadComparisonRequest(reason=reason)))
+        try:
+            check_variants(spellings, most)
+        except PaddockError as error:
+            failures.append(render.error(error))
     for spelling in spellings[:most]:
         try:
             plans.append(runtime.plan(Variant.parse(spelling), token=token).to_dict())

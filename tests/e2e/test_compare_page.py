@@ -221,7 +221,7 @@ def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> 
     for spelling in (f"{SMOLLM2}@fp4", f"{SMOLLM2}@fp4-single"):
         field.fill(spelling)
         field.press("Enter")
-    expect(page.locator("#compare-plan [role=alert]")).to_contain_text("7 variants are listed, and at most 6")
+    expect(page.locator("#compare-plan [role=alert]")).to_contain_text("7 variants were named, and at most 6")
     page.locator("#compare-prompt textarea").fill(QUESTION)
     visitor.press("go")
     expect(visitor.said.locator("[role=alert]")).to_contain_text("7 variants were named, and at most 6 are compared")

@@ -139,8 +139,9 @@ class TransformersEngine:
             asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
             # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
             with self._adapters.acting(adapters):
-                deltas = answer(self._loaded, self._prefixes, asked, made_with(adapters), reuse)
-                for _, delta in self._stamped((0, delta) for delta in deltas):
+                made = made_with(adapters)
+                # No name for the answer: it has to end before the adapters do.
+                for _, delta in self._stamped((0, d) for d in answer(self._loaded, self._prefixes, asked, made, reuse)):
                     yield delta
 
     def _row_deltas(

@@ -19,6 +19,7 @@ from .spec.engine import Prompt
 from .spec.errors import BadComparisonRequest, PaddockError, PromptTooManyCharacters
 from .spec.measured import Measured
 from .spec.messages import Delta, Event, Message, Progress, Rendered, RowDelta
+from .spec.quantization import Mode, rows_stand_alone
 from .spec.request import ChatRequest, CompareRequest
 from .spec.variant import Variant
 
@@ -41,7 +42,7 @@ def compare(runtime: Runtime, request: CompareRequest, token: str | None = None)
     """Steps of all columns, and at the end the whole. A column that fails says why, and the others go on.
 
     Variants of one base follow each other, so that it is loaded once; those that differ by adapters only answer as one
-    batch where `one_pass` asks for it. Raises InputError for the request as a whole.
+    batch where `one_pass` asks for it and each row is what it is alone. Raises InputError for the request as a whole.
     """
     _check(runtime, request)
     columns = [_Column(runtime, request, place, token) for place in range(len(request.variants))]
@@ -85,7 +86,8 @@ def _groups(columns: Sequence[_Column], reference: Variant | None) -> list[list[
 
 
 def _answers(group: Sequence[_Column], one_pass: bool) -> Generator[Step, None, None]:
-    together = one_pass and len(group) > 1 and len({column.messages for column in group}) == 1
+    same_prompt = len({column.messages for column in group}) == 1
+    together = one_pass and len(group) > 1 and same_prompt and rows_stand_alone(group[0].mode)
     if together:
         try:
             yield from _answer_together(group)
@@ -118,10 +120,10 @@ def _answer_together(group: Sequence[_Column]) -> Generator[Step, None, None]:
 
 
 def _batch_note(group: Sequence[_Column]) -> str:
-    return (
-        f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}, and two tokens "
-        "that are nearly as likely may change places against an answer alone"
-    )
+    note = f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}"
+    if group[0].runtime.machine.accelerator == "cpu":  # where its text is what it is alone
+        return note
+    return f"{note}, and two tokens that are nearly as likely may change places against an answer alone"
 
 
 def _check(runtime: Runtime, request: CompareRequest) -> None:
@@ -196,15 +198,16 @@ class _Column:
         self.runtime, self.token, self._request, self._place = runtime, token, request, place
         self.variant, self.messages = request.variants[place], request.histories[place]
         self.base = ""
+        self.mode: Mode
         self.now = Compared(str(self.variant))
 
     def begin(self) -> Step:
         """Resolve the variant and plan it."""
         try:
             card = self.runtime.card(self.variant, self.token)
-            resolved, _ = self.runtime.resolve(self.variant, card)
+            resolved, mode = self.runtime.resolve(self.variant, card)
             planned = self.runtime.plan(self.variant, token=self.token)
-            self.base = str(resolved.without_adapters)
+            self.base, self.mode = str(resolved.without_adapters), mode
             figures = Measured(str(resolved), self.variant == self._request.reference, planned.weights)
             self._know(
                 resolved=str(resolved),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from ..spec.engine import Attached
@@ -19,11 +18,12 @@ from ..spec.lora import matrix_of
 from ..spec.snapshot import ActiveAdapter, Adapter
 from .device import give_back_memory
 from .faults import translated
+from .few_rows import FewRows
+from .lora_changes import Change, Held, Names, Part, changes
 from .product_threads import products_on_one_thread
 
 # Linear layers of a block that read the same input, in the order in which they do.
 SAME_INPUT = {"q_proj": "q k v", "k_proj": "q k v", "v_proj": "q k v", "gate_proj": "gate up", "up_proj": "gate up"}
-_Names = tuple[str, ...]  # of such siblings
 
 
 class Adapters:
@@ -35,8 +35,8 @@ class Adapters:
     def __init__(self, model: Any, most: int, limit_bytes: int) -> None:
         self._model, self._most, self._limit_bytes = model, most, limit_bytes
         self._linears: dict[str, Any] = {}  # by name, listed when the first adapter is attached
-        self._siblings: list[_Names] = []
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._siblings: list[Names] = []
+        self._held: OrderedDict[str, Held] = OrderedDict()
         self.attached: tuple[Attached, ...] = ()
 
     @property
@@ -52,15 +52,16 @@ class Adapters:
         Raises AdapterRefused, OutOfMemory.
         """
         parts = self._attached(rows)
+        few = FewRows(self._model.device.type)
         with ExitStack() as until_answered:
             for names in self._siblings if any(parts) else ():
-                for name, change in _changes(names, parts):
+                for name, change in changes(names, parts, few):
                     until_answered.callback(self._linears[name].register_forward_hook(change).remove)
-            if len(rows) > 1 and self._model.dtype.itemsize < 4:  # an fp32 model needs MKL's threads for itself
+            if self._model.dtype.itemsize < 4:  # an fp32 model needs MKL's threads for itself
                 until_answered.enter_context(products_on_one_thread())
             yield
 
-    def _attached(self, rows: Sequence[Sequence[ActiveAdapter]]) -> list[list[_Part]]:
+    def _attached(self, rows: Sequence[Sequence[ActiveAdapter]]) -> list[list[Part]]:
         """The adapters that act on each row, all of them attached together."""
         acting = [[active for active in row if active.weight] for row in rows]
         self._attach([active.adapter for row in acting for active in row])
@@ -109,91 +110,9 @@ class Adapters:
             give_back_memory()
 
 
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """An attached adapter: the matrices A [rank, inputs] and B transposed [rank, outputs] of each module, and their
-    scaling. That way round a product for one token takes half the time. The A of siblings lie in one piece, `stacked`.
-    """
-
-    name: str
-    matrices: dict[str, tuple[Any, Any, float]]
-    stacked: dict[_Names, Any]
-    bytes: int
-
-
-_Part = tuple[str, float, _Held]  # how it is spelled, its weight, its matrices
-
-
-class _Low:
-    """A x of siblings, weighted by row: computed for the first of them that asks, dropped after the last."""
-
-    __slots__ = ("a", "linear", "low", "ranks", "starts", "weights", "x")
-
-    def __init__(self, a: Any, ranks: list[int], weights: Any) -> None:
-        import torch
-
-        self.a, self.ranks, self.weights = a, ranks, weights
-        self.starts = [sum(ranks[:place]) for place in range(len(ranks))]
-        self.x = self.low = None
-        self.linear = torch.nn.functional.linear
-
-    def of(self, x: Any, place: int) -> Any:
-        """What the sibling at `place` multiplies with its B, [batch, tokens, rank]."""
-        if x is not self.x:
-            self.x, self.low = x, self.linear(x.to(self.a.dtype), self.a).mul_(self.weights)
-        low: Any = self.low
-        if place == len(self.ranks) - 1:
-            self.x = self.low = None
-        return low if len(self.ranks) == 1 else low.narrow(-1, self.starts[place], self.ranks[place])
-
-
-class Change:
-    """A forward hook that adds what adapters change about one linear layer, the one at `place` among its siblings."""
-
-    __slots__ = ("b", "low", "place", "spelled")
-
-    def __init__(self, spelled: tuple[tuple[str, ...], ...], low: _Low, place: int, b: Any) -> None:
-        self.spelled, self.low, self.place, self.b = spelled, low, place, b
-
-    def __call__(self, module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        return output.add_(self.low.of(inputs[0], self.place).matmul(self.b))
-
-    def matrix(self) -> Any:
-        """What would have to be added to the layer's weights for the first row, in fp32, [outputs, inputs]."""
-        a, weights = (t.split(self.low.ranks)[self.place] for t in (self.low.a, self.low.weights[0, 0]))
-        return self.b.float().t() @ (weights[:, None] * a.float())
-
-
 def made_with(wanted: Sequence[ActiveAdapter]) -> str:
     """What a key-value cache depends on besides its tokens; empty for the model alone."""
     return " ".join(f"{_key(active.adapter)} {active.weight!r}" for active in wanted if active.weight)
-
-
-def _changes(names: _Names, rows: Sequence[Sequence[_Part]]) -> Iterator[tuple[str, Change]]:
-    """The hooks of siblings. One adapter's matrices are used as they are; several are stacked layer by layer, each of
-    them once whichever rows it acts on, so that any number costs one product for the siblings and one for each.
-    """
-    import torch
-
-    held = list(dict.fromkeys(held for row in rows for _, _, held in row if names in held.stacked))
-    layers = {name: on for name in names if (on := [each for each in held if name in each.matrices])}
-    pieces = [(each, *each.matrices[name]) for name, on in layers.items() for each in on]
-    if not pieces:
-        return
-    weights = [
-        [value for each, a, _, scaling in pieces for value in [_weight(row, each) * scaling] * len(a)] for row in rows
-    ]
-    a = held[0].stacked[names] if len(held) == 1 else torch.cat([a for _, a, _, _ in pieces])
-    ranks = [sum(len(each.matrices[name][0]) for each in on) for name, on in layers.items()]
-    low = _Low(a, ranks, torch.tensor(weights, dtype=torch.float32, device=a.device)[:, None])
-    for place, (name, on) in enumerate(layers.items()):
-        spelled = tuple(tuple(spelled for spelled, _, each in row if each in on) for row in rows)
-        b = [each.matrices[name][1] for each in on]
-        yield name, Change(spelled, low, place, b[0] if len(b) == 1 else torch.cat(b))
-
-
-def _weight(row: Sequence[_Part], held: _Held) -> float:
-    return sum(weight for _, weight, each in row if each is held)
 
 
 def _linears(model: Any) -> dict[str, Any]:
@@ -202,7 +121,7 @@ def _linears(model: Any) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
 
 
-def _siblings(linears: dict[str, Any]) -> list[_Names]:
+def _siblings(linears: dict[str, Any]) -> list[Names]:
     """The names of the layers, those that read the same input together."""
     found: dict[Any, list[str]] = {}
     for name, linear in linears.items():
@@ -215,7 +134,7 @@ def _key(adapter: Adapter) -> str:
     return f"{adapter.file} {adapter.state}"
 
 
-def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[_Names], dtype: Any) -> _Held:
+def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[Names], dtype: Any) -> Held:
     """The matrices of an adapter's file, beside the layers that they change; raises AdapterRefused if one has none."""
     import torch
     from safetensors import safe_open
@@ -249,4 +168,4 @@ def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[_Names],
             b = pairs[name]["B"].t().to(device, kept, copy=True).contiguous()
             matrices[name] = (a, b, adapter.config.scaling(name))
     size = sum(t.numel() * t.element_size() for a, b, _ in matrices.values() for t in (a, b))
-    return _Held(adapter.name, matrices, stacked, size)
+    return Held(_key(adapter), adapter.name, matrices, stacked, size)

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from ..spec.errors import EngineFailed
 from ..spec.messages import Progress
 from ..spec.snapshot import Snapshot
+from .decode_attention import attend_by_rows
 from .device import give_back_memory, tensors_outside_the_heap
 from .faults import translated
+from .few_rows import pair_lone_rows
 from .model_bytes import measured_bytes
 from .recipes import Recipe, recipe_for
 
@@ -52,6 +54,8 @@ def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgres
             recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
         if recipe.quantizes:
             _leave_the_file(model)
+        pair_lone_rows(model)
+        attend_by_rows(model)
         eos_ids = _eos_ids(model, tokenizer)
         _forget_sampling_defaults(model)
         on_progress(Progress("warm up"))

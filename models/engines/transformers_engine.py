@@ -102,7 +102,7 @@ class TransformersEngine:
     ) -> Iterator[RowDelta]:
         """One answer a row to the same prompt, all in one batch, each row with its own adapters; raises as `generate`.
 
-        Under greedy decoding each row is what it would be alone, up to rounding.
+        On a CPU each row is what it would be alone (few_rows.py), but for int8; on a GPU, up to rounding.
         """
         return engine_thread().stream(lambda: self._row_deltas(prompt, sampling, time_limit_s, rows))
 

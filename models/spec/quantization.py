@@ -113,6 +113,11 @@ def possible_modes(card: ModelCard, machine: Machine, adapters: bool = False) ->
     return [mode for mode in modes_of(card) if not why_not(mode, card, machine, adapters)]
 
 
+def rows_stand_alone(mode: Mode) -> bool:
+    """Whether a row of a batch is what it is alone: LLM.int8 spares the inputs that are large in any of the rows."""
+    return mode.packing != "llm-int8"
+
+
 def resolve(
     variant: Variant, card: ModelCard, machine: Machine, fits: Callable[[Mode], bool] = lambda mode: True
 ) -> Mode:

@@ -87,14 +87,16 @@ def test_models_of_different_tokenizers_share_bits_per_byte_only(runtime):
 
 
 @pytest.mark.slow
-def test_one_pass_gives_what_each_gives_alone(runtime):
-    spelled = variants(*(f"{SMOLLM2}@fp32{end}" for end in ("", "+pirate", "+json")))
+@pytest.mark.parametrize("mode", ["fp32", "bf16", "nf4", "int8"])
+def test_one_pass_gives_what_each_gives_alone(runtime, mode):
+    spelled = variants(*(f"{SMOLLM2}@{mode}{end}" for end in ("", "+pirate", "+json")))
     sampling = Sampling(max_new_tokens=40, temperature=0)
     together, alone = (
         run(runtime, CompareRequest.of(spelled, "How do I boil an egg?", sampling=sampling, one_pass=one_pass))[1]
         for one_pass in (True, False)
     )
     assert [column.answer for column in together.columns] == [column.answer for column in alone.columns]
+    assert ["one batch" in column.figures.note for column in together.columns] == [mode != "int8"] * 3
 
 
 def test_the_reference_comes_first_and_the_others_are_held_against_it(compared):

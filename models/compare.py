@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import quality
 from .gpu import PAGE_UPDATE_S
 from .quality import LONGEST_TEXT, Yardstick
-from .spec.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix, check_variants
+from .spec.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix
+from .spec.contenders import check_variants
 from .spec.engine import Prompt
 from .spec.errors import BadComparisonRequest, PaddockError, PromptTooManyCharacters
 from .spec.measured import Measured

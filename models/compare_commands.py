@@ -8,9 +8,10 @@ from contextlib import closing
 from typing import Any
 
 from .runtime import Runtime
-from .spec.comparison import Compared, Comparison, check_variants
+from .spec.comparison import Compared, Comparison
 from .spec.comparison_file import to_json
 from .spec.comparison_report import figures, to_csv, to_markdown
+from .spec.contenders import contenders
 from .spec.messages import BOUNDS, Delta, Progress, Sampling
 from .spec.reference import REFERENCE_TEXT
 from .spec.request import CompareRequest
@@ -45,28 +46,30 @@ def add_compare(group: Any, settings: Settings) -> None:
 
 
 def compare(runtime: Runtime, options: argparse.Namespace) -> int:
-    variants = check_variants(options.variants, runtime.settings.compared)
+    found = contenders(options.variants, runtime.settings.compared)
+    for reason in found.left_out.values():
+        print(reason, file=sys.stderr)
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     request = CompareRequest.of(
-        variants,
+        found.variants,
         prompt,
         options.system,
         sampling=Sampling(options.max_new_tokens, options.temperature, seed=options.seed),
-        reference=Variant.parse(options.reference) if options.reference else variants[0],
+        reference=Variant.parse(options.reference) if options.reference else found.variants[0],
         text="" if options.no_quality else REFERENCE_TEXT,
         one_pass=not options.one_by_one,
     )
-    found = _run(runtime, request)
+    whole = _run(runtime, request)
     for write, wanted in ((to_json, options.json), (to_markdown, options.markdown), (to_csv, options.csv)):
         if wanted:
-            print(write(found))
-            return _status(found)
-    for column in found.columns:
+            print(write(whole))
+            return _status(whole)
+    for column in whole.columns:
         print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer.strip()}")
-    print(f"\n{figures(found)}")
-    if suggestion := suggest(found.columns, found.reference, options.distance):
+    print(f"\n{figures(whole)}")
+    if suggestion := suggest(whole.columns, whole.reference, options.distance):
         print(f"\n{suggestion.sentence} {suggestion.rule}")
-    return _status(found)
+    return _status(whole)
 
 
 def _run(runtime: Runtime, request: CompareRequest) -> Comparison:

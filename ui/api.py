@@ -3,7 +3,7 @@
 Gradio reads the parameters, their defaults and the outputs from the signatures, so annotations here are evaluated.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from models.spec import metrics
-from models.spec.comparison import Compared, Comparison, check_variants
+from models.spec.comparison import Compared, Comparison
+from models.spec.contenders import Contenders, contenders
 from models.spec.errors import BadHistory, EngineLost, PaddockError
 from models.spec.messages import Delta, Message, Sampling, Scored, read_history
 from models.spec.request import ChatRequest, CompareRequest, CompletionRequest, Request
-from models.spec.variant import Variant
+from models.spec.variant import LONGEST_SPELLING, Variant
 
 from . import stream
 from .events import CONCURRENCY_ID
@@ -97,24 +98,27 @@ def build_api(runtime: "Runtime") -> None:
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """Stream the answers of several variants: a list with variant, text, usage, error and figures of each.
 
-        Figures of quality come where a text to be scored is given; the reference is the first variant if none is named.
+        One that cannot be compared says why, and the others go on where two are left. Figures of quality come where a
+        text to be scored is given; the reference is the first variant if none is named.
         """
         with _sentences():
             sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
-            asked = check_variants(variants, runtime.settings.compared)
-            held_against = Variant.parse(reference) if reference else asked[0]
+            found = contenders(variants, runtime.settings.compared)
+            held_against = Variant.parse(reference) if reference else found.variants[0]
             request = CompareRequest.of(
-                asked, prompt or "", system or "", sampling=sampling, reference=held_against, text=text or ""
+                found.variants, prompt or "", system or "", sampling=sampling, reference=held_against, text=text or ""
             )
-            rows = [row(Compared(str(variant))) for variant in asked]
+            rows = _first_rows(variants, found)
             async with aclosing(runtime.comparing(request, token=token.token if token else None)) as steps:
                 async for step in steps:
                     if isinstance(step, Comparison):
-                        rows = [row(column) for column in step.columns]
+                        for place, column in zip(found.places, step.columns, strict=True):
+                            rows[place] = row(column)
                     elif isinstance(step.event, Compared):
-                        rows[step.column] = row(step.event)
+                        rows[found.places[step.column]] = row(step.event)
                     elif isinstance(step.event, Delta):
-                        rows[step.column] = rows[step.column] | {"text": rows[step.column]["text"] + step.event.text}
+                        place = found.places[step.column]
+                        rows[place] = rows[place] | {"text": rows[place]["text"] + step.event.text}
                     else:
                         continue
                     yield rows
@@ -157,6 +161,15 @@ def build_api(runtime: "Runtime") -> None:
     gr.api(models, queue=False)
     gr.api(adapters, queue=False)
     gr.api(plan, queue=False)
+
+
+def _first_rows(spellings: Sequence[Any], found: Contenders) -> list[dict[str, Any]]:
+    """A row for each spelling, in order; one that is left out says why, and keeps its spelling."""
+    rows = [row(Compared(str(variant))) for variant in found.variants]
+    for place, reason in sorted(found.left_out.items()):
+        spelling = str(spellings[place])[:LONGEST_SPELLING]
+        rows.insert(place, {"variant": spelling, "text": "", "usage": {}, "error": str(reason), "figures": {}})
+    return rows
 
 
 def row(column: Compared) -> dict[str, Any]:

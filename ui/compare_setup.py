@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from models.spec.comparison import Comparison, check_variants
+from models.spec.comparison import Comparison
+from models.spec.contenders import check_variants, contenders, sift
 from models.spec.errors import BadComparisonRequest, PaddockError
 from models.spec.messages import SEED_MAX, Sampling
 from models.spec.reference import REFERENCE_TEXT
@@ -167,18 +168,18 @@ def reference_choice(spellings: Sequence[str], reference: str) -> gr.Dropdown:
 
 def draw_plan(runtime: Runtime, spellings: Sequence[str], token: str | None = None) -> str:
     """What the listed variants will take, and a sentence for each that cannot be planned."""
-    plans, failures, most = [], [], runtime.settings.compared
-    if len(spellings) > most:
+    try:
+        found = sift(spellings, runtime.settings.compared)
+    except PaddockError as error:
+        return render.error(error)
+    plans, failures = [], [*found.left_out.values()]
+    for variant in found.variants:
         try:
-            check_variants(spellings, most)
+            plans.append(runtime.plan(variant, token=token).to_dict())
         except PaddockError as error:
-            failures.append(render.error(error))
-    for spelling in spellings[:most]:
-        try:
-            plans.append(runtime.plan(Variant.parse(spelling), token=token).to_dict())
-        except PaddockError as error:
-            failures.append(render.error(error))
-    return render_compare.plan_lines(plans, plans[0]["limit"] if plans else 0) + "".join(failures)
+            failures.append(error)
+    drawn = render_compare.plan_lines(plans, plans[0]["limit"] if plans else 0)
+    return drawn + "".join(map(render.error, failures))
 
 
 # --- lists that are ready made ------------------------------------------------------------------------------
@@ -218,14 +219,23 @@ PRESETS: dict[str, tuple[Callable[[Any, Variant], list[str]], str]] = {
 # --- what is asked ------------------------------------------------------------------------------------------
 
 
-def read_request(runtime: Runtime, values: Sequence[Any], earlier: Comparison | None = None) -> CompareRequest:
-    """The request behind the values of `CompareSetup.inputs` and the sampling controls; raises PaddockError.
+@dataclass(frozen=True)
+class Asked:
+    """A comparison that can begin; `left_out` says why other variants of the list are not in it."""
+
+    request: CompareRequest
+    left_out: tuple[PaddockError, ...] = ()
+
+
+def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | None = None) -> Asked:
+    """What the values of `CompareSetup.inputs` and the sampling controls ask for; raises PaddockError.
 
     After an `earlier` comparison, its variants are asked the next question, each in its own conversation.
     """
     spellings, prompt, system, reference, greedy, one_pass, tokens, quality, text = values[:ASKED]
-    listed = [column.variant for column in earlier.columns] if earlier else [*(spellings or [])]
-    variants = check_variants(listed, runtime.settings.compared)
+    listed = [column.variant for column in earlier.columns] if earlier else spellings or []
+    found = (check_variants if earlier else contenders)(listed, runtime.settings.compared)
+    variants = found.variants
     against = Variant.parse(reference) if reference else variants[0]
     if quality and not (text or "").strip():
         raise BadComparisonRequest(reason="the text that quality is measured on is empty")
@@ -245,7 +255,7 @@ def read_request(runtime: Runtime, values: Sequence[Any], earlier: Comparison | 
         request = replace(request, histories=compare_state.histories(earlier, prompt))
         for messages in request.histories:
             runtime.check(replace(asked, messages=messages))
-    return request
+    return Asked(request, tuple(found.left_out.values()))
 
 
 def _sampling(values: Sequence[Any], greedy: bool) -> Sampling:

@@ -15,10 +15,9 @@ from gradio.components import Component
 from models.spec.comparison import Compared, Comparison
 from models.spec.comparison_file import LONGEST_FILE, from_json
 from models.spec.errors import BadComparison, PaddockError
-from models.spec.request import CompareRequest
 
 from . import blind, compare_state, render, render_columns
-from .compare_setup import CompareSetup, draw_setup, read_request, wire_setup
+from .compare_setup import Asked, CompareSetup, draw_setup, read_asked, wire_setup
 from .compare_state import Shown
 from .compare_votes import draw_votes, votes_values, wire_votes
 from .downloads import download
@@ -90,14 +89,13 @@ def build_compare_tab(
     parts = _Parts(status, columns, results, gr.State(Shown()), go, stop, follow, new, files)
     stops, count = Stops(), len(parts.outputs)
 
-    async def run(
-        visitor: Visitor, request: CompareRequest, order: tuple[int, ...], distance: float
-    ) -> AsyncIterator[list[Any]]:
+    async def run(visitor: Visitor, asked: Asked, order: tuple[int, ...], distance: float) -> AsyncIterator[list[Any]]:
         """Compare and draw; whatever ends it, what is there by then stays."""
-        halt, line = stops.begin(visitor.session), ""
+        request, halt, line = asked.request, stops.begin(visitor.session), ""
+        left_out = "".join(map(render.error, asked.left_out))
         shown, drawn_at = compare_state.begin(request, order), 0.0
         comparison: Comparison | None = None
-        yield _values("", shown, distance)
+        yield _values(left_out, shown, distance)
         try:
             async with aclosing(runtime.comparing(request, halt, visitor.token)) as steps:
                 async for step in steps:
@@ -120,19 +118,19 @@ def build_compare_tab(
             return
         whole = comparison or compare_state.so_far(shown, request)
         shown = compare_state.ended(shown, whole, stopped=comparison is None)
-        yield _values(line or _said(shown), shown, distance)
+        yield _values((line or _said(shown)) + left_out, shown, distance)
 
     async def ask(
         visitor: Visitor, values: tuple[Any, ...], hidden: bool, distance: float, earlier: Shown
     ) -> AsyncIterator[list[Any]]:
         """Begin a run; where it is refused, only the reason is new on the page."""
         try:
-            request = read_request(runtime, values, earlier.comparison)
+            asked = read_asked(runtime, values, earlier.comparison)
         except PaddockError as error:
             yield [render.error(error), *[gr.skip()] * (count - 1)]
             return
-        order = blind.order(earlier, len(request.variants)) if hidden else ()
-        async for drawn in run(visitor, request, order, distance):
+        order = blind.order(earlier, len(asked.request.variants)) if hidden else ()
+        async for drawn in run(visitor, asked, order, distance):
             yield drawn
 
     async def compare(

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from .catalog import Kind
 from .checked_json import Unfit, plain
-from .errors import BadComparison, BadComparisonRequest
+from .errors import BadComparison
 from .measured import Measured
 from .messages import Message, Sampling, Usage
 from .variant import Variant
@@ -150,26 +150,6 @@ def find(columns: Sequence[Compared], spelling: str) -> Compared | None:
     """The column of a variant, as it was asked for or as it was resolved."""
     asked = next((column for column in columns if column.variant == spelling), None)
     return asked or next((column for column in columns if spelling and column.resolved == spelling), None)
-
-
-def check_variants(spellings: Sequence[str], most: int) -> tuple[Variant, ...]:
-    """The variants to compare: 2 to `most` different ones; raises BadComparisonRequest, BadSpelling or ModelIsAPath."""
-    if isinstance(spellings, str) or not isinstance(spellings, Sequence):
-        raise BadComparisonRequest(reason="it is not a list of variants")
-    if len(spellings) < 2:
-        raise BadComparisonRequest(reason=f"{('none was', 'only one was')[len(spellings)]} named, and it takes two")
-    if len(spellings) > most:
-        raise BadComparisonRequest(reason=f"{len(spellings)} variants were named, and at most {most} are compared")
-    variants: dict[object, Variant] = {}
-    for spelling in spellings:
-        if not isinstance(spelling, str):
-            raise BadComparisonRequest(reason=f"“{str(spelling)[:40]}” is not the spelling of a variant")
-        variant = Variant.parse(spelling)
-        same = (variant.without_adapters, frozenset(variant.adapters))  # in any order they act alike
-        if same in variants:
-            raise BadComparisonRequest(reason=f"{variant} was named twice")
-        variants[same] = variant
-    return tuple(variants.values())
 
 
 def batches(needed: Sequence[int], free: int) -> tuple[tuple[int, ...], ...]:

@@ -145,6 +145,18 @@ class BadComparisonRequest(InputError):
     next_step = "Name different variants, such as smollm2-135m-instruct@nf4 and smollm2-135m-instruct@gguf."
 
 
+class NamedTwice(BadComparisonRequest):
+    code = "named_twice"
+    sentence = "{variant} was named twice."
+    next_step = "Name different variants."
+
+
+class TooManyNamed(BadComparisonRequest):
+    code = "too_many_named"
+    sentence = "{variant} is not compared: {count} variants were named, and at most {limit} are compared."
+    next_step = "Compare it in another run."
+
+
 class BadComparison(InputError):
     code = "bad_comparison"
     sentence = "What was saved of a comparison cannot be read: {reason}."

@@ -89,15 +89,22 @@ class Variant:
         model, at, quantization = head.partition("@")
         if at and not quantization:
             raise BadSpelling(text=text, reason="nothing stands after the @")
-        return cls(model, quantization or AUTO, tuple(_parse_adapter(part, text) for part in tail))
+        try:
+            return cls(model, quantization or AUTO, tuple(_parse_adapter(part) for part in tail))
+        except BadSpelling as error:  # a part that is wrong is found faster in the whole
+            raise BadSpelling(text=_short(text), reason=error.facts["reason"]) from None
 
 
-def _parse_adapter(part: str, text: str) -> AdapterChoice:
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _parse_adapter(part: str) -> AdapterChoice:
     name, colon, weight = part.partition(":")
     try:
         return AdapterChoice(name, float(weight) if colon else 1.0)
     except ValueError:
-        raise BadSpelling(text=text, reason=f"“{weight}” is not a number") from None
+        raise BadSpelling(text=part, reason=f"“{weight}” is not a number") from None
 
 
 def _check_name(name: str, text: str, what: str) -> None:

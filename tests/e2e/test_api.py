@@ -293,15 +293,19 @@ def test_eight_clients_at_once_are_all_answered(app: ServedApp) -> None:
 
 def test_compare_streams_a_row_a_variant_and_agrees_with_the_command_line(client: Client) -> None:
     spelled = [f"{SMOLLM2}@bf16", f"{SMOLLM2}@gguf", "llama-2-70b-chat@bf16"]
-    job = client.submit("Name a colour.", spelled, max_new_tokens=12, api_name="/compare")
-    rows = job.result(WAIT_S)
-    assert [row["variant"] for row in rows] == spelled
-    assert set(rows[0]) == {"variant", "text", "usage", "error", "figures"}
+    asked = ["m@@", *spelled, f"{SMOLLM2}@gguf"]
+    job = client.submit("Name a colour.", asked, max_new_tokens=12, api_name="/compare")
+    malformed, *rows, twice = job.result(WAIT_S)
+    assert [row["variant"] for row in (malformed, *rows, twice)] == asked
+    assert all(set(row) == {"variant", "text", "usage", "error", "figures"} for row in (malformed, *rows, twice))
     assert [bool(row["error"]) for row in rows] == [False, False, True]
     assert "needs about" in rows[2]["error"]
+    assert "“m@@” is not a variant" in malformed["error"]
+    assert "named twice" in twice["error"]
+    assert not malformed["text"] + twice["text"]
     assert set(rows[0]["usage"]) == USAGE
     assert rows[1]["usage"]["decode_tokens_per_s"] > 0
-    grown = [output[0]["text"] for output in job.outputs()]
+    grown = [output[1]["text"] for output in job.outputs()]
     assert len(set(grown)) > 2
     assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
     words = ["compare", "Name a colour.", *spelled, "--max-new-tokens", "12", "--no-quality", "--json"]
@@ -315,7 +319,8 @@ def test_compare_streams_a_row_a_variant_and_agrees_with_the_command_line(client
     [
         ([SMOLLM2], "Hi", "only one was named"),
         ([SMOLLM2, SMOLLM2], "Hi", "named twice"),
-        ([f"{SMOLLM2}+json:{n / 10}" for n in range(7)], "Hi", "7 variants were named, and at most 6"),
+        ([SMOLLM2, "m@@"], "Hi", "“m@@” is not a variant"),
+        ([f"{SMOLLM2}+json:{n / 100}" for n in range(101)], "Hi", "101 variants were named, and at most 6"),
         ([SMOLLM2, f"{SMOLLM2}@bf16"], "", "The prompt is empty"),
         (SMOLLM2, "Hi", "not a list"),
     ],

@@ -222,9 +222,6 @@ def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> 
         field.fill(spelling)
         field.press("Enter")
     expect(page.locator("#compare-plan [role=alert]")).to_contain_text("7 variants were named, and at most 6")
-    page.locator("#compare-prompt textarea").fill(QUESTION)
-    visitor.press("go")
-    expect(visitor.said.locator("[role=alert]")).to_contain_text("7 variants were named, and at most 6 are compared")
     visitor.unfold("#link-group")
     page.locator("#make-link").click()
     expect(page.locator("#link textarea")).to_have_value(re.compile(r"variants=smollm2.*gguf.*&tab=compare"))
@@ -232,6 +229,26 @@ def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> 
     twice.page.locator("#compare-variants input").fill("nosuchmodel@nf4")
     twice.page.locator("#compare-variants input").press("Enter")
     expect(twice.page.locator("#compare-plan [role=alert]")).to_contain_text("nosuchmodel")
+
+
+@pytest.mark.slow
+def test_what_cannot_be_compared_is_said_and_the_rest_runs(visit: Visit) -> None:
+    spellings = [GGUF, NF4, TOO_LARGE, f"{NF4}+nosuch", BF16, f"{NF4}+pirate", JSON]
+    visitor = without_quality(listed(visit, *spellings, tokens=8))
+    page, field = visitor.page, visitor.page.locator("#compare-variants input")
+    for spelling in ("nosuch@@", f" {NF4}"):
+        field.fill(spelling)
+        field.press("Enter")
+    for place in (page.locator("#compare-plan"), visitor.said):
+        alerts = place.locator("[role=alert]")
+        expect(alerts.filter(has_text=f"{JSON} is not compared: 9 variants were named, and at most 6")).to_have_count(1)
+        expect(alerts.filter(has_text="“nosuch@@” is not a variant")).to_have_count(1)
+        expect(alerts.filter(has_text=f"{NF4} was named twice")).to_have_count(1)
+        if place is not visitor.said:
+            visitor.compare("Done: 4 of 6 answered")
+    expect(visitor.columns).to_have_count(6)
+    expect(visitor.columns.nth(2)).to_contain_text("needs about")
+    expect(page.locator("#compare-variants .token")).to_have_count(9)
 
 
 @pytest.mark.slow

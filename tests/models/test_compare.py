@@ -225,3 +225,8 @@ def test_the_command_line_writes_what_the_page_can_open(runtime, capsys):
     assert json.loads(json.dumps(dict(opened.versions)))["torch"]
     assert main(["compare", "Say hi.", SMOLLM2]) == 1
     assert "only one was named" in capsys.readouterr().err
+    assert main([*words[:4], "m@@", f"{SMOLLM2}@gguf", *words[4:], "--csv"]) == 0  # said, and the others are compared
+    printed = capsys.readouterr()
+    assert "“m@@” is not a variant" in printed.err
+    assert f"{SMOLLM2}@gguf was named twice" in printed.err
+    assert len(printed.out.strip().splitlines()) == 3

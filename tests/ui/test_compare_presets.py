@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.spec.comparison import check_variants
+from models.spec.contenders import check_variants
 from models.spec.variant import Variant
 from ui.compare_presets import base_and_chat, modes, sizes, with_adapters
 

@@ -19,11 +19,10 @@ from models.spec.comparison import (
     TokenView,
     agreeing_prefix,
     batches,
-    check_variants,
 )
 from models.spec.comparison_file import LONGEST_FILE, from_json, to_json
 from models.spec.comparison_report import COLUMNS, FIELDS, fenced, inline, to_csv, to_markdown
-from models.spec.errors import BadComparison, BadComparisonRequest, BadSpelling, ModelIsAPath
+from models.spec.errors import BadComparison, BadSpelling, ModelIsAPath
 from models.spec.measured import Measured
 from models.spec.messages import BOUNDS, Finish, Message, Sampling, Usage
 
@@ -333,34 +332,7 @@ def test_the_reference_is_found_by_either_spelling():
     assert replace(COMPARISON, reference="x").reference_column is None
 
 
-# --- what to compare ----------------------------------------------------------------------------------------
-
-
-def test_variants_are_parsed_in_order():
-    assert list(map(str, check_variants([" m@nf4", "m@auto", "m+a:1.0"], 6))) == ["m@nf4", "m", "m+a"]
-
-
-@pytest.mark.parametrize(
-    ("spellings", "words"),
-    [
-        ([], "none was named"),
-        (["m"], "only one was named"),
-        (["m", "m@auto"], "m was named twice"),
-        (["m+a+b:0.5", "m+b:0.50+a:1"], "m+b:0.5+a was named twice"),
-        ([f"m@q{number}" for number in range(7)], "7 variants were named, and at most 6"),
-        ("mm", "not a list"),
-        (None, "not a list"),
-        (["m", 3], "“3” is not the spelling"),
-    ],
-)
-def test_what_cannot_be_compared(spellings, words):
-    with pytest.raises(BadComparisonRequest, match=words.replace("+", r"\+")):
-        check_variants(spellings, 6)
-
-
-def test_a_spelling_that_is_none():
-    with pytest.raises(BadSpelling):
-        check_variants(["m", "?"], 6)
+# --- what runs together --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

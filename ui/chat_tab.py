@@ -12,10 +12,11 @@ from gradio.components import Component
 
 from models.spec.errors import PaddockError
 from models.spec.messages import Message, read_history
-from models.spec.request import DEFAULT_INSTRUCTION, BasePrompt, ChatRequest
+from models.spec.request import BasePrompt, ChatRequest
 
 from . import render, stream
 from .adapter_picker import read_variant
+from .base_prompt import draw_base_prompt
 from .conversation import as_text, before
 from .events import AT_ONCE, IN_ORDER, computing
 from .picker import PICKED, Picker
@@ -71,10 +72,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
             "**This is a base model.** It only continues text and has no chat template, so the conversation is written "
             "out in these three parts."
         )
-        with gr.Row():
-            instruction = gr.Textbox(DEFAULT_INSTRUCTION, label=t("instruction"), scale=4, elem_id="instruction")
-            question = gr.Textbox("Q:", label=t("question"), min_width=90, elem_id="question-label")
-            answer = gr.Textbox("A:", label=t("answer"), min_width=90, elem_id="answer-label")
+        base_prompt = draw_base_prompt()
     with gr.Accordion(t("system"), open=False, elem_id="instruct-parts") as instruct_parts:
         system = gr.Textbox(show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="system")
     with gr.Accordion(t("prompt_sent"), open=False, elem_id="prompt-sent-group"):
@@ -160,7 +158,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     def stop_answer(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    inputs = [box, chatbot, *picker.inputs, system, instruction, question, answer, *sampling]
+    inputs = [box, chatbot, *picker.inputs, system, *base_prompt, *sampling]
     outputs = [chatbot, box, status, prompt_sent]
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
     answered = [

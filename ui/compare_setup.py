@@ -15,12 +15,13 @@ from models.spec.contenders import check_variants, contenders, sift
 from models.spec.errors import BadComparisonRequest, PaddockError
 from models.spec.messages import SEED_MAX, Sampling
 from models.spec.reference import REFERENCE_TEXT
-from models.spec.request import ChatRequest, CompareRequest
+from models.spec.request import BasePrompt, ChatRequest, CompareRequest
 from models.spec.suggestion import TOLERANCE
 from models.spec.variant import AUTO, AdapterChoice, Variant
 
 from . import compare_presets, compare_state, render, render_compare
 from .adapter_picker import read_variant
+from .base_prompt import draw_base_prompt
 from .events import AT_ONCE
 from .picker import Picker
 from .sampling import read_sampling
@@ -42,6 +43,7 @@ class CompareSetup:
     prompt: gr.Textbox
     plan: gr.HTML
     system: gr.Textbox
+    base_prompt: list[Component]
     blind: gr.Checkbox
     greedy: gr.Checkbox
     one_pass: gr.Checkbox
@@ -54,12 +56,12 @@ class CompareSetup:
     @property
     def inputs(self) -> list[Component]:
         """What `read_request` takes, before the sampling controls."""
-        asked = [self.variants, self.prompt, self.system, self.reference]
+        asked = [self.variants, self.prompt, self.system, *self.base_prompt, self.reference]
         return [*asked, self.greedy, self.one_pass, self.tokens, self.quality, self.text]
 
 
 RIVALS = 5  # of each token, in the token view
-ASKED = 9  # values of CompareSetup.inputs
+ASKED = 12  # values of CompareSetup.inputs
 
 
 def draw_setup(runtime: Runtime) -> CompareSetup:
@@ -83,8 +85,10 @@ def draw_setup(runtime: Runtime) -> CompareSetup:
                 system = gr.Textbox(
                     show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="compare-system"
                 )
+            with gr.Accordion(t("base_prompt"), open=False, elem_id="compare-base-group"):
+                base_prompt = draw_base_prompt("compare-")
             options = _draw_options()
-    return CompareSetup(left, variants, buttons, prompt, plan, system, *options)
+    return CompareSetup(left, variants, buttons, prompt, plan, system, base_prompt, *options)
 
 
 def _draw_list(runtime: Runtime) -> gr.Dropdown:
@@ -232,7 +236,7 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
 
     After an `earlier` comparison, its variants are asked the next question, each in its own conversation.
     """
-    spellings, prompt, system, reference, greedy, one_pass, tokens, quality, text = values[:ASKED]
+    spellings, prompt, system, *parts, reference, greedy, one_pass, tokens, quality, text = values[:ASKED]
     listed = [column.variant for column in earlier.columns] if earlier else spellings or []
     found = (check_variants if earlier else contenders)(listed, runtime.settings.compared)
     variants = found.variants
@@ -244,6 +248,7 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
         prompt or "",
         system or "",
         sampling=_sampling(values[ASKED:], bool(greedy)),
+        base_prompt=BasePrompt(*parts),
         reference=against if against in variants else variants[0],
         text=text if quality else "",
         one_pass=bool(one_pass),

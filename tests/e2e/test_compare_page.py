@@ -252,6 +252,22 @@ def test_what_cannot_be_compared_is_said_and_the_rest_runs(visit: Visit) -> None
 
 
 @pytest.mark.slow
+def test_base_and_chat_are_each_prompted_in_their_own_way(visit: Visit) -> None:
+    base = "gemma-3-270m@gguf"
+    visitor = without_quality(listed(visit, base, GGUF, tokens=8))
+    page = visitor.page
+    visitor.unfold("#compare-base-group")
+    page.locator("#compare-instruction textarea").fill("Short and true.")
+    page.locator("#compare-question-label textarea").fill("Ask:")
+    visitor.compare("Done: 2 of 2 answered")
+    sent = visitor.columns.locator("details pre")
+    assert sent.first.text_content() == f"Short and true.\n\nAsk: {QUESTION}\nA:"
+    assert f"<|im_start|>user\n{QUESTION}<|im_end|>" in str(sent.last.text_content())
+    visitor.compare("Done: 2 of 2 answered", "follow")
+    assert str(sent.first.text_content()).count("Ask:") == 2
+
+
+@pytest.mark.slow
 def test_columns_are_swiped_on_a_phone_and_the_place_is_kept(visit: Visit) -> None:
     visitor = without_quality(listed(visit, GGUF, NF4, tokens=64, viewport={"width": 390, "height": 844}))
     page = visitor.page

@@ -167,6 +167,15 @@ def give_back_memory() -> None:
         libc = ctypes.CDLL(None)
         if hasattr(libc, "malloc_trim"):  # glibc only
             libc.malloc_trim(0)
+            _shrink_own_heap(libc)
+
+
+def _shrink_own_heap(libc: ctypes.CDLL) -> None:
+    """Give back the free end of the calling thread's heap, up to 64 MiB, which malloc_trim leaves to `free`."""
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    libc.mallopt(_M_TRIM_THRESHOLD, 0)
+    libc.free(libc.malloc(_BLOCK // 8))  # glibc looks at the end when a block of 64 KiB or more is freed
+    libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_BLOCK)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ..spec.errors import ContextExceeded, EmptyPrompt
 from ..spec.messages import SEED_MAX, Delta, Finish, Sampling, Usage
 from . import decode_loop
 from .device import PeakMemory
+from .growing_cache import empty_cache
 from .loader import Loaded
 from .prefix_cache import PrefixCache
 from .text_stream import Detokenizer, StopStrings
@@ -50,7 +51,7 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
     """One delta a token. `made_with` are the adapters that act, without which no kept cache is the same."""
     exact = asked.sampling.seed is not None and not asked.sampling.greedy
     cache, cached = prefixes.take(asked.ids, made_with) if reuse and not exact else (None, 0)
-    cache = cache or _empty_cache(loaded)
+    cache = cache or empty_cache(loaded.model.config)
     row = _Row(loaded, asked, cached)
     whole = False
     try:
@@ -68,13 +69,7 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
 
 def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[tuple[int, Delta]]:
     """The deltas of several answers to the same prompt, which differ by the adapters that act on each row."""
-    return _decode(loaded, asked, _empty_cache(loaded), [_Row(loaded, asked, 0) for _ in range(rows)])
-
-
-def _empty_cache(loaded: Loaded) -> Any:
-    from transformers import DynamicCache
-
-    return DynamicCache(config=loaded.model.config)
+    return _decode(loaded, asked, empty_cache(loaded.model.config), [_Row(loaded, asked, 0) for _ in range(rows)])
 
 
 def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Generator[tuple[int, Delta], None, None]:

@@ -101,11 +101,12 @@ def _can_be_cut(cache: Any) -> bool:
 
 def _cut_copy(cache: Any, tokens: int) -> Any:
     cut = copy.copy(cache)
-    cut.layers = [copy.copy(layer) for layer in cache.layers]  # layers replace their tensors, never write into them
+    cut.layers = [copy.copy(layer) for layer in cache.layers]  # layers never change what a copy holds
     cut.crop(-tokens)
     return cut
 
 
 def _bytes(cache: Any) -> int:
+    """What it holds in memory, with the room for more tokens."""
     tensors = (tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None)
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 
 from .adapters import adapters
+from .context import LENGTHS as CONTEXTS
+from .context import context
 from .conversation import turns, visitors
 from .cpu import LENGTHS, cpu
 from .memory import memory
@@ -16,7 +18,7 @@ from .report import print_machine
 from .speed import fp32, gguf
 from .start import start
 
-NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory", "adapters")
+NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory", "adapters", "context")
 
 
 def main() -> None:
@@ -42,6 +44,7 @@ def main() -> None:
             "visitors": lambda: visitors(stage, few, 8) if options.tiny else visitors(stage, few),
             "memory": lambda: memory(options.tiny),
             "adapters": lambda: adapters(min(new_tokens, 96), few),
+            "context": lambda: context(min(new_tokens, 32), repeats, (8, 16) if options.tiny else CONTEXTS),
         }
         for name in NAMES:
             if name in names:

@@ -53,7 +53,7 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
         ActiveAdapter(write_adapter(folder, name, RANK, seed, tuple(SIZES), 0.01, SIZES, 30), 1.0)
         for seed, name in enumerate(("one", "two"))
     )
-    engine, peft = _open(mode), _open(mode)
+    engine, peft = open_engine(mode), open_engine(mode)
     attach_s = _seconds(lambda: engine._adapters.acting((one,)))
     engine_thread().run(lambda: _inject(peft, one))
     sides: dict[str, tuple[TransformersEngine, Active]] = {
@@ -99,7 +99,8 @@ def _rows(mode: str, folder: Path, new_tokens: int, repeats: int) -> list[Row]:
     ]
 
 
-def _open(mode: str) -> TransformersEngine:
+def open_engine(mode: str) -> TransformersEngine:
+    """SmolLM2 in a mode, in this process."""
     runtime = Runtime(Settings.from_env(os.environ | {"PADDOCK_PRELOAD": "0"}))
     snapshot = runtime.fetch(Variant(SMOLLM2, mode))
     return open_transformers(snapshot, mode, runtime.machine.accelerator, runtime.settings, lambda progress: None)

@@ -14,11 +14,11 @@ class FakeTensor:
     def __init__(self, tokens):
         self.tokens = tokens
 
-    def numel(self):
-        return self.tokens
+    def untyped_storage(self):
+        return self
 
-    def element_size(self):
-        return 1
+    def nbytes(self):
+        return self.tokens
 
 
 class FakeLayer:

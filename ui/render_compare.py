@@ -92,33 +92,33 @@ def plan_lines(plans: Sequence[Mapping[str, Any]], free_bytes: int) -> str:
         for name, plan in zip(names, plans, strict=True)
     ]
     drawn = bars(lines, "Memory by the plan; the mark is what can be had", "the most at any moment, before any load")
-    sentence = _together(_models(names, plans), free)
+    sentence = _together(names, plans, free)
     return f'<div class="compare-plan"><p>{escape(sentence)}</p>{drawn}</div>'
 
 
-def _models(names: Sequence[str], plans: Sequence[Mapping[str, Any]]) -> list[tuple[list[str], int]]:
-    """The models in memory, each with the names of its variants and its bytes: those of a base share one."""
+def _models(plans: Sequence[Mapping[str, Any]], fitting: Sequence[int]) -> dict[tuple[int, ...], int]:
+    """The places of the variants that share a base in memory, and the bytes of it with the adapters of all."""
     of_base: dict[str, list[int]] = {}
-    for place, plan in enumerate(plans):
-        of_base.setdefault(plan["variant"].partition("+")[0], []).append(place)
-    models = []
+    for place in fitting:
+        of_base.setdefault(plans[place]["variant"].partition("+")[0], []).append(place)
+    models = {}
     for places in of_base.values():
         largest, *others = sorted((plans[place] for place in places), key=lambda plan: -plan["needed"])
-        needed = largest["needed"] + sum(plan["bytes"].get("adapters", 0) for plan in others)
-        models.append(([names[place] for place in places], needed))
+        models[tuple(places)] = largest["needed"] + sum(plan["bytes"].get("adapters", 0) for plan in others)
     return models
 
 
-def _together(models: Sequence[tuple[list[str], int]], free: int) -> str:
+def _together(names: Sequence[str], plans: Sequence[Mapping[str, Any]], free: int) -> str:
     """Which run together and which one after another, as a sentence."""
-    fitting = [(names, bytes_) for names, bytes_ in models if bytes_ <= free]
-    too_large = [name for names, bytes_ in models if bytes_ > free for name in names]
-    groups = [
-        [name for place in group for name in fitting[place][0]]
-        for group in batches([bytes_ for _, bytes_ in fitting], free)
-    ]
-    runs = [_and(names) + (" together" if len(names) > 1 else "") for names in groups]
-    total, count = size(sum(bytes_ for _, bytes_ in fitting)), sum(map(len, groups))
+    too_large = [name for name, plan in zip(names, plans, strict=True) if plan["needed"] > free]
+    models = _models(plans, [place for place, plan in enumerate(plans) if plan["needed"] <= free])
+    units: list[tuple[tuple[int, ...], int]] = []  # a base whose adapters do not fit together has them in turn
+    for places, bytes_ in models.items():
+        units += [(places, bytes_)] if bytes_ <= free else [((place,), plans[place]["needed"]) for place in places]
+    at_once = batches([bytes_ for _, bytes_ in units], free)
+    groups = [[names[place] for unit in group for place in units[unit][0]] for group in at_once]
+    runs = [_and(group) + (" together" if len(group) > 1 else "") for group in groups]
+    total, count = size(sum(models.values())), sum(map(len, groups))
     said = []
     if count == 1:
         said.append(f"{runs[0]} fits: {total} of {size(free)} that can be had.")

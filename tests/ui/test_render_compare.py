@@ -124,6 +124,15 @@ def test_variants_of_one_base_share_its_memory():
     assert other.text.startswith("They run one after another: q+a, q and q+b together, then r. All at once would take")
 
 
+def test_adapters_that_do_not_fit_together_run_one_after_another():
+    plans = [plan("m@q+a", 3 * 10**9), plan("m@q+b", 3 * 10**9), plan("m@q+c", 4 * 10**9)]
+    text = Markup(render_compare.plan_lines(plans, 3_050_000_000)).text
+    assert text.startswith(
+        "They run one after another: q+a, then q+b. All at once would take 3.1 GB, and 3.0 GB can be"
+    )
+    assert "q+c does not fit: 3.0 GB can be had." in text
+
+
 def test_no_plan_and_no_memory():
     assert render_compare.plan_lines([], 1) == ""
     assert "do not fit: 0 B can be had" in render_compare.plan_lines([plan("a@x", 1), plan("b@y", 1)], -5)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from . import quality
+from .answers import Answers
 from .gpu import PAGE_UPDATE_S
-from .quality import LONGEST_TEXT, Yardstick
+from .quality import CONVERTED, LONGEST_TEXT, Yardstick
 from .spec.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix
 from .spec.contenders import check_variants
 from .spec.engine import Prompt
@@ -23,9 +24,6 @@ from .spec.messages import Delta, Event, Message, Progress, Rendered, RowDelta
 from .spec.quantization import Mode, rows_stand_alone
 from .spec.request import ChatRequest, CompareRequest
 from .spec.variant import Variant
-
-if TYPE_CHECKING:
-    from .runtime import Runtime
 
 T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
@@ -39,7 +37,7 @@ class Step:
     event: Event | Compared
 
 
-def compare(runtime: Runtime, request: CompareRequest, token: str | None = None) -> Generator[Step, None, Comparison]:
+def compare(runtime: Answers, request: CompareRequest, token: str | None = None) -> Generator[Step, None, Comparison]:
     """Steps of all columns, and at the end the whole. A column that fails says why, and the others go on.
 
     Variants of one base follow each other, so that it is loaded once; those that differ by adapters only answer as one
@@ -127,7 +125,7 @@ def _batch_note(group: Sequence[_Column]) -> str:
     return f"{note}, and two tokens that are nearly as likely may change places against an answer alone"
 
 
-def _check(runtime: Runtime, request: CompareRequest) -> None:
+def _check(runtime: Answers, request: CompareRequest) -> None:
     """Refuse what no model needs to see; raises InputError, VariantError."""
     check_variants([str(variant) for variant in request.variants], runtime.settings.compared)
     if len(request.histories) != len(request.variants):
@@ -154,7 +152,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def _machine(runtime: Runtime) -> dict[str, Any]:
+def _machine(runtime: Answers) -> dict[str, Any]:
     budget = runtime.planner.budget()
     return {
         "accelerator": runtime.machine.accelerator,
@@ -195,7 +193,7 @@ def paced(
 class _Column:
     """One variant on its way to a Compared, which holds what is known so far."""
 
-    def __init__(self, runtime: Runtime, request: CompareRequest, place: int, token: str | None) -> None:
+    def __init__(self, runtime: Answers, request: CompareRequest, place: int, token: str | None) -> None:
         self.runtime, self.token, self._request, self._place = runtime, token, request, place
         self.variant, self.messages = request.variants[place], request.histories[place]
         self.base = ""
@@ -242,10 +240,13 @@ class _Column:
     def end(self, note: str = "") -> Step:
         """The column once its answer is whole; the load time is that of the model, whenever it was loaded."""
         held = next((line for line in self.runtime.held() if line.name == self.base), None)
-        figures = replace(self.now.figures, answer=self.now.answer, note=note)
+        figures = replace(self.now.figures, answer=self.now.answer)
         if held is not None:
             figures = replace(figures, measured_bytes=held.bytes, load_s=held.load_s)
         self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
+        self._note(note)
+        if self.now.usage is not None and self.now.usage.origin == "converted":
+            self._note(CONVERTED)
         return Step(self._place, self.now)
 
     def look_at_tokens(self) -> Generator[Step, None, None]:
@@ -256,7 +257,7 @@ class _Column:
             steps = quality.tokens(self.runtime, self.resolved, self._whole(), count, rivals, self.token)
             self._know(tokens=(yield from self._through(steps)))
         except PaddockError as error:
-            self._know(figures=replace(self.now.figures, note=str(error)))
+            self._note(str(error))
         yield Step(self._place, self.now)
 
     def _whole(self) -> Prompt:
@@ -279,7 +280,7 @@ class _Column:
                 found = yield from self._through(quality.alone(self.runtime, resolved, text, self.token))
             self._know(figures=replace(self.now.figures, **found.figures))
         except PaddockError as error:
-            self._know(figures=replace(self.now.figures, note=str(error)))
+            self._note(str(error))
         yield Step(self._place, self.now)
         return yardstick
 
@@ -311,6 +312,10 @@ class _Column:
                 yield Step(self._place, next(steps))
             except StopIteration as end:
                 return end.value
+
+    def _note(self, text: str) -> None:
+        note = "; ".join(filter(None, (self.now.figures.note, text)))
+        self._know(figures=replace(self.now.figures, note=note))
 
     def _know(self, **facts: Any) -> None:
         self.now = replace(self.now, **facts)

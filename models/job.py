@@ -143,8 +143,8 @@ def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
             with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:
                     beside = _beside(job, delta)
-                    usage = replace(delta.usage, variant=spelled(job.load.variant, beside), load_s=load_s)
-                    yield replace(delta, usage=usage)
+                    name, origin = spelled(job.load.variant, beside), job.load.snapshot.origin
+                    yield replace(delta, usage=replace(delta.usage, variant=name, load_s=load_s, origin=origin))
 
 
 def _beside(job: Answering | AnsweringRows, delta: Delta | RowDelta) -> tuple[ActiveAdapter, ...]:

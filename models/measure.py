@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from . import quality
-from .quality import LONGEST_TEXT, Yardstick
+from .answers import Answers
+from .quality import CONVERTED, LONGEST_TEXT, Yardstick
 from .spec.catalog import ModelCard
 from .spec.engine import Prompt
 from .spec.errors import BadModes, NotHeld, PaddockError, PromptTooManyCharacters
@@ -21,13 +21,9 @@ from .spec.reference import REFERENCE_TEXT
 from .spec.request import ChatRequest, CompletionRequest, Request
 from .spec.variant import Variant
 
-if TYPE_CHECKING:
-    from .runtime import Runtime
-
 MOST_MODES = 16
 QUESTION = "Explain in a few sentences how a bicycle stays upright."
 OPENING = "A bicycle stays upright because"
-CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class _Answer:
 
 
 def measure(
-    runtime: Runtime,
+    runtime: Answers,
     model: str,
     modes: Sequence[str],
     text: str,
@@ -49,7 +45,7 @@ def measure(
     """Progress, and one Measured a mode; `reference` is a mode, by default the most exact one of those that fit.
 
     A mode that fails gets a row that says why. Raises BadModes, PromptTooManyCharacters, SamplingOutOfBounds
-    and what Runtime.card raises.
+    and what Answers.card raises.
     """
     text = text.strip() or REFERENCE_TEXT
     if len(text) > LONGEST_TEXT:
@@ -72,7 +68,7 @@ def measure(
                         runtime.eject(loaded)
 
 
-def _ordered(runtime: Runtime, card: ModelCard, modes: Sequence[str], reference: str) -> list[str]:
+def _ordered(runtime: Answers, card: ModelCard, modes: Sequence[str], reference: str) -> list[str]:
     """The modes without repeats, each resolved, the reference first."""
     wanted = list(modes) or [name for name, plan in runtime.describe(card)["plans"].items() if plan["fits"]]
     if len(wanted) > MOST_MODES:
@@ -92,7 +88,7 @@ class _Row:
     """One mode on its way to a Measured, which holds what is known so far."""
 
     def __init__(
-        self, runtime: Runtime, card: ModelCard, variant: Variant, text: str, sampling: Sampling, token: str | None
+        self, runtime: Answers, card: ModelCard, variant: Variant, text: str, sampling: Sampling, token: str | None
     ) -> None:
         self._runtime, self._card, self._variant = runtime, card, variant
         self._text, self._sampling, self._token = text, sampling, token
@@ -107,7 +103,7 @@ class _Row:
         with suppress(NotHeld):  # a load time is that of a load; one that is in use stays, and has none
             self._runtime.eject(str(self._variant))
         answer = yield from self._answer()
-        if self._runtime.is_converted(self._variant, self._token):
+        if answer.usage.origin == "converted":
             self._note(note=CONVERTED)
         if reference is None:
             whole = replace(answer.prompt, text=answer.prompt.text + answer.text)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from . import adapters
 from .background import OnProgress, exhausted
 from .engines.merging import write_merged
+from .runtime import Runtime
 from .spec.errors import BadMerge
 from .spec.variant import AUTO, Variant
-
-if TYPE_CHECKING:
-    from .runtime import Runtime
 
 MODES = ("bf16", "fp32", "fp16")  # that a merged copy can be written in, the usual one first
 

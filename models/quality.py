@@ -7,19 +7,19 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .answers import Answers
 from .spec import metrics
 from .spec.comparison import TokenView
 from .spec.engine import Prompt
 from .spec.messages import Event, Progress, Scored
 from .spec.variant import Variant
 
-if TYPE_CHECKING:
-    from .runtime import Runtime
-
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
+
+CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Quality:
 
 
 def first(
-    runtime: Runtime, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
+    runtime: Answers, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
 ) -> Generator[Progress, None, tuple[Quality, Yardstick]]:
     """The quality of the one that the others are held against; `answer` is its prompt with its answer."""
     record = str(Path(folder) / "text.npy")
@@ -52,7 +52,7 @@ def first(
 
 
 def against(
-    runtime: Runtime, variant: Variant, text: str, yardstick: Yardstick, token: str | None
+    runtime: Answers, variant: Variant, text: str, yardstick: Yardstick, token: str | None
 ) -> Generator[Progress, None, Quality]:
     """The quality of another, on the same text and on the yardstick's own answer; raises ReferenceDiffers."""
     scored = yield from _score(runtime, variant, Prompt(text), token, reference=yardstick.text_file)
@@ -66,14 +66,14 @@ def against(
     return Quality(figures, frozenset({scored.variant}))
 
 
-def alone(runtime: Runtime, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
+def alone(runtime: Answers, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
     """The quality of one that is held against none."""
     scored = yield from _score(runtime, variant, Prompt(text), token)
     return Quality(_alone(variant, scored), frozenset({scored.variant}))
 
 
 def tokens(
-    runtime: Runtime, variant: Variant, answer: Prompt, prompt_tokens: int, rivals: int, token: str | None
+    runtime: Answers, variant: Variant, answer: Prompt, prompt_tokens: int, rivals: int, token: str | None
 ) -> Generator[Progress, None, tuple[TokenView, ...]]:
     """Each token of an answer with its probability and its rivals; `answer` is the prompt with the answer."""
     scored = yield from _score(runtime, variant, answer, token, rivals=rivals)
@@ -94,7 +94,7 @@ def _alone(variant: Variant, scored: Scored) -> dict[str, Any]:
 
 
 def _score(
-    runtime: Runtime,
+    runtime: Answers,
     variant: Variant,
     prompt: Prompt,
     token: str | None,

@@ -55,6 +55,7 @@ _USAGE = record(
         "seed": maybe(whole(0, SEED_MAX)),
         "finish": maybe(one_of(*get_args(Finish))),
         "adapters": several(_NAME, ADAPTERS_MAX),
+        "origin": text(100),
     },
 )
 _TOKEN = row(

@@ -156,6 +156,7 @@ class Usage:
     seed: int | None = None
     finish: Finish | None = None
     adapters: tuple[str, ...] = ()  # that acted, with their weights, as read from the model
+    origin: str = ""  # of the weights, as a Snapshot says it
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from models import runtime as runtime_module
+from models import answers as answers_module
 from models.runtime import Runtime
 from models.spec.errors import (
     EmptyPrompt,
@@ -52,14 +52,14 @@ def jobs(monkeypatch):
         asked.append(job)
         yield from ANSWER
 
-    monkeypatch.setattr(runtime_module, "events", events)
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda card, form, settings: replace(HERE, form=form))
+    monkeypatch.setattr(answers_module, "events", events)
+    monkeypatch.setattr(answers_module.sources, "locate", lambda card, form, settings: replace(HERE, form=form))
     return asked
 
 
 @pytest.fixture
 def on_cpu(monkeypatch):
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(answers_module, "accelerator", lambda: "cpu")
     return Runtime(LIMITS)
 
 
@@ -96,9 +96,9 @@ def test_refused_before_anything_is_looked_up_or_computed(on_cpu, monkeypatch, n
         raise AssertionError("this has to be refused first")
 
     for thing in ("events", "reported"):
-        monkeypatch.setattr(runtime_module, thing, touched)
+        monkeypatch.setattr(answers_module, thing, touched)
     for thing in ("locate", "resolve", "hub_card"):
-        monkeypatch.setattr(runtime_module.sources, thing, touched)
+        monkeypatch.setattr(answers_module.sources, thing, touched)
     request, error = REFUSED[name]
     with pytest.raises(error):
         list(on_cpu.answer(request))
@@ -135,7 +135,7 @@ def test_default_variant_has_to_be_spelled_right():
 
 def test_models_are_plain_data(on_cpu, monkeypatch):
     monkeypatch.setattr(
-        runtime_module.sources, "locate", lambda card, form, settings: HERE if card.key == GEMMA.model else None
+        answers_module.sources, "locate", lambda card, form, settings: HERE if card.key == GEMMA.model else None
     )
     rows = on_cpu.models()
     assert json.loads(json.dumps(rows)) == rows
@@ -150,7 +150,7 @@ def test_models_are_plain_data(on_cpu, monkeypatch):
 
 @pytest.mark.parametrize(("accelerator", "auto"), [("cpu", "gguf"), ("cuda", "bf16"), ("mps", "fp16")])
 def test_auto_depends_on_the_machine(monkeypatch, accelerator, auto):
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: accelerator)
+    monkeypatch.setattr(answers_module, "accelerator", lambda: accelerator)
     runtime = Runtime()
     variant, mode = runtime.resolve(SMOLLM2, runtime.card(SMOLLM2))
     assert (str(variant), mode.name) == (f"smollm2-135m-instruct@{auto}", auto)
@@ -162,7 +162,7 @@ def test_a_listed_model_may_be_named_by_its_hub_id(on_cpu):
 
 def test_hub_ids_ask_the_hub_where_they_are_allowed_with_the_visitors_token(monkeypatch):
     asked = []
-    monkeypatch.setattr(runtime_module.sources, "hub_card", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(answers_module.sources, "hub_card", lambda *arguments: asked.append(arguments))
     Runtime(replace(LIMITS, hub_ids=True)).card(Variant("owner/name=v2"), "the visitor's")
     assert asked[0][0] == "owner/name=v2"
     assert asked[0][2] == "the visitor's"
@@ -194,8 +194,8 @@ def test_weights_are_fetched_where_they_are_not_here(on_cpu, jobs, monkeypatch):
         tokens.append(token)
         return replace(HERE, path=f"/{card.key}/{form}")
 
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: None)
-    monkeypatch.setattr(runtime_module.sources, "resolve", resolve)
+    monkeypatch.setattr(answers_module.sources, "locate", lambda *a: None)
+    monkeypatch.setattr(answers_module.sources, "resolve", resolve)
     assert list(on_cpu.answer(complete("x"), "hf_visitor")) == [step, *ANSWER]
     assert jobs[0].load.snapshot.path == "/smollm2-135m-instruct/gguf"
     assert tokens == ["hf_visitor"]
@@ -206,23 +206,23 @@ def test_what_fetching_raises_is_raised(on_cpu, jobs, monkeypatch):
     def resolve(*arguments):
         raise HubUnreachable(model="m")
 
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: None)
-    monkeypatch.setattr(runtime_module.sources, "resolve", resolve)
+    monkeypatch.setattr(answers_module.sources, "locate", lambda *a: None)
+    monkeypatch.setattr(answers_module.sources, "resolve", resolve)
     with pytest.raises(HubUnreachable):
         list(on_cpu.answer(complete("x")))
     assert jobs == []
 
 
 def test_a_gguf_that_stands_in_for_safetensors_is_converted(monkeypatch, jobs, tmp_path):
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: HERE)
+    monkeypatch.setattr(answers_module, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(answers_module.sources, "locate", lambda *a: HERE)
 
     def convert(gguf, out_dir, on_progress, cancelled):
         assert str(gguf) == HERE.path
         out_dir.mkdir(parents=True)
         (out_dir / "model.safetensors").write_bytes(b"12345")
 
-    monkeypatch.setattr(runtime_module, "convert_in_subprocess", convert)
+    monkeypatch.setattr(answers_module, "convert_in_subprocess", convert)
     runtime = Runtime(replace(LIMITS, cache_dir=str(tmp_path)))
     list(runtime.answer(complete("x", variant=Variant.parse("smollm2-135m-instruct@nf4"))))
     snapshot = jobs[0].load.snapshot

@@ -1,0 +1,346 @@
+"""What is asked of one variant, or of the adapters of one: checked, planned, its weights found, and streamed."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import adapters
+from .background import Cancelled, OnProgress, exhausted, reported
+from .engines.conversion import convert_in_subprocess
+from .engines.device import accelerator, native_bf16, packages
+from .gpu import events, pumped
+from .job import Answering, AnsweringRows, Load, Scoring, computing_process
+from .planning import Planner, room
+from .pool import Held
+from .spec import quantization
+from .spec.catalog import Catalog, ModelCard, load_catalog
+from .spec.engine import Prompt
+from .spec.errors import (
+    EmptyPrompt,
+    HubIdsNotAllowed,
+    InvalidText,
+    ModeNotPossible,
+    PromptTooManyCharacters,
+    SamplingOutOfBounds,
+    TooManyTurns,
+)
+from .spec.messages import Event, Message, Progress, Sampling
+from .spec.plan import LoadPlan
+from .spec.quantization import Machine, Mode
+from .spec.request import ChatRequest, CompletionRequest, Request, texts
+from .spec.settings import Settings
+from .spec.snapshot import ActiveAdapter, Form, Snapshot
+from .spec.variant import AdapterChoice, Variant
+from .terminal import ProgressLine
+from .weights import adapters as adapter_sources
+from .weights import sources, uploads
+
+
+class Answers:
+    """Answers requests: checks them, plans, finds the weights, and streams what the engine computes."""
+
+    def __init__(self, settings: Settings | None = None, catalog: Catalog | None = None) -> None:
+        self.settings = settings or Settings()
+        self.catalog = catalog or load_catalog()
+        self.machine = Machine(accelerator(), packages(), native_bf16())
+        self.planner = Planner(self.settings, self.machine)
+        Variant.parse(self.settings.default_variant)
+
+    # --- what there is ---------------------------------------------------------------------------------
+
+    def card(self, variant: Variant, token: str | None = None) -> ModelCard:
+        """The card of a variant's model; raises UnknownModel, HubIdsNotAllowed or a WeightsError."""
+        if not variant.is_hub_id:
+            return self.catalog[variant.model]
+        hub_id = variant.model.partition("=")[0]
+        listed = next((card for card in self.catalog.values() if card.hub_id == hub_id), None)
+        if listed is not None and hub_id == variant.model:
+            return listed
+        if not self.settings.hub_ids:
+            raise HubIdsNotAllowed(model=variant.model)
+        return sources.hub_card(variant.model, self.settings, token)
+
+    def resolve(self, variant: Variant, card: ModelCard) -> tuple[Variant, Mode]:
+        """The variant with `auto` replaced by what it means on this machine; raises ModeNotPossible."""
+        mode = quantization.resolve(variant, card, self.machine, lambda mode: self.planner.plan(card, mode).fits)
+        return variant.resolved(mode.name), mode
+
+    def plan(self, variant: Variant, context: Any = None, token: str | None = None) -> LoadPlan:
+        """What a variant would take in memory here, without downloading weights.
+
+        Raises BadContext, VariantError, and WeightsError for an adapter that cannot be used.
+        """
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        known = adapters.known(variant, card, self.settings, token)
+        adapters.require_room(resolved, known, self.machine.accelerator, self.settings)
+        return replace(self.planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
+
+    def nearest(self, variant: Variant, context: Any = None, token: str | None = None) -> list[LoadPlan]:
+        """The nearest variants that fit here: the same model with fewer bits, then smaller ones of its family."""
+        card = self.card(variant, token)
+        known = adapters.known(variant, card, self.settings, token)
+        return self.planner.nearest(self.catalog.values(), card, context, known)
+
+    def models(self) -> list[dict[str, Any]]:
+        """The catalog as plain data: what runs here with its bytes, and which files are already on this machine."""
+        return [self.describe(card) for card in self.catalog.values()]
+
+    def describe(self, card: ModelCard, adapters: tuple[AdapterChoice, ...] = ()) -> dict[str, Any]:
+        """One card as plain data; `plans` and `refused` say of each mode what it takes, or why it cannot run.
+
+        With adapters, only modes that take them can run; what they take themselves is not in the plans.
+        """
+        budget, some = self.planner.budget(), bool(adapters)
+        modes = quantization.possible_modes(card, self.machine, some)
+        plans = [self.planner.plan(card, mode, budget) for mode in modes]
+        reasons = {mode: quantization.why_not(mode, card, self.machine, some) for mode in quantization.modes_of(card)}
+        try:
+            auto = self.resolve(Variant(card.key, adapters=adapters), card)[1].name
+        except ModeNotPossible:
+            auto = ""
+        return {
+            "key": card.key,
+            "title": card.title,
+            "family": card.family,
+            "kind": card.kind,
+            "hub_id": card.hub_id,
+            "parameters": card.parameters,
+            "context": card.context,
+            "context_here": min(card.context, self.settings.context),
+            "licence": card.licence,
+            "licence_url": card.licence_url,
+            "gated": card.gated,
+            "modes": [mode.name for mode in modes],
+            "auto": auto,
+            "plans": {p.mode: {"weights": p.weights, "total": p.total, "fits": p.fits} for p in plans},
+            "refused": {mode.name: reason for mode, reason in reasons.items() if reason},
+            "without_hub": card.wheel is not None,
+            "on_this_machine": [form for form in _FORMS if sources.locate(card, form, self.settings)],
+        }
+
+    def adapters(self, model: Variant, token: str | None = None) -> list[dict[str, Any]]:
+        """The adapters that are listed for a model, as plain data."""
+        return [asdict(entry) for entry in adapter_sources.listed(self.card(model, token), self.settings)]
+
+    def adapters_on_hub(self, model: Variant, token: str | None = None) -> list[dict[str, Any]]:
+        """The Hub's adapters that are registered for a model, most downloaded first; none where it is out of reach."""
+        return [asdict(found) for found in adapter_sources.search(self.card(model, token), self.settings, token)]
+
+    def upload_adapter(self, config: Path, weights: Path, model: Variant, token: str | None = None) -> str:
+        """Check a visitor's own adapter and keep a copy; returns the name that only he knows. Raises AdapterRefused."""
+        return uploads.keep(config, weights, self.card(model, token), self.settings).name
+
+    def held(self) -> list[Held]:
+        """The models in this process's memory."""
+        return computing_process(self.settings).pool.held()
+
+    def eject(self, name: str) -> None:
+        """Take a model out of memory by its spelling; raises NotHeld when it is in use or not there."""
+        computing_process(self.settings).pool.eject(name)
+
+    # --- answering -------------------------------------------------------------------------------------
+
+    def check(self, request: Request) -> None:
+        """Refuse what no model needs to see; raises InputError before anything is computed."""
+        if isinstance(request, CompletionRequest):
+            empty = not request.prompt
+        else:
+            empty = not request.messages or not request.messages[-1].content.strip()
+            if len(request.messages) > self.settings.max_turns:
+                raise TooManyTurns(turns=len(request.messages), limit=self.settings.max_turns)
+        if empty:
+            raise EmptyPrompt
+        self._check_texts(texts(request))
+        if request.sampling.max_new_tokens > self.settings.max_new_tokens:
+            raise SamplingOutOfBounds(
+                name="max_new_tokens",
+                value=request.sampling.max_new_tokens,
+                wanted=f"at most {self.settings.max_new_tokens:,} on this server",
+            )
+
+    def answer(self, request: Request, token: str | None = None) -> Generator[Event, None, None]:
+        """The events of an answer: progress, the rendered prompt, deltas. Closing it stops the computation.
+
+        `token` is the visitor's own Hub token, used for this call only. Raises PaddockError.
+        """
+        self.check(request)
+        job = yield from self._prepared(request, token)
+        with closing(events(job)) as stream:
+            yield from stream
+
+    def answering(
+        self, request: Request, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The same for an event loop, with about ten deltas a second; setting `stop` ends the answer politely."""
+        return pumped(partial(self.answer, request, token), stop)
+
+    def answer_rows(
+        self, request: ChatRequest, variants: Sequence[Variant], token: str | None = None
+    ) -> Generator[Event, None, None]:
+        """The answers of variants that differ by adapters only, as one batch: RowDelta events for each.
+
+        `variants` name the same mode, `request` is that of any of them; raises PaddockError.
+        """
+        self.check(request)
+        card = self.card(variants[0], token)
+        base, mode = self.resolve(variants[0], card)
+        rows = []
+        for variant in variants:
+            rows.append((yield from self._adapters(variant, card, token)))
+        together = tuple({active.adapter.name: active for row in rows for active in row}.values())
+        adapters.require_room(base, together, self.machine.accelerator, self.settings)
+        load = yield from self._load(base, mode, card, token, together)
+        asked = _asked(request, card)
+        with closing(events(AnsweringRows(load, asked.sampling, tuple(rows), asked.messages, asked.prompt))) as stream:
+            yield from stream
+
+    def score(self, text: str, variant: Variant, token: str | None = None) -> Generator[Event, None, None]:
+        """How likely a variant finds a text: progress, then one Scored. Raises PaddockError.
+
+        llama.cpp cannot score a given text, so a `gguf` variant is scored on its own weights dequantized to fp32.
+        """
+        yield from self.score_prompt(Prompt(text), variant, token=token)
+
+    def scoring(
+        self, text: str, variant: Variant, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The same for an event loop."""
+        return pumped(partial(self.score, text, variant, token), stop)
+
+    def score_prompt(
+        self,
+        prompt: Prompt,
+        variant: Variant,
+        record: str = "",
+        reference: str = "",
+        token: str | None = None,
+        rivals: int = 0,
+    ) -> Generator[Event, None, None]:
+        """Score a text, plain or rendered, with the files and the rivals of Engine.score."""
+        self._check_texts((prompt.text,))
+        if not prompt.text.strip():
+            raise EmptyPrompt
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        beside = yield from self._adapters(resolved, card, token)
+        load = yield from self._scorable(resolved, mode, card, token, beside)
+        with closing(events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
+            yield from stream
+
+    def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
+        """The checked weights of a variant on this machine, downloaded and converted if need be."""
+        card = self.card(variant)
+        return exhausted(self._snapshot(card, self.resolve(variant, card)[1], None), on_progress)
+
+    def preload(self, variant: Variant) -> None:
+        """Fetch and load a variant before anybody asks for it, with progress at the terminal."""
+        line = ProgressLine()
+        for event in self.answer(CompletionRequest(variant, "Hello", Sampling(max_new_tokens=1, temperature=0))):
+            if isinstance(event, Progress):
+                line.show(event)
+        line.clear()
+
+    def _check_texts(self, texts: Sequence[str]) -> None:
+        if (count := sum(map(len, texts))) > self.settings.max_characters:
+            raise PromptTooManyCharacters(characters=count, limit=self.settings.max_characters)
+        if any(_SURROGATE.search(text) for text in texts):
+            raise InvalidText
+
+    def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Answering]:
+        card = self.card(request.variant, token)
+        variant, mode = self.resolve(request.variant, card)
+        beside = yield from self._adapters(variant, card, token)
+        load = yield from self._load(variant, mode, card, token, beside)
+        asked = _asked(request, card)
+        reuse = isinstance(request, CompletionRequest) or request.reuse
+        return Answering(load, asked.sampling, asked.messages, asked.prompt, beside, reuse)
+
+    def _adapters(
+        self, variant: Variant, card: ModelCard, token: str | None
+    ) -> Generator[Progress, None, tuple[ActiveAdapter, ...]]:
+        """The checked adapters of a variant; raises AdapterRefused, AdaptersTooLarge and others, before any load."""
+        found = yield from adapters.fetched(variant, card, self.settings, token)
+        adapters.require_room(variant, found, self.machine.accelerator, self.settings)
+        return found
+
+    def _load(
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...] = ()
+    ) -> Generator[Progress, None, Load]:
+        """The load of a variant's base, once the whole is known to fit and the files are here.
+
+        Its adapters are no part of it, so that all that differ by them share one model in memory.
+        Raises DoesNotFit, WeightsError.
+        """
+        base, planned = str(variant.without_adapters), self.planner.plan(card, mode, adapters=beside)
+        if beside or not any(line.name == base for line in self.held()):
+            self.planner.require(planned, self.catalog.values(), card, beside)
+        snapshot = yield from self._snapshot(card, mode, token)
+        return Load(base, snapshot, mode.name, planned.context, planned.batch, self.settings, room(planned))
+
+    def _scorable(
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...]
+    ) -> Generator[Progress, None, Load]:
+        if mode.form != "gguf":
+            return (yield from self._load(variant, mode, card, token, beside))
+        fp32 = quantization.MODES["fp32"]
+        planned = self.planner.plan(card, fp32)
+        self.planner.require(planned, self.catalog.values(), card)
+        source = yield from self._snapshot(card, mode, token)
+        snapshot = yield from self._converted(card, source)
+        # Where fp32 itself comes from this file, the two are one and the same load.
+        plain = sources.locate(card, "safetensors", self.settings)
+        shared = plain is not None and plain.path == source.path
+        spelling = str(variant.resolved("fp32")) if shared else f"{variant}, dequantized"
+        return Load(spelling, snapshot, "fp32", planned.context, planned.batch, self.settings, room(planned))
+
+    def _snapshot(self, card: ModelCard, mode: Mode, token: str | None) -> Generator[Progress, None, Snapshot]:
+        wanted, form = quantization.card_for(mode, card), mode.form
+
+        def fetch(on_progress: OnProgress, cancelled: Cancelled) -> Snapshot:
+            return sources.resolve(wanted, form, self.settings, on_progress, cancelled, token)
+
+        if (here := sources.locate(wanted, form, self.settings)) is None:
+            here = yield from reported(fetch, Progress("download", detail=card.title))
+        if here.form == form:
+            return here
+        return (yield from self._converted(card, here))
+
+    def _converted(self, card: ModelCard, source: Snapshot) -> Generator[Progress, None, Snapshot]:
+        """A GGUF snapshot as safetensors: written once, by a process of its own, then taken from the cache."""
+        folder = self.settings.cache / "converted" / f"{card.key}-{Path(source.path).stem}"
+
+        def convert(on_progress: OnProgress, cancelled: Cancelled) -> None:
+            convert_in_subprocess(Path(source.path), folder, on_progress, cancelled)
+
+        yield from reported(convert, Progress("convert", detail=card.title))
+        size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted)
+
+
+class _Asked(NamedTuple):
+    """How a request is put to a kind of model: messages for its template, or a text as it is."""
+
+    sampling: Sampling
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+
+
+def _asked(request: Request, card: ModelCard) -> _Asked:
+    if isinstance(request, CompletionRequest):
+        return _Asked(request.sampling, prompt=request.prompt)
+    if card.is_base:
+        parts = request.base_prompt
+        return _Asked(parts.ending(request.sampling), prompt=parts.write(request.messages))
+    return _Asked(request.sampling, request.messages)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer can encode
+_FORMS: tuple[Form, ...] = ("gguf", "safetensors")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Hashable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -16,9 +16,9 @@ from .answers import Answers
 from .gpu import PAGE_UPDATE_S
 from .quality import CONVERTED, LONGEST_TEXT, Yardstick
 from .spec.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix
-from .spec.contenders import check_variants
+from .spec.contenders import acts_as, check_variants
 from .spec.engine import Prompt
-from .spec.errors import BadComparisonRequest, PaddockError, PromptTooManyCharacters
+from .spec.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
 from .spec.measured import Measured
 from .spec.messages import Delta, Event, Message, Progress, Rendered, RowDelta
 from .spec.quantization import Mode, rows_stand_alone
@@ -44,9 +44,13 @@ def compare(runtime: Answers, request: CompareRequest, token: str | None = None)
     batch where `one_pass` asks for it and each row is what it is alone. Raises InputError for the request as a whole.
     """
     _check(runtime, request)
+    request = replace(request, reference=_reference_in(runtime, request, token))
     columns = [_Column(runtime, request, place, token) for place in range(len(request.variants))]
+    seen: dict[Hashable, _Column] = {}
     for column in columns:
         yield column.begin()
+        if not column.now.error and seen.setdefault(acts_as(column.resolved), column) is not column:
+            yield column.fail(NamedTwice(variant=f"{column.resolved}, which {column.variant} is here,"))
     yardstick: Yardstick | None = None
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
         for group in _groups(columns, request.reference):
@@ -130,14 +134,29 @@ def _check(runtime: Answers, request: CompareRequest) -> None:
     check_variants([str(variant) for variant in request.variants], runtime.settings.compared)
     if len(request.histories) != len(request.variants):
         raise BadComparisonRequest(reason="it takes one conversation a variant")
-    if request.reference is not None and request.reference not in request.variants:
-        raise BadComparisonRequest(reason=f"the reference {request.reference} is none of the variants")
     if not 0 <= request.rivals <= MOST_ALTERNATIVES:
         raise BadComparisonRequest(reason=f"{request.rivals} alternatives of a token, at most {MOST_ALTERNATIVES}")
     if len(request.text) > LONGEST_TEXT:
         raise PromptTooManyCharacters(characters=len(request.text), limit=LONGEST_TEXT)
     for variant, messages in zip(request.variants, request.histories, strict=True):
         runtime.check(ChatRequest(variant, messages, request.sampling, request.base_prompt))
+
+
+def _reference_in(runtime: Answers, request: CompareRequest, token: str | None) -> Variant | None:
+    """The first of the variants that is what the reference is, however each is spelled; raises NoReference."""
+    if request.reference is None:
+        return None
+
+    def known(variant: Variant) -> Hashable:
+        with suppress(PaddockError):  # its own column says why
+            return acts_as(runtime.resolve(variant, runtime.card(variant, token))[0])
+        return acts_as(variant)
+
+    wanted = known(request.reference)
+    for variant in request.variants:
+        if known(variant) == wanted:
+            return variant
+    raise NoReference(variant=str(request.reference))
 
 
 def _reference(columns: Sequence[_Column], reference: Variant | None) -> _Column | None:
@@ -207,7 +226,8 @@ class _Column:
             resolved, mode = self.runtime.resolve(self.variant, card)
             planned = self.runtime.plan(self.variant, token=self.token)
             self.base, self.mode = str(resolved.without_adapters), mode
-            figures = Measured(str(resolved), self.variant == self._request.reference, planned.weights)
+            weights = planned.weights + sum(part.bytes for part in planned.parts if part.key == "adapters")
+            figures = Measured(str(resolved), self.variant == self._request.reference, weights)
             self._know(
                 resolved=str(resolved),
                 kind=card.kind,
@@ -242,12 +262,22 @@ class _Column:
         held = next((line for line in self.runtime.held() if line.name == self.base), None)
         figures = replace(self.now.figures, answer=self.now.answer)
         if held is not None:
-            figures = replace(figures, measured_bytes=held.bytes, load_s=held.load_s)
+            own = {choice.name for choice in self.variant.adapters}
+            beside = sum(adapter.bytes for adapter in held.attached if adapter.name in own)
+            figures = replace(figures, measured_bytes=held.bytes + beside, load_s=held.load_s, peak_bytes=self._peak())
         self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
         self._note(note)
         if self.now.usage is not None and self.now.usage.origin == "converted":
             self._note(CONVERTED)
         return Step(self._place, self.now)
+
+    def _peak(self) -> int | None:
+        """That of the process while it answered, without the other models that transformers holds in it."""
+        usage = self.now.usage
+        if usage is None or not usage.peak_bytes:
+            return None
+        inside = [line for line in self.runtime.held() if line.engine == usage.engine == "transformers"]
+        return usage.peak_bytes - sum(line.resident for line in inside if line.name != self.base)
 
     def look_at_tokens(self) -> Generator[Step, None, None]:
         """Record the probability of each token of the answer, and what else was likely."""

@@ -29,7 +29,7 @@ def add_compare(group: Any, settings: Settings) -> None:
     command.add_argument("--system", default="", help="system prompt")
     command.add_argument("--reference", default="", help="the variant that the others are held against (the first)")
     command.add_argument(
-        "--distance", type=float, default=TOLERANCE, help="from its quality that is good enough, a share"
+        "--distance", type=_share, default=TOLERANCE, help="from its quality that is good enough, a share"
     )
     command.add_argument("--no-quality", action="store_true", help="answers, speed and memory only")
     command.add_argument("--one-by-one", action="store_true", help="adapters of one base not as one batch")
@@ -43,6 +43,13 @@ def add_compare(group: Any, settings: Settings) -> None:
     form.add_argument("--markdown", action="store_true")
     form.add_argument("--csv", action="store_true")
     command.set_defaults(run=compare)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 10:  # NaN is within no bounds
+        raise argparse.ArgumentTypeError("it is a share from 0 to 10, such as 0.05")
+    return value
 
 
 def compare(runtime: Runtime, options: argparse.Namespace) -> int:

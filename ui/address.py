@@ -141,6 +141,6 @@ def wire_opening(
     opened = app.load(open_link, None, filled, **AT_ONCE)
     for event in (opened, *picker.picked, *picker.weighed):
         event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")
-    for event in (*chat.answered, *complete.answered, *pages.compare.compared):
+    for event in (*chat.answered, *complete.answered):  # in Compare the prompt stays where it was written
         event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
     return opened

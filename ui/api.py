@@ -13,7 +13,7 @@ import gradio as gr
 from models.spec import metrics
 from models.spec.comparison import Compared, Comparison
 from models.spec.contenders import Contenders, contenders
-from models.spec.errors import BadHistory, EngineLost, PaddockError
+from models.spec.errors import BadHistory, EngineLost, NotText, PaddockError
 from models.spec.messages import Delta, Message, Sampling, Scored, read_history
 from models.spec.request import ChatRequest, CompareRequest, CompletionRequest, Request
 from models.spec.variant import LONGEST_SPELLING, Variant
@@ -51,11 +51,11 @@ def build_api(runtime: "Runtime") -> None:
         """Stream the next answer of a conversation as (text so far, usage); usage is empty until the end."""
         with _sentences():
             sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
-            opening = (Message("system", system),) if system and system.strip() else ()
+            opening = (Message("system", system),) if _text("system", system).strip() else ()
             earlier = read_history(history or [])
             if earlier and earlier[-1].role == "user":
                 raise BadHistory(reason="its last message has no answer")
-            messages = (*opening, *earlier, Message("user", message or ""))
+            messages = (*opening, *earlier, Message("user", _text("message", message)))
             request = ChatRequest(Variant.parse(variant or default), messages, sampling)
             async for shown in _answered(runtime, request, token):
                 yield shown
@@ -76,7 +76,7 @@ def build_api(runtime: "Runtime") -> None:
         """Stream the continuation of a text as (text so far, usage); usage is empty until the end."""
         with _sentences():
             sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
-            request = CompletionRequest(Variant.parse(variant or default), prompt or "", sampling)
+            request = CompletionRequest(Variant.parse(variant or default), _text("prompt", prompt), sampling)
             async for shown in _answered(runtime, request, token):
                 yield shown
 
@@ -106,7 +106,12 @@ def build_api(runtime: "Runtime") -> None:
             found = contenders(variants, runtime.settings.compared)
             held_against = Variant.parse(reference) if reference else found.variants[0]
             request = CompareRequest.of(
-                found.variants, prompt or "", system or "", sampling=sampling, reference=held_against, text=text or ""
+                found.variants,
+                _text("prompt", prompt),
+                _text("system", system),
+                sampling=sampling,
+                reference=held_against,
+                text=_text("text", text),
             )
             rows = _first_rows(variants, found)
             async with aclosing(runtime.comparing(request, token=token.token if token else None)) as steps:
@@ -146,7 +151,7 @@ def build_api(runtime: "Runtime") -> None:
         """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
         with _sentences():
             asked, own = Variant.parse(variant or default), token.token if token else None
-            async with aclosing(runtime.scoring(text or "", asked, token=own)) as events:
+            async with aclosing(runtime.scoring(_text("text", text), asked, token=own)) as events:
                 async for event in events:
                     if isinstance(event, Scored):
                         return metrics.summary(event)
@@ -161,6 +166,13 @@ def build_api(runtime: "Runtime") -> None:
     gr.api(models, queue=False)
     gr.api(adapters, queue=False)
     gr.api(plan, queue=False)
+
+
+def _text(name: str, value: Any) -> str:
+    """What a program gave as text, None as none; raises NotText."""
+    if value is not None and not isinstance(value, str):
+        raise NotText(name=name)
+    return value or ""
 
 
 def _first_rows(spellings: Sequence[Any], found: Contenders) -> list[dict[str, Any]]:

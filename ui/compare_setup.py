@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from models.spec.comparison import Comparison
-from models.spec.contenders import check_variants, contenders, sift
+from models.spec.contenders import acts_as, check_variants, contenders, sift
 from models.spec.errors import BadComparisonRequest, PaddockError
 from models.spec.messages import SEED_MAX, Sampling
 from models.spec.reference import REFERENCE_TEXT
@@ -225,10 +225,14 @@ PRESETS: dict[str, tuple[Callable[[Any, Variant], list[str]], str]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A comparison that can begin; `left_out` says why other variants of the list are not in it."""
+    """A comparison that can begin; `left_out` says why other variants of the list are not in it.
+
+    `follows_other` says that the list names others than the conversations that go on.
+    """
 
     request: CompareRequest
     left_out: tuple[PaddockError, ...] = ()
+    follows_other: bool = False
 
 
 def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | None = None) -> Asked:
@@ -260,7 +264,9 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
         request = replace(request, histories=compare_state.histories(earlier, prompt))
         for messages in request.histories:
             runtime.check(replace(asked, messages=messages))
-    return Asked(request, tuple(found.left_out.values()))
+    listed_now = sift(spellings or [], runtime.settings.compared)
+    other = set(map(acts_as, listed_now.variants)) != set(map(acts_as, variants))
+    return Asked(request, tuple(found.left_out.values()), follows_other=earlier is not None and other)
 
 
 def _sampling(values: Sequence[Any], greedy: bool) -> Sampling:

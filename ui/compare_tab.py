@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     from models.runtime import Runtime
 
 REDRAW_S = 0.1
-# On a phone the columns begin below what is seen.
-LOOK = """() => {
-  if (window.innerWidth < 768) document.querySelector("#compare-status")?.scrollIntoView();
-}"""
+# Where the columns begin below what is seen, a press that starts them brings them there, once they are drawn.
+LOOK = """
+document.addEventListener('click', (event) => {
+  if (!event.target.closest('#compare-go, #compare-follow')) return;
+  setTimeout(() => {
+    const line = document.querySelector('#compare-status');
+    if (line && line.getBoundingClientRect().top > window.innerHeight / 2) line.scrollIntoView();
+  }, 500);
+});"""
+OTHER_LIST = "A follow-up goes to the variants that stand here, not to the changed list: press Compare for that one."
 FILES = ("json", "csv", "markdown")
 
 
@@ -80,7 +86,7 @@ def build_compare_tab(
         follow = gr.Button(t("follow_up"), interactive=False, elem_id="compare-follow")
         new = gr.Button(t("new"), interactive=False, elem_id="compare-new")
     status = gr.HTML(elem_id="compare-status", elem_classes="status-line")
-    columns = gr.HTML(render_columns.EMPTY, elem_id="compare-columns", elem_classes="flush", js_on_load=PRESS)
+    columns = gr.HTML(render_columns.EMPTY, elem_id="compare-columns", elem_classes="flush", js_on_load=PRESS + LOOK)
     results = gr.HTML(elem_id="compare-results", elem_classes="flush")
     with gr.Row(elem_id="compare-files"):
         files = {name: gr.Button(t(name), size="sm", interactive=False, elem_id=f"compare-{name}") for name in FILES}
@@ -91,11 +97,12 @@ def build_compare_tab(
 
     async def run(visitor: Visitor, asked: Asked, order: tuple[int, ...], distance: float) -> AsyncIterator[list[Any]]:
         """Compare and draw; whatever ends it, what is there by then stays."""
-        request, halt, line = asked.request, stops.begin(visitor.session), ""
-        left_out = "".join(map(render.error, asked.left_out))
+        request, halt, failed = asked.request, stops.begin(visitor.session), ""
+        beside = "".join(map(render.error, asked.left_out))
+        beside += render.said(OTHER_LIST) if asked.follows_other else ""
         shown, drawn_at = compare_state.begin(request, order), 0.0
         comparison: Comparison | None = None
-        yield _values(left_out, shown, distance)
+        yield _values(_so_far(shown) + beside, shown, distance)
         try:
             async with aclosing(runtime.comparing(request, halt, visitor.token)) as steps:
                 async for step in steps:
@@ -107,9 +114,10 @@ def build_compare_tab(
                     shown = compare_state.advance(shown, step.column, step.event)
                     if isinstance(step.event, Compared) or time.monotonic() - drawn_at >= REDRAW_S:
                         drawn_at = time.monotonic()
-                        yield [gr.skip(), render_columns.columns(shown), *[gr.skip()] * (count - 2)]
+                        line = _so_far(shown) + beside if isinstance(step.event, Compared) else gr.skip()
+                        yield [line, render_columns.columns(shown), *[gr.skip()] * (count - 2)]
         except PaddockError as error:
-            line = render.error(error)
+            failed = render.error(error)
         finally:
             dropped = stops.dropped(visitor.session, halt)
             stops.end(visitor.session, halt)
@@ -118,7 +126,7 @@ def build_compare_tab(
             return
         whole = comparison or compare_state.so_far(shown, request)
         shown = compare_state.ended(shown, whole, stopped=comparison is None)
-        yield _values((line or _said(shown)) + left_out, shown, distance)
+        yield _values((failed or _said(shown)) + beside, shown, distance)
 
     async def ask(
         visitor: Visitor, values: tuple[Any, ...], hidden: bool, distance: float, earlier: Shown
@@ -171,7 +179,8 @@ def build_compare_tab(
             shown, cast = blind.read_vote(shown, pressed(event))
         except PaddockError as error:
             return [render.error(error), *[gr.skip()] * (count - 1), *[gr.skip()] * 3]
-        return [*_values("", shown, distance), *votes_values(blind.added(kept, cast))]
+        voted = render.said(f"Voted: {cast.winner or ('equally good' if cast.tie else 'none is good')}.")
+        return [*_values(voted, shown, distance), *votes_values(blind.added(kept, cast))]
 
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
     asked = [parts.shown, setup.blind, setup.distance, *setup.inputs, *sampling]
@@ -179,8 +188,6 @@ def build_compare_tab(
         trigger(handler, asked, parts.outputs, **options)
         for trigger, handler in ((go.click, compare), (setup.prompt.submit, compare), (follow.click, follow_up))
     ]
-    for button in (go, follow):
-        button.click(None, None, None, js=LOOK, api_visibility="private")
     stop.click(stop_comparing, None, None, **AT_ONCE)
     new.click(clear, setup.distance, [setup.prompt, *parts.outputs], **IN_ORDER)
     setup.distance.change(draw_results, [parts.shown, setup.distance], results, **AT_ONCE, trigger_mode="always_last")
@@ -208,9 +215,17 @@ def read_comparison(file: str | None) -> Comparison:
         path.unlink(missing_ok=True)
 
 
-def _said(shown: Shown) -> str:
+def _answered(shown: Shown) -> int:
     usages = [column.known.usage for column in shown.columns if not column.known.error]
-    answered = sum(usage is not None and usage.finish != "cancelled" for usage in usages)
+    return sum(usage is not None and usage.finish not in (None, "cancelled") for usage in usages)
+
+
+def _so_far(shown: Shown) -> str:
+    return render.said(f"Comparing: {_answered(shown)} of {len(shown.columns)} answered.")
+
+
+def _said(shown: Shown) -> str:
+    answered = _answered(shown)
     how = "Stopped: {} of {} answered to the end." if shown.stopped else "Done: {} of {} answered."
     return render.said(how.format(answered, len(shown.columns)))
 

@@ -83,6 +83,8 @@ def _turns(asked: Sequence[Message]) -> str:
 
 def _answer(shown: Shown, column: Column) -> str:
     known = column.known
+    if shown.blind and shown.running:  # who comes first, and how fast, would tell which one it is
+        return ""
     if shown.blind:
         known = replace(known, error=known.error and HIDDEN_FAILURE, parts_at_character=None)
     return render_compare.answer(known, shown.reference)
@@ -91,28 +93,28 @@ def _answer(shown: Shown, column: Column) -> str:
 def _status(shown: Shown, column: Column) -> str:
     known, step = column.known, column.progress
     usage = known.usage or Usage()
+    if shown.blind and shown.running:
+        return render.said("Shown when all have answered")
     if known.error:
         return render.said("Failed")
-    if shown.blind:  # what is being loaded, and how fast, would tell which one it is
-        begun = "Answering" if known.answer else "Loading" if step else _waiting(shown)
-        return render.said("Answered" if usage.finish else begun)
+    if shown.blind:
+        return render.said("Answered" if usage.finish else "Stopped before its turn")
     if step is not None:
         return render.progress(replace(step, detail=""))
     if not usage.new_tokens and not known.answer:
-        return render.said("No answer" if usage.finish else _waiting(shown))
+        waiting = "Waits for its turn" if shown.running else "Stopped before its turn"
+        return render.said("No answer" if usage.finish else waiting)
     speed = f" · {usage.decode_tokens_per_s:.1f} tok/s" if usage.decode_tokens_per_s else ""
     end = f" · {ENDINGS.get(usage.finish, '')}" if usage.finish else ""
     return render.said(f"{usage.new_tokens:,} tokens{speed}{end}")
 
 
-def _waiting(shown: Shown) -> str:
-    return "Waits for its turn" if shown.running else "Stopped before its turn"
-
-
 def _figures(shown: Shown, column: Column) -> str:
     known = column.known
     answered = known.usage is not None and known.usage.finish is not None
-    return "" if shown.blind or known.error or not answered else render_compare.footer(known)
+    if shown.blind or known.error or not answered:
+        return ""
+    return render_compare.footer(known, [other.known for other in shown.columns if not other.known.error])
 
 
 def _details(shown: Shown, column: Column) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -21,6 +22,8 @@ from .render_charts import charts as side_by_side
 # What stands under a column: the rest is in the table.
 _FOOTER = ("load", "TTFT", "prefill", "decode", "prompt", "answer", "peak predicted", "peak", "ended",
            "perplexity", "bits/byte", "agreement", "KL")  # fmt: skip
+
+PLANNED = "what it has to have at any moment of loading and answering, without pages of files, which can be read again"
 
 
 def labels(columns: Sequence[Compared]) -> list[str]:
@@ -43,7 +46,7 @@ def short_names(spellings: Sequence[str]) -> list[str]:
 
 
 def answer(column: Compared, reference: str) -> str:
-    """The answer, marked from the first word on that differs from the answer of `reference`."""
+    """The answer, the first word that differs from the answer of `reference` marked."""
     if column.error and not column.answer:
         return f'<div class="answer"><p class="status error">{escape(column.error)}</p></div>'
     place, text = column.parts_at_character, column.answer
@@ -52,18 +55,27 @@ def answer(column: Compared, reference: str) -> str:
         same = "From here on it differs from the answer of" if place < len(text) else "It ends before the answer of"
         title = escape(f"{same} {reference or 'the reference'}")
         kind = "" if place < len(text) else ' class="ends"'
-        drawn = f'{escape(text[:place])}<mark{kind} title="{title}">{escape(text[place:])}</mark>'
+        end = place + _first_word(text[place:])
+        drawn = (
+            f'{escape(text[:place])}<mark{kind} title="{title}">{escape(text[place:end])}</mark>{escape(text[end:])}'
+        )
     failed = f'<p class="status error">{escape(column.error)}</p>' if column.error else ""
     return f'<div class="answer">{drawn}</div>{failed}'
 
 
-def footer(column: Compared) -> str:
-    """The figures under an answer, each with what it means."""
-    shown = [(c.heading, c.meaning, c.text(column)) for c in COLUMNS if c.heading in _FOOTER]
+def _first_word(text: str) -> int:
+    """How long it is, with what stands before it."""
+    found = re.match(r"\s*\S{1,40}", text)
+    return found.end() if found else len(text)
+
+
+def footer(column: Compared, beside: Sequence[Compared] = ()) -> str:
+    """The figures under an answer, each with what it means, in the places that those of its neighbours have."""
     lines = "".join(
-        f'<div title="{escape(meaning)}"><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>'
-        for name, meaning, text in shown
-        if text
+        f'<div title="{escape(figure.meaning)}"><dt>{escape(figure.heading)}</dt>'
+        f"<dd>{escape(figure.text(column) or '–')}</dd></div>"
+        for figure in COLUMNS
+        if figure.heading in _FOOTER and any(map(figure.text, (column, *beside)))
     )
     notes = "".join(
         f'<p class="quiet">{escape(text)}</p>' for text in (column.figures.error, column.figures.note) if text
@@ -91,7 +103,11 @@ def plan_lines(plans: Sequence[Mapping[str, Any]], free_bytes: int) -> str:
         )
         for name, plan in zip(names, plans, strict=True)
     ]
-    drawn = bars(lines, "Memory by the plan; the mark is what can be had", "the most at any moment, before any load")
+    drawn = bars(
+        lines,
+        "Memory by the plan; the mark is what can be had",
+        PLANNED,
+    )
     sentence = _together(names, plans, free)
     return f'<div class="compare-plan"><p>{escape(sentence)}</p>{drawn}</div>'
 

@@ -51,23 +51,23 @@ COLUMNS = (
     Column("variant", "what was asked for", lambda column: column.variant),
     _figure("predicted"),
     _figure("measured"),
-    Column("peak predicted", "the most memory at any moment of loading and answering, as planned before",
+    Column("peak predicted", "the most memory at any moment of loading and answering, as planned, with pages of files",
            lambda column: size(column.predicted_peak) if column.predicted_peak else ""),
-    Column("peak", "the most memory that the computing process held during the answer, whatever else it held",
+    Column("peak", "the most memory that the computing process held during the answer, without other models in it",
            lambda column: size(column.known.peak_bytes) if column.known.peak_bytes else ""),
     _figure("load"),
     _figure("TTFT"),
     Column("prefill", "tokens a second of reading the prompt",
            _usage(lambda usage: f"{usage.prefill_tokens_per_s:,.0f} tok/s" if usage.prefill_tokens_per_s else "")),
     _figure("decode"),
-    Column("prompt", "tokens of the prompt, by this variant's own tokenizer and template",
-           _usage(lambda usage: f"{usage.prompt_tokens:,} tokens")),
-    Column("answer", "tokens of the answer", _usage(lambda usage: f"{usage.new_tokens:,} tokens")),
-    Column("ended", "why the answer ended where it does", _usage(lambda usage: ENDINGS.get(usage.finish or "", ""))),
     _figure("perplexity"),
     _figure("bits/byte"),
     _figure("agreement"),
     _figure("KL"),
+    Column("prompt", "tokens of the prompt, by this variant's own tokenizer and template",
+           _usage(lambda usage: f"{usage.prompt_tokens:,} tokens")),
+    Column("answer", "tokens of the answer", _usage(lambda usage: f"{usage.new_tokens:,} tokens")),
+    Column("ended", "why the answer ended where it does", _usage(lambda usage: ENDINGS.get(usage.finish or "", ""))),
     Column("parts at", "where the answer stops agreeing with the reference's answer, to a whole word", _parting),
 )  # fmt: skip
 
@@ -81,7 +81,7 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def _blocks(comparison: Comparison) -> Iterator[str]:
-    yield f"# {len(comparison.columns)} variants compared"
+    yield f"# {len(comparison.columns)} variant{'' if len(comparison.columns) == 1 else 's'} compared"
     yield _table(_setup(comparison), ("", ""))
     if comparison.system:
         yield "## System prompt"

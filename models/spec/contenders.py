@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .errors import BadComparisonRequest, NamedTwice, PaddockError, TooManyNamed
 from .variant import Variant
@@ -21,6 +20,11 @@ class Contenders:
     left_out: Mapping[int, PaddockError]
 
 
+def acts_as(variant: Variant) -> Hashable:
+    """Equal for variants that are the same in all but the order of their adapters."""
+    return variant.without_adapters, frozenset(variant.adapters)
+
+
 def sift(spellings: Sequence[str], most: int) -> Contenders:
     """The first `most` different variants of a list, however few they are.
 
@@ -30,13 +34,12 @@ def sift(spellings: Sequence[str], most: int) -> Contenders:
         raise BadComparisonRequest(reason="it is not a list of variants")
     if len(spellings) > MOST_NAMED:
         raise BadComparisonRequest(reason=f"{len(spellings)} variants were named, and at most {most} are compared")
-    found: dict[object, tuple[int, Variant]] = {}
+    found: dict[Hashable, tuple[int, Variant]] = {}
     left_out: dict[int, PaddockError] = {}
     for place, spelling in enumerate(spellings):
         try:
-            variant = _parsed(spelling)
-            same = (variant.without_adapters, frozenset(variant.adapters))  # in any order they act alike
-            if same in found:
+            variant = Variant.parse(spelling)
+            if (same := acts_as(variant)) in found:
                 raise NamedTwice(variant=str(variant))
             if len(found) == most:
                 raise TooManyNamed(variant=str(variant), count=len(spellings), limit=most)
@@ -63,9 +66,3 @@ def check_variants(spellings: Sequence[str], most: int) -> Contenders:
     for reason in found.left_out.values():
         raise reason
     return found
-
-
-def _parsed(spelling: Any) -> Variant:
-    if not isinstance(spelling, str):
-        raise BadComparisonRequest(reason=f"“{str(spelling)[:40]}” is not the spelling of a variant")
-    return Variant.parse(spelling)

@@ -55,6 +55,12 @@ class EmptyPrompt(InputError):
     next_step = "Type something first."
 
 
+class NotText(InputError):
+    code = "not_text"
+    sentence = "The {name} is not text."
+    next_step = "Give it as a string."
+
+
 class PromptTooManyCharacters(InputError):
     code = "prompt_too_many_characters"
     sentence = "The prompt and its conversation have {characters:,} characters; this app accepts at most {limit:,}."
@@ -143,6 +149,12 @@ class BadComparisonRequest(InputError):
     code = "bad_comparison_request"
     sentence = "What to compare cannot be used: {reason}."
     next_step = "Name different variants, such as smollm2-135m-instruct@nf4 and smollm2-135m-instruct@gguf."
+
+
+class NoReference(BadComparisonRequest):
+    code = "no_reference"
+    sentence = "The reference {variant} is none of the variants that are compared."
+    next_step = "Name one of them, or none for the first."
 
 
 class NamedTwice(BadComparisonRequest):

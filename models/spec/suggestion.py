@@ -11,6 +11,8 @@ from .units import size
 
 TOLERANCE = 0.05  # of the reference's perplexity, where nobody chose another
 
+NOTABLE = 0.01  # of the reference's quality: what is better by less is not worth a sentence
+
 PERPLEXITY, BITS_PER_BYTE = "perplexity", "bits per byte"
 
 
@@ -103,18 +105,29 @@ def _choose(
     candidates: Sequence[_Candidate], reference: _Candidate, unit: str, distance: float, kind: str
 ) -> Suggestion:
     limit = reference.quality * (1 + distance)
-    good = [one for one in candidates if one.quality <= limit]
+    good = [one for one in candidates if one is reference or one.quality <= limit]
     best = min(good, key=lambda one: (one.bytes, -one.speed, one is not reference))
     rule = _rule(kind, unit, distance, f"that of {reference.name} ({reference.quality:.2f})")
     if best is reference:
-        found = f"Nothing smaller is as good: keep {best.name}, {size(best.bytes)}."
-        return Suggestion(found, rule, best.variant)
+        return Suggestion(_keep(candidates, best, unit), rule, best.variant)
     memory = f"{size(best.bytes)} instead of {size(reference.bytes)}"
     if best.bytes == reference.bytes:
         memory = f"{size(best.bytes)} like {reference.name}"
     worse = f"{best.quality / reference.quality - 1:+.1%}"
     found = f"{best.name} is good enough: {memory}, {unit} {best.quality:.2f} ({worse}){_speeds(best, reference)}."
     return Suggestion(found, rule, best.variant)
+
+
+def _keep(candidates: Sequence[_Candidate], reference: _Candidate, unit: str) -> str:
+    if any(one.bytes < reference.bytes for one in candidates):
+        return f"Nothing smaller is as good: keep {reference.name}, {size(reference.bytes)}."
+    found = f"Keep {reference.name}: with {size(reference.bytes)} it is the smallest of them."
+    better = min(candidates, key=lambda one: one.quality)
+    gain = better.quality / reference.quality - 1
+    if gain > -NOTABLE:
+        return found
+    worth = f"{unit} {better.quality:.2f} ({gain:+.1%})"
+    return f"{found} {better.name} is better, {worth}, and takes {size(better.bytes)}."
 
 
 def _rule(kind: str, unit: str, distance: float, against: str) -> str:

@@ -80,6 +80,8 @@ class Variant:
     @classmethod
     def parse(cls, text: str) -> Variant:
         """Read `MODEL[@QUANT][+ADAPTER[:WEIGHT]]...`."""
+        if not isinstance(text, str):
+            raise BadSpelling(text=str(text)[:40], reason="it is not text")
         text = text.strip()
         if not text:
             raise BadSpelling(text=text, reason="it is empty")

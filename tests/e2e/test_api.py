@@ -323,10 +323,12 @@ def test_compare_streams_a_row_a_variant_and_agrees_with_the_command_line(client
         ([f"{SMOLLM2}+json:{n / 100}" for n in range(101)], "Hi", "101 variants were named, and at most 6"),
         ([SMOLLM2, f"{SMOLLM2}@bf16"], "", "The prompt is empty"),
         (SMOLLM2, "Hi", "not a list"),
+        ([SMOLLM2, f"{SMOLLM2}@bf16"], ["Hi"], "The prompt is not text"),
+        ([SMOLLM2, 5], "Hi", "“5” is not a variant"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_sentence(
-    client: Client, variants: Any, prompt: str, sentence: str
+    client: Client, variants: Any, prompt: Any, sentence: str
 ) -> None:
     with pytest.raises(AppError, match=sentence):
         client.submit(prompt, variants, api_name="/compare").result(WAIT_S)

@@ -9,7 +9,7 @@ from models.compare import Step, paced
 from models.measure import QUESTION
 from models.spec.comparison import Compared, Comparison
 from models.spec.comparison_file import from_json
-from models.spec.errors import BadComparisonRequest, EmptyPrompt, EngineFailed, PromptTooManyCharacters
+from models.spec.errors import BadComparisonRequest, EmptyPrompt, EngineFailed, NoReference, PromptTooManyCharacters
 from models.spec.messages import Delta, Message, Progress, Rendered, RowDelta, Sampling, Usage
 from models.spec.request import CompareRequest
 from models.spec.variant import Variant
@@ -176,7 +176,7 @@ def test_a_follow_up_goes_to_each_with_its_own_history(runtime, compared):
         ([SMOLLM2, SMOLLM2], "Hi", {}, BadComparisonRequest),
         ([f"{SMOLLM2}@bf16+json:{n / 10}" for n in range(7)], "Hi", {}, BadComparisonRequest),
         ([f"{SMOLLM2}@bf16", SMOLLM2], " ", {}, EmptyPrompt),
-        ([f"{SMOLLM2}@bf16", SMOLLM2], "Hi", {"reference": Variant("gemma-3-270m")}, BadComparisonRequest),
+        ([f"{SMOLLM2}@bf16", SMOLLM2], "Hi", {"reference": Variant("gemma-3-270m")}, NoReference),
         ([f"{SMOLLM2}@bf16", SMOLLM2], "Hi", {"text": "x" * 8001}, PromptTooManyCharacters),
     ],
 )  # fmt: skip
@@ -185,6 +185,18 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(runtime, spelle
     with pytest.raises(error):
         run(runtime, CompareRequest.of(variants(*spelled), prompt, sampling=SHORT, **options))
     assert [line.name for line in runtime.held()] == held
+
+
+def test_one_that_means_the_same_here_is_compared_once_and_the_reference_may_be_spelled_either_way(runtime):
+    spelled = variants(f"{SMOLLM2}@gguf", SMOLLM2, f"{SMOLLM2}@nf4+pirate+json")
+    short = Sampling(max_new_tokens=2, temperature=0)
+    for reference, found in ((SMOLLM2, "@gguf"), (f"{SMOLLM2}@nf4+json+pirate", "@nf4+pirate+json")):
+        request = CompareRequest.of(spelled, "Hi", sampling=short, reference=Variant.parse(reference))
+        _, whole = run(runtime, request)
+        assert [bool(column.error) for column in whole.columns] == [False, True, False]
+        assert f"{SMOLLM2}@gguf, which {SMOLLM2} is here, was named twice" in whole.columns[1].error
+        assert whole.reference == SMOLLM2 + found
+        assert [column.figures.reference for column in whole.columns] == [found == "@gguf", False, found != "@gguf"]
 
 
 def test_leaving_stops_all(runtime):
@@ -223,6 +235,9 @@ def test_the_command_line_writes_what_the_page_can_open(runtime, capsys):
     opened = from_json(capsys.readouterr().out)
     assert [column.variant for column in opened.columns] == [f"{SMOLLM2}@bf16", f"{SMOLLM2}@gguf"]
     assert json.loads(json.dumps(dict(opened.versions)))["torch"]
+    with pytest.raises(SystemExit):
+        main([*words, "--distance", "-0.5"])
+    assert "it is a share from 0 to 10" in capsys.readouterr().err
     assert main(["compare", "Say hi.", SMOLLM2]) == 1
     assert "only one was named" in capsys.readouterr().err
     assert main([*words[:4], "m@@", f"{SMOLLM2}@gguf", *words[4:], "--csv"]) == 0  # said, and the others are compared

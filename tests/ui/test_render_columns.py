@@ -76,7 +76,7 @@ def test_at_the_end_there_are_figures_prompts_and_a_reason_to_choose():
     assert "bf16 reference" in markup.text
     assert {"m@bf16", "m@nf4"} <= set(markup.values("title"))
     results = render_columns.results(shown, 0.05)
-    assert "Nothing smaller is as good" in results
+    assert "Keep m@bf16: with 270 B it is the smallest of them." in results
     assert from_json(Markup(results).values("data-json")[0]) == COMPARISON
     without = ended(begin(REQUEST), replace(COMPARISON, text=""))
     assert "The rule" not in render_columns.results(without, 0.05)
@@ -86,6 +86,25 @@ def test_stopped_before_its_turn():
     comparison = replace(COMPARISON, columns=(COMPARISON.columns[0], Compared("m@nf4", "m@nf4")))
     text = Markup(render_columns.columns(ended(begin(REQUEST), comparison, stopped=True))).text
     assert "Stopped before its turn" in text
+
+
+def test_a_blind_vote_shows_nothing_before_all_have_answered():
+    plain, blind = begin(REQUEST), begin(REQUEST, (1, 0))
+    for event in (Progress("read"), Rendered("p"), Delta("Beca", USAGE), Compared("m@bf16", answer="Because.")):
+        plain, blind = advance(plain, 0, event), advance(blind, 0, event)
+        first, second = (Markup(half).text for half in render_columns.columns(blind).split("</section>")[:2])
+        assert first.removeprefix("A") == second.removeprefix("B")
+    assert "Because." in render_columns.columns(plain)
+    assert "Because." in render_columns.columns(ended(blind, COMPARISON))
+
+
+def test_figures_stand_in_the_same_places():
+    slow = replace(column("m@nf4", 10.2), usage=replace(USAGE, finish="stop", prefill_tokens_per_s=90.0))
+    shown = ended(begin(REQUEST), replace(COMPARISON, columns=(COMPARISON.columns[0], slow)))
+    first, second = render_columns.columns(shown).split("</section>")[:2]
+    names = [[part.partition("<")[0] for part in half.split("<dt>")[1:]] for half in (first, second)]
+    assert names[0] == names[1]
+    assert "<dt>prefill</dt><dd>–</dd>" in first
 
 
 def test_nothing_from_outside_becomes_markup():

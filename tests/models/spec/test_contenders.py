@@ -24,10 +24,10 @@ def test_those_that_cannot_be_compared_are_left_out_and_the_others_stay():
     assert found.places == (0, 3, 6, 7)
     kinds = {place: type(reason) for place, reason in found.left_out.items()}
     assert kinds == {
-        1: BadSpelling, 2: NamedTwice, 4: BadComparisonRequest, 5: ModelIsAPath, 8: TooManyNamed, 9: TooManyNamed,
+        1: BadSpelling, 2: NamedTwice, 4: BadSpelling, 5: ModelIsAPath, 8: TooManyNamed, 9: TooManyNamed,
     }  # fmt: skip
     assert "a was named twice" in str(found.left_out[2])
-    assert "“3” is not the spelling" in str(found.left_out[4])
+    assert "“3” is not a variant: it is not text" in str(found.left_out[4])
     assert "e is not compared: 10 variants were named, and at most 4" in str(found.left_out[9])
 
 

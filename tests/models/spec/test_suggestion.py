@@ -48,6 +48,20 @@ def test_when_nothing_smaller_is_as_good():
     assert (found.sentence, found.variant) == ("Nothing smaller is as good: keep m@bf16, 270 MB.", "m@bf16")
 
 
+@pytest.mark.parametrize("distance", [-0.5, -1e-9, float("nan")])
+def test_no_distance_rules_the_reference_out(distance):
+    assert suggest([BF16, NF4, POOR], "m@bf16", distance).variant == "m@bf16"
+
+
+def test_when_the_reference_is_the_smallest():
+    assert suggest([NF4, BF16, POOR], "m@fp4", 0.05).sentence == (
+        "Keep m@fp4: with 100 MB it is the smallest of them. m@bf16 is better, perplexity 12.00 (-20.0%), and takes "
+        "270 MB."
+    )
+    alike = column("m@int8", 200_000_000, 14.9)
+    assert suggest([POOR, alike], "m@fp4", 0.05).sentence == "Keep m@fp4: with 100 MB it is the smallest of them."
+
+
 def test_of_equals_the_faster():
     twin = column("m@int4", 112_000_000, 12.1, 40.0)
     assert suggest([BF16, NF4, twin], "m@bf16", 0.05).variant == "m@int4"

@@ -218,12 +218,14 @@ class _Stream:
             if choice["finish_reason"]:
                 finish = "length" if choice["finish_reason"] == "length" else "stop"
                 break
-            first_token = first_token or now
+            if not first_token:
+                first_token = now
+                read = (usage.prompt_tokens - usage.cached_tokens) / (now - self._started)
+                usage = replace(usage, ttft_s=now - self._started, prefill_tokens_per_s=read)
             count = usage.new_tokens + chunk.get("tokens", 1)
             usage = replace(
                 usage,
                 new_tokens=count,
-                ttft_s=first_token - self._started,
                 decode_tokens_per_s=(count - 1) / (now - first_token) if now > first_token else 0.0,
             )
             text = stops.push(choice["text"])

@@ -147,6 +147,9 @@ def test_one_that_does_not_fit_says_so_and_the_other_is_asked_again(visit: Visit
     expect(visitor.columns.first.locator(".asked")).to_have_text([QUESTION, "And of Spain?"])
     expect(visitor.columns.first.locator(".answer.earlier")).to_have_text(first)
     assert visitor.answers_of_all()[0] not in ("", first)
+    visitor.page.locator("#compare-variants .token-remove").last.click()
+    visitor.compare("Done: 1 of 2 answered", "follow")
+    expect(visitor.said).to_contain_text("press Compare for that one")
     visitor.press("new")
     expect(visitor.page.locator("#compare-columns")).to_contain_text("One prompt, several variants")
     expect(visitor.rows).to_have_count(0)
@@ -273,6 +276,8 @@ def test_columns_are_swiped_on_a_phone_and_the_place_is_kept(visit: Visit) -> No
     page = visitor.page
     visitor.press("go")
     expect(visitor.columns.last.locator(".answer")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MS)
+    expect(page.locator("#compare-stop")).to_be_enabled()
+    assert page.evaluate("window.scrollY") > 200, "the columns were brought to the eye while they filled"
     page.evaluate("document.querySelector('.compare-columns').scrollLeft = 10000")
     before = page.evaluate("document.querySelector('.compare-columns').scrollLeft")
     assert before > 200

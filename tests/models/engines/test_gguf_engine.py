@@ -162,6 +162,7 @@ def test_stop_string_is_never_shown(engine):
         assert "".join(delta.text for delta in deltas) == whole[: whole.index(stop)]
         assert deltas[-1].usage.finish == "stop_string"
         assert deltas[-1].usage.prompt_tokens == 5
+        assert deltas[-1].usage.prefill_tokens_per_s > 0
     assert not computing()
 
 

@@ -277,7 +277,7 @@ class _Column:
         if usage is None or not usage.peak_bytes:
             return None
         inside = [line for line in self.runtime.held() if line.engine == usage.engine == "transformers"]
-        return usage.peak_bytes - sum(line.resident for line in inside if line.name != self.base)
+        return max(0, usage.peak_bytes - sum(line.resident for line in inside if line.name != self.base)) or None
 
     def look_at_tokens(self) -> Generator[Step, None, None]:
         """Record the probability of each token of the answer, and what else was likely."""

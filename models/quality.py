@@ -18,7 +18,6 @@ from .spec.variant import Variant
 
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
-
 CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
 
 

@@ -264,9 +264,9 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
         request = replace(request, histories=compare_state.histories(earlier, prompt))
         for messages in request.histories:
             runtime.check(replace(asked, messages=messages))
-    listed_now = sift(spellings or [], runtime.settings.compared)
-    other = set(map(acts_as, listed_now.variants)) != set(map(acts_as, variants))
-    return Asked(request, tuple(found.left_out.values()), follows_other=earlier is not None and other)
+        listed_now = sift(spellings or [], runtime.settings.compared).variants
+        return Asked(request, follows_other=set(map(acts_as, listed_now)) != set(map(acts_as, variants)))
+    return Asked(request, tuple(found.left_out.values()))
 
 
 def _sampling(values: Sequence[Any], greedy: bool) -> Sampling:

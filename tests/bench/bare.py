@@ -36,23 +36,12 @@ def llama_cpp(path, threads, batch, context):
 
 def transformers(path, threads, batch, context):
     import torch
+    from clock import Clock  # beside this script, which knows nothing of Paddock
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.set_num_threads(threads)
     tokenizer = AutoTokenizer.from_pretrained(path)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-
-    class Clock:
-        """A streamer that only notes when each token came; the first `put` is the prompt."""
-
-        def __init__(self):
-            self.times = []
-
-        def put(self, ids):
-            self.times.append(time.perf_counter())
-
-        def end(self):
-            pass
 
     def answer(prompt, new_tokens):
         clock = Clock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from typing import Any
 
 from models.engines.engine_thread import engine_thread
@@ -12,6 +11,7 @@ from models.spec.engine import Prompt
 from models.spec.messages import Sampling
 
 from .adapters import open_engine
+from .clock import Clock
 from .processes import SMOLLM2
 from .report import Row, print_rows, quiet_watch, spread
 
@@ -69,18 +69,6 @@ def _transformers(path: str, mode: str) -> Any:
 
 def _theirs(model: Any, prompt: list[int], new_tokens: int) -> float:
     import torch
-
-    class Clock:
-        """A streamer that only notes when each token came; the first `put` is the prompt."""
-
-        def __init__(self) -> None:
-            self.times: list[float] = []
-
-        def put(self, ids: Any) -> None:
-            self.times.append(time.perf_counter())
-
-        def end(self) -> None:
-            pass
 
     clock, inputs = Clock(), torch.tensor([prompt])
     model.generate(

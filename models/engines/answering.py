@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..spec.engine import Prompt
-from ..spec.errors import ContextExceeded, EmptyPrompt
+from ..spec.errors import ContextExceeded
 from ..spec.messages import SEED_MAX, Delta, Finish, Sampling, Usage
 from . import decode_loop
 from .device import PeakMemory
 from .growing_cache import empty_cache
 from .loader import Loaded
 from .prefix_cache import PrefixCache
+from .prompt_tokens import tokenize
 from .text_stream import Detokenizer, StopStrings
 
 NAME = "transformers"
@@ -147,16 +148,6 @@ class _Row:
         if len(self.new_ids) >= self._asked.limit:
             return "length"
         return "time_limit" if time.perf_counter() > self._asked.deadline else None
-
-
-def tokenize(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """The ids of a prompt, at least one; raises EmptyPrompt."""
-    ids: list[int] = tokenizer(prompt.text, add_special_tokens=not prompt.rendered)["input_ids"]
-    if not ids and tokenizer.bos_token_id is not None:
-        ids = [tokenizer.bos_token_id]
-    if not ids:
-        raise EmptyPrompt
-    return ids
 
 
 def _decoder(tokenizer: Any) -> Any:

@@ -12,12 +12,13 @@ from ..spec.messages import Delta, Message, Progress, RowDelta, Sampling, Scored
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
 from .adapters import Adapters, made_with
-from .answering import NAME, Asked, answer, answer_rows, tokenize
+from .answering import NAME, Asked, answer, answer_rows
 from .device import give_back_memory
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
 from .loader import Loaded, OnProgress, load
 from .prefix_cache import LIMIT_BYTES, PrefixCache
+from .prompt_tokens import tokenize
 from .scoring import score
 from .template import render, render_untrusted
 

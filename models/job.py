@@ -137,8 +137,10 @@ def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
         load_s = time.perf_counter() - asked
         engine = lease.engine
         prompt = engine.render(job.messages) if job.messages else Prompt(job.prompt)
-        yield Rendered(prompt.text)
-        with process.turnstile.ticket(job.load, engine.slots) as turn:
+        yield Rendered(prompt.text, prompt.notes)
+        # What is computed beside it changes how an answer is rounded; with a seed it is the same every time.
+        place = (("alone", job.load), 1) if job.sampling.repeats else (job.load, engine.slots)
+        with process.turnstile.ticket(*place) as turn:
             yield from turn
             with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:

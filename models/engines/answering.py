@@ -50,8 +50,8 @@ class Asked:
 
 def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, reuse: bool = True) -> Iterator[Delta]:
     """One delta a token. `made_with` are the adapters that act, without which no kept cache is the same."""
-    exact = asked.sampling.seed is not None and not asked.sampling.greedy
-    cache, cached = prefixes.take(asked.ids, made_with) if reuse and not exact else (None, 0)
+    reuse = reuse and not asked.sampling.repeats
+    cache, cached = prefixes.take(asked.ids, made_with) if reuse else (None, 0)
     cache = cache or empty_cache(loaded.model.config)
     row = _Row(loaded, asked, cached)
     whole = False

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from ..spec.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScor
 from ..spec.messages import SEED_MAX, Delta, Finish, Message, Progress, RowDelta, Sampling, Scored, Usage
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
+from .chat_template import ChatTemplate
 from .faults import translated
+from .gguf_metadata import chat_template_of
 from .llama_process import LlamaProcess
-from .template import render, render_untrusted
 from .text_stream import StopStrings
 
 BATCH = 256  # prompt tokens a step: a stop during prefill waits for one step at the most
@@ -40,8 +41,9 @@ def open_gguf(
     slots: int,
     on_progress: Callable[[Progress], None],
 ) -> GgufEngine:
-    """Load a GGUF file for `slots` conversations of `context` tokens; raises OutOfMemory or EngineFailed."""
+    """Load a GGUF file for `slots` conversations of `context` tokens; raises OutOfMemory or CannotLoad."""
     on_progress(Progress("read", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
+    template = chat_template_of(snapshot.path, snapshot.trusted)
     process = LlamaProcess(
         {
             "path": snapshot.path,
@@ -53,19 +55,7 @@ def open_gguf(
         }
     )
     facts = process.facts
-    template = ChatTemplate(facts["template"], facts["bos"], facts["eos"], facts["adds_bos"], snapshot.trusted)
     return GgufEngine(process, template, facts["context"], slots, facts["bytes"], facts["resident"])
-
-
-@dataclass(frozen=True)
-class ChatTemplate:
-    """What a GGUF file says about prompting; `adds_bos` means that tokenizing puts `bos` in front."""
-
-    source: str
-    bos: str
-    eos: str
-    adds_bos: bool
-    trusted: bool
 
 
 class GgufEngine:
@@ -80,9 +70,7 @@ class GgufEngine:
         self.context, self.slots, self.bytes, self.resident = context, slots, size, resident
 
     def render(self, messages: Sequence[Message]) -> Prompt:
-        write = render if self._template.trusted else render_untrusted
-        text = write(self._template.source, messages, self._template.bos, self._template.eos)
-        return Prompt(text, rendered=True)
+        return self._template.write(messages)
 
     def generate(
         self,
@@ -104,11 +92,9 @@ class GgufEngine:
 
     def request(self, prompt: Prompt, sampling: Sampling, seed: int | None, reuse: bool = True) -> dict[str, Any]:
         """The server's own spelling of a request; `seed` is the given or a drawn one, None when greedy."""
-        text = prompt.text
-        if prompt.rendered and self._template.adds_bos:
-            text = text.removeprefix(self._template.bos)  # it would stand there twice
         request: dict[str, Any] = {
-            "prompt": text,
+            "prompt": prompt.text,
+            "rendered": prompt.rendered,
             "n_predict": sampling.max_new_tokens,
             "stream": True,
             "return_progress": True,
@@ -120,7 +106,7 @@ class GgufEngine:
             "repeat_last_n": self.context,
             "samplers": SAMPLERS,
             # Reused prefixes change the rounding of the logits; a given seed asks for the very same answer.
-            "cache_prompt": reuse and (sampling.greedy or sampling.seed is None),
+            "cache_prompt": reuse and not sampling.repeats,
         }
         if not sampling.greedy:
             request["seed"] = seed

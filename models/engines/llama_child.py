@@ -2,7 +2,8 @@
 
 The first line in says what to load; the first line out what was loaded, or the error. Then lines in are
 {"number", "request"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a request's end.
-The process ends when its standard input does, so it never outlives the app.
+The process ends when its standard input does, so it never outlives the app. What the library complains of goes to
+standard error.
 """
 
 from __future__ import annotations
@@ -17,14 +18,39 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from ..spec.errors import EmptyPrompt, NotFinite
 from .device import PeakMemory, resident_bytes
 from .faults import translate
 
 BATCH_S = 0.025
 KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that
+ERRORS_ONLY = 1  # of what it prints
 
 
-def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+class Tokens:
+    """Prompts as tokens: what is written, after at most one start token, whatever the file's own flags add."""
+
+    def __init__(self, ask: Callable[[str, dict[str, Any]], dict[str, Any]], start: str) -> None:
+        self._ask = ask
+        bare, dressed = self._ids("a"), self._ids("a", add_special=True)
+        named = self._ids(start) if start else []
+        self._start = named if len(named) == 1 else []
+        self.starts_texts = bool(self._start) and dressed[:1] == self._start != bare[:1]
+
+    def of(self, text: str, rendered: bool) -> list[int]:
+        """The ids of a prompt; one that a template has rendered spells its own start token. Raises EmptyPrompt."""
+        ids = self._ids(text) if text else []
+        if not ids or (self.starts_texts and not rendered and ids[:1] != self._start):
+            ids = self._start + ids
+        if not ids:
+            raise EmptyPrompt
+        return ids
+
+    def _ids(self, text: str, add_special: bool = False) -> list[int]:
+        return list(self._ask("/tokenize", {"content": text, "add_special": add_special})["tokens"])
+
+
+def load(options: dict[str, Any]) -> tuple[Any, Tokens, dict[str, Any]]:
     """The library's server for {path, context, slots, batch, threads, gpu_layers}, and what it says of the model."""
     import xllamacpp
 
@@ -34,22 +60,26 @@ def load(options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     params.n_batch = params.n_ubatch = options["batch"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options["threads"]
     params.n_gpu_layers = options["gpu_layers"]
+    params.check_tensors = True  # for NaN and infinity
     key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
-    params.api_keys, params.ui, params.verbosity = [key], False, -1
+    params.api_keys, params.ui, params.verbosity = [key], False, ERRORS_ONLY
     params.cache_ram_mib = KEPT_MIB
     server = xllamacpp.Server(params)
-    props = _ask(server.listening_address + "/props", key)
-    (model,) = _ask(server.listening_address + "/v1/models", key)["data"]
-    start = _ask(server.listening_address + "/tokenize", key, {"content": "", "add_special": True})
-    return server, {
-        "template": props["chat_template"],
-        "bos": props["bos_token"],
-        "eos": props["eos_token"],
-        "adds_bos": bool(start["tokens"]),
-        "context": props["default_generation_settings"]["n_ctx"],  # the library rounds it up
-        "bytes": model["meta"]["size"],
-        "resident": resident_bytes(),
-    }
+
+    def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return _ask(server.listening_address + path, key, body)
+
+    props = ask("/props")
+    (model,) = ask("/v1/models")["data"]
+    return (
+        server,
+        Tokens(ask, props["bos_token"]),
+        {
+            "context": props["default_generation_settings"]["n_ctx"],  # the library rounds it up
+            "bytes": model["meta"]["size"],
+            "resident": resident_bytes(),
+        },
+    )
 
 
 def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -89,7 +119,13 @@ class Batch:
             self._texts, self._said = [], time.monotonic()
 
 
-def serve(server: Any, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
+def is_finite(chunk: dict[str, Any]) -> bool:
+    """Whether the log-probabilities of a chunk's tokens are numbers; JSON spells others as null."""
+    told = [choice.get("logprobs") or {} for choice in chunk.get("choices") or ()]
+    return all(token["logprob"] is not None for each in told for token in each.get("content") or ())
+
+
+def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
     """Compute each request in a thread of its own until the lines end."""
     stops: dict[int, threading.Event] = {}
 
@@ -97,15 +133,22 @@ def serve(server: Any, lines: Any, say: Callable[[dict[str, Any]], None]) -> Non
         memory = PeakMemory()
         memory.start()
         batch = Batch(lambda chunk: say({"number": number, "chunk": chunk}))
+        broken = False
 
         def on_chunk(chunk: dict[str, Any]) -> bool:
+            nonlocal broken
             if "timings" in chunk or "prompt_progress" in chunk:
                 chunk["peak_bytes"] = memory.read()
-            batch.add(chunk)
-            return stops[number].is_set()
+            broken = broken or not is_finite(chunk)
+            if not broken:
+                batch.add(chunk)
+            return broken or stops[number].is_set()
 
         try:
-            server.handle_completions(request, on_chunk)
+            ids = tokens.of(request.pop("prompt"), request.pop("rendered"))
+            server.handle_completions({**request, "prompt": ids, "n_probs": 1}, on_chunk)
+            if broken:
+                raise NotFinite(during="while answering")
         except Exception as error:
             say({"number": number, "failure": translate(error, "while answering").to_dict()})
         say({"number": number, "chunk": None})
@@ -135,12 +178,12 @@ def main() -> None:
             channel.flush()
 
     try:
-        server, facts = load(json.loads(sys.stdin.readline()))
+        server, tokens, facts = load(json.loads(sys.stdin.readline()))
     except Exception as error:
         say({"failure": translate(error, "while loading the model").to_dict()})
         os._exit(1)
     say(facts)
-    serve(server, sys.stdin, say)
+    serve(server, tokens, sys.stdin, say)
     os._exit(0)  # without waiting for what is still being computed: nobody is there to read it
 
 

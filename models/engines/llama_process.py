@@ -11,36 +11,45 @@ import contextlib
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..spec.errors import EngineFailed, OutOfMemory, PaddockError, from_dict
+from ..spec.errors import CannotLoad, EngineFailed, OutOfMemory, PaddockError, from_dict
+from .faults import without_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSE_S = 5.0
 _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET")
 _KILLED = (-9, 137)  # by the kernel, when memory runs out
+LONGEST_COMPLAINT = 20_000  # bytes of what the library printed that are looked at
+# Its lines of errors: time, level, perhaps a part of the program, the function, and what is wrong.
+_COMPLAINT = re.compile(r"^[\d.]+ E (?:\w+ +)?\w+: +(.+)$", re.MULTILINE)
+_SAYS_NOTHING = ("failed to load model", "exiting due to", "error loading model: found tensors with invalid data")
 Line = dict[str, Any]
 
 
 class LlamaProcess:
     """A loaded GGUF model in a process of its own; `facts` is what it says of the model.
 
-    Raises OutOfMemory or EngineFailed when it cannot be loaded.
+    Raises OutOfMemory or CannotLoad when it cannot be loaded.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
+        self._file = Path(options["path"]).name
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "models.engines.llama_child"],
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if name not in _SECRETS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._complaints,
             text=True,
             encoding="utf-8",
             bufsize=1,
@@ -106,13 +115,14 @@ class LlamaProcess:
     def _first_line(self) -> Line:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        facts = json.loads(line) if line else {}
-        if not facts:
-            raise self._reason("while loading the model")
-        if "failure" in facts:
-            self.close()
-            raise from_dict(facts["failure"])
-        return facts
+        facts: Line = json.loads(line) if line else {}
+        if facts and "failure" not in facts:
+            return facts
+        self.close()
+        error = from_dict(facts["failure"]) if facts else self._reason("while loading the model")
+        if isinstance(error, OutOfMemory):
+            raise error
+        raise CannotLoad(file=self._file, reason=self._complaint() or str(error.facts.get("detail", error.message)))
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -134,4 +144,20 @@ class LlamaProcess:
             status = 0
         if status in _KILLED:
             return OutOfMemory(during=during)
-        return EngineFailed(detail=f"llama.cpp ended {during}, with status {status}")
+        complaint = self._complaint()
+        return EngineFailed(detail=complaint or f"llama.cpp ended {during}, with status {status}")
+
+    def _complaint(self) -> str:
+        """The library's own words on what is wrong; empty when it said nothing of use."""
+        size = self._complaints.seek(0, os.SEEK_END)
+        self._complaints.seek(max(0, size - LONGEST_COMPLAINT))
+        return complaint(self._complaints.read().decode("utf-8", "replace"))
+
+
+def complaint(printed: str) -> str:
+    """The reason among the lines that llama.cpp printed: the first that says what is wrong, without local paths."""
+    for words in _COMPLAINT.findall(printed):
+        if not any(words.startswith(empty) for empty in _SAYS_NOTHING):
+            reason = without_paths(words.removeprefix("error loading model: ")).strip().rstrip(".")
+            return reason.replace("has invalid data", "holds NaN or infinity")[:300]
+    return ""

@@ -9,56 +9,57 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..spec.errors import TemplateFailed
-from ..spec.messages import Message
 
 CPU_SECONDS = 2
 WALL_SECONDS = 10  # the process has to start within it too
 MEMORY_BYTES = 512 * 2**20
 OUTPUT_BYTES = 4 * 2**20
-_TOO_MUCH = "it took too much time or memory"
+TOO_MUCH = "it took too much time or memory"
+Turn = Mapping[str, str]  # a role and its content
 
 
-def render(template: str, messages: Sequence[Message], bos_token: str, eos_token: str) -> str:
+def render(template: str, turns: Sequence[Turn], special_tokens: Mapping[str, Any]) -> str:
     """The prompt, ending where the assistant starts to speak; raises TemplateFailed.
 
-    A template that refuses the system role gets the system prompt at the head of the first user message.
+    A template sees what transformers' apply_chat_template shows it when nothing more is asked for.
     """
-    return _with_system_folded(lambda turns: _render_here(template, turns, bos_token, eos_token), messages)
-
-
-def render_untrusted(template: str, messages: Sequence[Message], bos_token: str, eos_token: str) -> str:
-    """The same in a process of its own, ended when it takes more than the limits above; raises TemplateFailed."""
-    return _with_system_folded(lambda turns: _render_apart(template, turns, bos_token, eos_token), messages)
-
-
-def _with_system_folded(attempt: Callable[[list[dict[str, str]]], str], messages: Sequence[Message]) -> str:
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    foldable = [turn["role"] for turn in turns[:2]] == ["system", "user"]
+    values = {**special_tokens, "messages": turns, "tools": None, "documents": None, "add_generation_prompt": True}
     try:
-        return attempt(turns)
-    except TemplateFailed as error:
-        if not foldable or error.facts["reason"] == _TOO_MUCH:
-            raise
-    first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-    return attempt([first, *turns[2:]])
-
-
-def _render_here(template: str, turns: list[dict[str, str]], bos_token: str, eos_token: str) -> str:
-    try:
-        return _compiled(template).render(
-            messages=turns, add_generation_prompt=True, bos_token=bos_token, eos_token=eos_token
-        )
+        return _compiled(template).render(values)
     except MemoryError:
-        raise TemplateFailed(reason=_TOO_MUCH) from None
+        raise TemplateFailed(reason=TOO_MUCH) from None
     except Exception as error:  # a template can raise anything that Python can
         raise TemplateFailed(reason=_reason(error)) from None
+
+
+def render_untrusted(template: str, turns: Sequence[Turn], special_tokens: Mapping[str, Any]) -> str:
+    """The same in a process of its own, ended when it takes more than the limits above; raises TemplateFailed."""
+    job = json.dumps([template, turns, dict(special_tokens)])
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-I", "-c", _CHILD.format(root=str(root)), str(CPU_SECONDS), str(MEMORY_BYTES)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True
+    )
+    with process:
+        try:
+            output, _ = process.communicate(job.encode(), timeout=WALL_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise TemplateFailed(reason=TOO_MUCH) from None
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        raise TemplateFailed(reason=TOO_MUCH) from None
+    if "text" not in answer:
+        raise TemplateFailed(reason=answer["reason"])
+    return str(answer["text"])
 
 
 def _reason(error: Exception) -> str:
@@ -118,28 +119,6 @@ def _compiled(template: str) -> Any:
     return environment.from_string(template)
 
 
-def _render_apart(template: str, turns: list[dict[str, str]], bos_token: str, eos_token: str) -> str:
-    job = json.dumps([template, turns, bos_token, eos_token])
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-I", "-c", _CHILD.format(root=str(root)), str(CPU_SECONDS), str(MEMORY_BYTES)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True
-    )
-    with process:
-        try:
-            output, _ = process.communicate(job.encode(), timeout=WALL_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise TemplateFailed(reason=_TOO_MUCH) from None
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        raise TemplateFailed(reason=_TOO_MUCH) from None
-    if "text" not in answer:
-        raise TemplateFailed(reason=answer["reason"])
-    return str(answer["text"])
-
-
 # The path is set by hand: -I keeps the environment and the working folder out of what the process can import.
 _CHILD = "import sys; sys.path.insert(0, {root!r}); from models.engines.template import child; child()"
 
@@ -165,7 +144,7 @@ def child() -> None:
 
 def _answer_of(job: list[Any]) -> dict[str, str]:
     try:
-        text = _render_here(*job)
+        text = render(*job)
     except TemplateFailed as error:
         return {"reason": str(error.facts["reason"])}
     if len(text) > OUTPUT_BYTES:

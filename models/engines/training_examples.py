@@ -14,9 +14,9 @@ from ..spec.messages import Message, Progress
 from ..spec.request import BasePrompt
 from ..spec.snapshot import Snapshot
 from ..spec.training import RowCounts, TrainingSettings
+from .chat_template import template_of
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
-from .template import render, render_untrusted
 
 UNLABELLED = -100  # what torch's cross_entropy leaves out
 Write = Callable[[Sequence[Message]], str]
@@ -96,11 +96,10 @@ def _not_trainable(model: str, reason: str) -> NotTrainable:
 
 
 def _template_of(tokenizer: Any, snapshot: Snapshot, model: str) -> Write:
-    if not tokenizer.chat_template:
-        raise _not_trainable(model, "it is no base model, and has no chat template")
-    template, renderer = tokenizer.get_chat_template(), render if snapshot.trusted else render_untrusted
-    bos, eos = tokenizer.bos_token or "", tokenizer.eos_token or ""
-    return lambda messages: renderer(template, messages, bos, eos)
+    template = template_of(tokenizer, snapshot.path, snapshot.trusted)
+    if not template.source:
+        raise _not_trainable(model, f"it is no base model, and {template.lack}")
+    return lambda messages: template.write(messages).text
 
 
 def _end_ids(folder: str, tokenizer: Any) -> list[int]:

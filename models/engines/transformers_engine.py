@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..spec.engine import Attached, Prompt
-from ..spec.errors import ContextExceeded, EngineFailed, PaddockError, TemplateFailed
+from ..spec.errors import ContextExceeded, EngineFailed, PaddockError
 from ..spec.messages import Delta, Message, Progress, RowDelta, Sampling, Scored
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
 from .adapters import Adapters, made_with
 from .answering import NAME, Asked, answer, answer_rows
+from .chat_template import ChatTemplate, template_of
 from .device import give_back_memory
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
@@ -20,7 +20,6 @@ from .loader import Loaded, OnProgress, load
 from .prefix_cache import LIMIT_BYTES, PrefixCache
 from .prompt_tokens import tokenize
 from .scoring import score
-from .template import render, render_untrusted
 
 
 def open_transformers(
@@ -35,7 +34,8 @@ def open_transformers(
         prepare_torch(settings.compute_threads)
         loaded = load(snapshot, mode, accelerator, on_progress)
         adapters = Adapters(loaded.model, settings.attached, int(settings.attached_mb * 1e6))
-        return TransformersEngine(loaded, adapters, snapshot.trusted, settings.context, accelerator)
+        template = template_of(loaded.tokenizer, snapshot.path, snapshot.trusted)
+        return TransformersEngine(loaded, adapters, template, settings.context, accelerator)
 
     try:
         return engine_thread().run(work)
@@ -50,16 +50,15 @@ class TransformersEngine:
     name = NAME
     slots = 1
 
-    def __init__(self, loaded: Loaded, adapters: Adapters, trusted: bool, context: int, accelerator: str) -> None:
+    def __init__(
+        self, loaded: Loaded, adapters: Adapters, template: ChatTemplate, context: int, accelerator: str
+    ) -> None:
         self.context = min(context, loaded.context)
         self.bytes = loaded.bytes
         self._loaded: Loaded | None = loaded
         self._adapters = adapters
         self._prefixes = PrefixCache(LIMIT_BYTES.get(accelerator, LIMIT_BYTES["cpu"]))
-        self._trusted = trusted
-        self._template = _default_template(loaded.tokenizer.chat_template)
-        self._bos = loaded.tokenizer.bos_token or ""
-        self._eos = loaded.tokenizer.eos_token or ""
+        self._template = template
 
     @property
     def resident(self) -> int:
@@ -73,10 +72,7 @@ class TransformersEngine:
 
     def render(self, messages: Sequence[Message]) -> Prompt:
         """The conversation by the model's own chat template; raises TemplateFailed."""
-        if not self._template:
-            raise TemplateFailed(reason="this model has none, it is a base model")
-        renderer = render if self._trusted else render_untrusted
-        return Prompt(renderer(self._template, messages, self._bos, self._eos), rendered=True)
+        return self._template.write(messages)
 
     def generate(
         self,
@@ -88,9 +84,8 @@ class TransformersEngine:
     ) -> Iterator[Delta]:
         """One delta a token; `close()` of the iterator, from any thread, stops the computation within one token.
 
-        Raises ContextExceeded, EmptyPrompt, AdapterRefused, OutOfMemory, EngineFailed. A request that samples with an
-        explicit seed uses no kept cache, because a prompt computed in two parts rounds differently and the text could
-        change.
+        Raises ContextExceeded, EmptyPrompt, AdapterRefused, OutOfMemory, NotFinite, EngineFailed. A request with a seed
+        uses no kept cache, because a prompt computed in two parts rounds differently and the text could change.
         """
         return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s, adapters, reuse))
 
@@ -178,9 +173,3 @@ class TransformersEngine:
             if len(ids) > self.context:
                 raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
             yield from score(loaded.model, loaded.tokenizer, ids, record, reference, rivals)
-
-
-def _default_template(templates: Any) -> str | None:
-    if isinstance(templates, dict):
-        return templates.get("default") or next(iter(templates.values()), None)
-    return templates

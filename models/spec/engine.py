@@ -14,11 +14,13 @@ from .snapshot import ActiveAdapter
 class Prompt:
     """The exact text for a model.
 
-    `rendered` says that a chat template wrote it: it spells its own start token, so none is added.
+    `rendered` says that a chat template wrote it: it spells its own start token, so none is added. `notes` say what
+    of the visitor's words is not where he put it.
     """
 
     text: str
     rendered: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

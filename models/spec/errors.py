@@ -343,6 +343,24 @@ class TemplateFailed(EngineError):
     next_step = "Remove the system prompt or start a new conversation; base models are better used in Complete."
 
 
+class NoTemplate(TemplateFailed):
+    code = "no_template"
+    sentence = "This model cannot be chatted with: {reason}."
+    next_step = "Use it in Complete, or pick a model that comes with a chat template."
+
+
+class CannotLoad(EngineError):
+    code = "cannot_load"
+    sentence = "{file} cannot be loaded: {reason}."
+    next_step = "Pick another quantization or model; the same file will fail again."
+
+
+class NotFinite(EngineError):
+    code = "not_finite"
+    sentence = "The model's numbers are not finite (NaN or infinity) {during}, so they say nothing."
+    next_step = "Its weights are damaged, or too large for this mode: try bf16 or fp32, or weaker adapters."
+
+
 class NotScorable(EngineError):
     code = "not_scorable"
     sentence = "{engine} cannot say how likely a given text is."

@@ -73,6 +73,11 @@ class Sampling:
     def greedy(self) -> bool:
         return self.temperature == 0
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the very same answer is asked for each time: a seed was given, with whatever temperature."""
+        return self.seed is not None
+
 
 def _check_number(name: str, value: Any, low: float, high: float, whole: bool) -> None:
     wanted = f"a {'whole ' if whole else ''}number from {low:g} to {high:,.10g}"
@@ -202,9 +207,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The exact text that the model is given; sent once, before the first delta."""
+    """The exact text that the model is given; sent once, before the first delta.
+
+    `notes` are sentences for the visitor, on words of his that are not where he put them.
+    """
 
     prompt: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -255,4 +264,6 @@ def from_wire(data: dict[str, Any]) -> Event:
     values = {f.name: data[f.name] for f in fields(cls)}
     if cls in (Delta, RowDelta):
         values["usage"] = Usage(**values["usage"] | {"adapters": tuple(values["usage"].get("adapters", ()))})
+    if cls is Rendered:
+        values["notes"] = tuple(values["notes"])
     return cls(**values)

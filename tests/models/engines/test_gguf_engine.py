@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from models.engines import gguf_engine
-from models.engines.gguf_engine import ChatTemplate, GgufEngine, open_gguf
+from models.engines.chat_template import ChatTemplate
+from models.engines.gguf_engine import GgufEngine, open_gguf
 from models.spec.engine import Prompt
 from models.spec.errors import ContextExceeded, EngineFailed, NotScorable, OutOfMemory
 from models.spec.messages import Message, Progress, Sampling
@@ -323,7 +324,7 @@ class FakeServer:
 )
 def test_an_error_after_partial_text_keeps_the_text(chunk, error, words):
     chunks = [piece("Hel"), piece("lo"), *([chunk] if chunk else [])]
-    engine = GgufEngine(FakeServer(*chunks), ChatTemplate("", "", "", False, True), 64, 1, 0, 0)
+    engine = GgufEngine(FakeServer(*chunks), ChatTemplate(""), 64, 1, 0, 0)
     seen = []
     with pytest.raises(error, match=words):
         seen.extend(engine.generate(FRANCE, greedy()))
@@ -342,7 +343,7 @@ def test_heartbeats_come_while_the_library_is_silent(monkeypatch):
             go_on.wait(10)
             super().handle_completions(request, on_chunk)
 
-    engine = GgufEngine(Slow(piece("a"), piece("", "stop")), ChatTemplate("", "", "", False, True), 64, 1, 0, 0)
+    engine = GgufEngine(Slow(piece("a"), piece("", "stop")), ChatTemplate(""), 64, 1, 0, 0)
     answer = engine.generate(FRANCE, greedy())
     beats = [next(answer) for _ in range(3)]
     assert all(beat.text == "" and beat.usage.finish is None for beat in beats)

@@ -7,7 +7,6 @@ import pytest
 from models.engines.engine_thread import engine_thread
 from models.engines.template import render, render_untrusted
 from models.spec.errors import TemplateFailed
-from models.spec.messages import Message
 
 SMOLLM2 = """{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
 You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>
@@ -60,50 +59,56 @@ FEATURES = (
     "{% set ns.n = ns.n + 1 %}{{ m | tojson }}{% generation %}{{ dict(a=1) | tojson }}{% endgeneration %}\n"
     "  {% if m.role == 'user' %}\n  u\n  {% endif %}\n{% endfor %}{{ ns.n }}{{ messages | length }}"
 )
+# Templates ask whether they were given tools and documents, and name whatever special token there is.
+GIVEN = (
+    "{% if tools is not none %}[TOOLS]{{ tools | length }}{% endif %}{% if documents is not none %}[DOCS]{% endif %}"
+    "{{ pad_token }}{{ unk_token }}{{ image_token }}{{ sep_token is defined }}{{ tools is defined }}"
+    "{{ messages[0].content }}"
+)
 TURNS = [
-    Message("system", "Be brief. <b>&é</b>"),
-    Message("user", "  Hi 😀 "),
-    Message("assistant", "Hello."),
-    Message("user", "Bye\n"),
+    {"role": "system", "content": "Be brief. <b>&é</b>"},
+    {"role": "user", "content": "  Hi 😀 "},
+    {"role": "assistant", "content": "Hello."},
+    {"role": "user", "content": "Bye\n"},
 ]
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>", "image_token": "<i>"}
 
 
-def by_transformers(template, messages):
+def by_transformers(template, turns):
+    """As apply_chat_template renders it for a tokenizer with these special tokens."""
+
     def work():
-        from transformers.utils.chat_template_utils import render_jinja_template
+        from tokenizers import Tokenizer, models
+        from transformers import PreTrainedTokenizerFast
 
-        chat = [{"role": message.role, "content": message.content} for message in messages]
-        values = {"add_generation_prompt": True, "bos_token": "<s>", "eos_token": "</s>"}
-        return render_jinja_template([chat], chat_template=template, **values)[0][0]
+        named = {"image_token": SPECIAL["image_token"]}
+        others = {name: token for name, token in SPECIAL.items() if name not in named}
+        blank = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=blank, extra_special_tokens=named, **others)
+        return tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
 
     return engine_thread().run(work)
 
 
 @pytest.mark.parametrize("turns", [TURNS, TURNS[1:], TURNS[1:2]], ids=["system", "chat", "single"])
-@pytest.mark.parametrize("template", [SMOLLM2, LLAMA2, LLAMA3, FEATURES], ids=["smollm2", "llama2", "llama3", "all"])
+@pytest.mark.parametrize(
+    "template", [SMOLLM2, LLAMA2, LLAMA3, FEATURES, GIVEN], ids=["smollm2", "llama2", "llama3", "all", "given"]
+)
 def test_as_transformers_does(template, turns):
-    assert render(template, turns, "<s>", "</s>") == by_transformers(template, turns)
+    assert render(template, turns, SPECIAL) == by_transformers(template, turns)
 
 
 def test_apart_gives_the_same():
-    assert render_untrusted(LLAMA3, TURNS, "<s>", "</s>") == render(LLAMA3, TURNS, "<s>", "</s>")
-
-
-NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-
-
-@pytest.mark.parametrize("renderer", [render, render_untrusted])
-def test_a_refused_system_prompt_goes_to_the_first_user_message(renderer):
-    template = NO_SYSTEM + "{{ messages[0].role }}: {{ messages[0].content }} ({{ messages | length }})"
-    assert renderer(template, TURNS, "", "") == "user: Be brief. <b>&é</b>\n\n  Hi 😀  (3)"
+    for template in (LLAMA3, GIVEN):
+        assert render_untrusted(template, TURNS, SPECIAL) == render(template, TURNS, SPECIAL)
 
 
 @pytest.mark.parametrize("renderer", [render, render_untrusted])
 def test_the_templates_own_words_are_the_reason(renderer):
     with pytest.raises(TemplateFailed, match="roles must alternate"):
-        renderer(LLAMA2, [TURNS[1], TURNS[1]], "", "")
+        renderer(LLAMA2, [TURNS[1], TURNS[1]], SPECIAL)
     with pytest.raises(TemplateFailed):
-        renderer("{% if %}", TURNS, "", "")
+        renderer("{% if %}", TURNS, {})
 
 
 @pytest.mark.parametrize(
@@ -126,5 +131,5 @@ def test_the_templates_own_words_are_the_reason(renderer):
 def test_a_hostile_template_ends_in_time(hostile):
     started = time.perf_counter()
     with pytest.raises(TemplateFailed):
-        render_untrusted(hostile, TURNS, "", "")
+        render_untrusted(hostile, TURNS, {})
     assert time.perf_counter() - started < 12

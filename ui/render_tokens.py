@@ -45,7 +45,7 @@ def _lines(items: Iterable[tuple[str, float]], mark: str) -> list[str]:
 
 def shown(text: str) -> str:
     """Text with its white space made visible, for where nothing is copied from."""
-    return "".join(_VISIBLE.get(character, character) for character in text) or "(nothing)"
+    return "".join(_VISIBLE.get(character, character) for character in text) or "(part of a character)"
 
 
 def _text(text: str) -> str:

@@ -18,16 +18,23 @@ from .growing_cache import empty_cache
 from .loader import Loaded
 from .prefix_cache import PrefixCache
 from .prompt_tokens import tokenize
+from .rope_length import NOT_KEPT
 from .text_stream import Detokenizer, StopStrings
+from .token_bytes import bytes_of
 
 NAME = "transformers"
+CONTEXT = 8  # tokens of a text before its continuation, which say how that begins
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A prompt as tokens, at most `limit` more to come, and the clock: `started`, `deadline` of time.perf_counter."""
+    """A prompt as tokens, at most `limit` more to come, and the clock: `started`, `deadline` of time.perf_counter.
+
+    `goes_on` says that the answer continues the prompt's own text; that of a chat begins a new one.
+    """
 
     ids: tuple[int, ...]
+    goes_on: bool
     sampling: Sampling
     limit: int
     context: int
@@ -45,13 +52,15 @@ class Asked:
         drawn = sampling.seed is None and not sampling.greedy
         seed = secrets.randbelow(SEED_MAX + 1) if drawn else sampling.seed
         limit = min(sampling.max_new_tokens, context - len(ids))
-        return cls(tuple(ids), sampling, limit, context, seed, started, started + time_limit_s)
+        return cls(tuple(ids), not prompt.rendered, sampling, limit, context, seed, started, started + time_limit_s)
 
 
 def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, reuse: bool = True) -> Iterator[Delta]:
     """One delta a token. `made_with` are the adapters that act, without which no kept cache is the same."""
-    reuse = reuse and not asked.sampling.repeats
-    cache, cached = prefixes.take(asked.ids, made_with) if reuse else (None, 0)
+    length, reuse = loaded.length, reuse and not asked.sampling.repeats
+    length.start(len(asked.ids))
+    fits = reuse and length.now is not NOT_KEPT
+    cache, cached = prefixes.take(asked.ids, f"{made_with} {length.now}") if fits else (None, 0)
     cache = cache or empty_cache(loaded.model.config)
     row = _Row(loaded, asked, cached)
     whole = False
@@ -64,12 +73,13 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
         whole = True
         raise
     finally:
-        if whole:
-            prefixes.put([*asked.ids, *row.new_ids], cache, made_with)
+        if whole and length.now is not NOT_KEPT:
+            prefixes.put([*asked.ids, *row.new_ids], cache, f"{made_with} {length.now}")
 
 
 def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[tuple[int, Delta]]:
     """The deltas of several answers to the same prompt, which differ by the adapters that act on each row."""
+    loaded.length.start(len(asked.ids))
     return _decode(loaded, asked, empty_cache(loaded.model.config), [_Row(loaded, asked, 0) for _ in range(rows)])
 
 
@@ -80,9 +90,8 @@ def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Gener
             yield number, row.end("time_limit") if late else Delta("", row.running())
         if late:
             return
-    steps = decode_loop.tokens(
-        loaded.model, asked.ids, cache, asked.sampling, asked.limit, loaded.eos_ids, asked.seed, len(rows)
-    )
+    sampling, limit = asked.sampling, asked.limit
+    steps = decode_loop.tokens(loaded, asked.ids, cache, sampling, limit, asked.seed, len(rows))
     try:
         for tokens in steps:
             for number, (row, token) in enumerate(zip(rows, tokens, strict=True)):
@@ -107,7 +116,9 @@ class _Row:
             seed=asked.seed,
         )
         self._asked, self._eos_ids = asked, loaded.eos_ids
-        self._text, self._stops = Detokenizer(_decoder(loaded.tokenizer)), StopStrings(asked.sampling.stop)
+        before = asked.ids[-CONTEXT:] if asked.goes_on else ()
+        self._text = Detokenizer(_decoder(loaded.tokenizer), bytes_of(loaded.tokenizer), before)
+        self._stops = StopStrings(asked.sampling.stop)
         self._peak = PeakMemory()
         self._peak.start()
 

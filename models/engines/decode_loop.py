@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..spec.errors import NotFinite
 from ..spec.messages import Sampling
+from .growing_cache import empty_cache
+from .loader import Loaded
 
 PREFILL_CHUNK = 512  # tokens computed between two chances to stop; about a second on two cores for a small model
 
@@ -18,31 +21,32 @@ def prefill(model: Any, ids: Sequence[int], cache: Any, rows: int = 1) -> Iterat
     """
     import torch
 
-    while (done := cache.get_seq_length()) + PREFILL_CHUNK < len(ids):
-        with torch.inference_mode():
-            chunk = torch.tensor([ids[done : done + PREFILL_CHUNK]] * rows, device=model.device)
-            with _head_reads_contiguous(model):
-                model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        yield done + PREFILL_CHUNK
+    yield from _computed(model, torch.tensor([list(ids)] * rows, device=model.device), cache, PREFILL_CHUNK)
+
+
+def _computed(model: Any, ids: Any, cache: Any, left: int) -> Iterator[int]:
+    """Compute `ids` [rows, tokens] into `cache` in chunks, until at most `left` of them are to come."""
+    import torch
+
+    while (done := cache.get_seq_length()) + left < ids.shape[1]:
+        chunk = ids[:, done : min(done + PREFILL_CHUNK, ids.shape[1] - 1)]
+        with torch.inference_mode(), _head_reads_contiguous(model):
+            model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        yield done + chunk.shape[1]
 
 
 def tokens(
-    model: Any,
-    ids: Sequence[int],
-    cache: Any,
-    sampling: Sampling,
-    limit: int,
-    eos_ids: Sequence[int],
-    seed: int | None,
-    rows: int = 1,
+    loaded: Loaded, ids: Sequence[int], cache: Any, sampling: Sampling, limit: int, seed: int | None, rows: int = 1
 ) -> Iterator[list[int]]:
     """The id of each row's next token, at most `limit` times, until every row wrote an end-of-sequence one.
 
-    Modelled on GenerationMixin._sample (transformers 5.23), for one prompt. Each row draws from a generator of its
-    own, so that a seed gives the same tokens whatever else the process or another row draws.
+    Raises NotFinite in place of a token that no number stands behind. Modelled on GenerationMixin._sample
+    (transformers 5.23), for one prompt. Each row draws from a generator of its own, so that a seed gives the same
+    tokens whatever else the process or another row draws.
     """
     import torch
 
+    model, length = loaded.model, loaded.length
     draws = [torch.Generator(device=model.device) for _ in range(rows)]
     for generator in draws:
         if seed is not None:
@@ -65,6 +69,8 @@ def tokens(
                 # A copy: a view would keep the logits of the whole prompt.
                 logits = outputs.logits[:, -1].to(copy=True, dtype=torch.float32, device=input_ids.device)
                 del outputs
+                if not bool(logits.amax(dim=-1).isfinite().all()):  # NaN is larger than any number
+                    raise NotFinite(during="while answering")
                 scores = logits_processor(input_ids, logits)
                 if generation_config.do_sample:
                     chances = torch.nn.functional.softmax(scores, dim=-1)
@@ -76,6 +82,10 @@ def tokens(
                 yield chosen[:, 0].tolist()
                 if bool(stopping_criteria(input_ids, None).all()):
                     return
+                if length.grow(input_ids.shape[1]):
+                    cache.layers = empty_cache(model.config).layers
+                    for _ in _computed(model, input_ids, cache, left=1):
+                        pass
                 inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **model_kwargs)
                 outputs = model(**inputs, return_dict=True)
 
@@ -84,7 +94,7 @@ def tokens(
         prompt,
         attention_mask=torch.ones_like(prompt),  # given, because a prompt may contain the padding token
         past_key_values=cache,
-        generation_config=generation_config(sampling, limit, eos_ids),
+        generation_config=generation_config(sampling, limit, loaded.eos_ids),
         custom_generate=decode,
     )
     return decoded

@@ -17,6 +17,7 @@ from .faults import translated
 from .few_rows import pair_lone_rows
 from .model_bytes import measured_bytes
 from .recipes import Recipe, recipe_for
+from .rope_length import RopeLength
 
 OnProgress = Callable[[Progress], None]
 
@@ -25,7 +26,8 @@ OnProgress = Callable[[Progress], None]
 class Loaded:
     """What was loaded; `bytes` are those of all parameters, buffers and quantization tables.
 
-    `eos_ids` end an answer, `context` is the longest sequence that the model was made for, in tokens.
+    `eos_ids` end an answer, `context` is the longest sequence that the model was made for, in tokens. Whoever computes
+    with the model tells `length` of each text first.
     """
 
     model: Any
@@ -33,6 +35,7 @@ class Loaded:
     bytes: int
     eos_ids: tuple[int, ...]
     context: int
+    length: RopeLength
 
 
 def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
@@ -58,10 +61,11 @@ def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgres
         attend_by_rows(model)
         eos_ids = _eos_ids(model, tokenizer)
         _forget_sampling_defaults(model)
+        length = RopeLength(model)
         on_progress(Progress("warm up"))
         _touch(model)
         give_back_memory()
-    return Loaded(model, tokenizer, measured_bytes(model), eos_ids, _longest_sequence(model))
+    return Loaded(model, tokenizer, measured_bytes(model), eos_ids, _longest_sequence(model), length)
 
 
 def _how(recipe: Recipe, quantized_already: bool, accelerator: str) -> dict[str, Any]:

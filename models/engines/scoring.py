@@ -6,24 +6,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from ..spec.errors import TextTooShort
+from ..spec.errors import NotFinite, TextTooShort
 from ..spec.messages import Progress, Scored
+from .loader import Loaded
 from .score_files import Record, Reference
+from .text_stream import Detokenizer
+from .token_bytes import bytes_of
 
 CHUNK = 128  # tokens; float32 log-probabilities of a vocabulary of 262,144 are 134 MB for so many
 
 
 def score(
-    model: Any, tokenizer: Any, ids: Sequence[int], record: str, reference: str, rivals: int = 0
+    loaded: Loaded, text: str, ids: Sequence[int], record: str, reference: str, rivals: int = 0
 ) -> Iterator[Progress | Scored]:
     """Progress after each chunk, then the scores of all tokens but the first, with so many `rivals` of each.
 
-    Raises TextTooShort, ReferenceDiffers, DiskFull.
+    `ids` are those of `text`, perhaps after a start token. Raises TextTooShort, ReferenceDiffers, DiskFull, NotFinite.
     """
     from transformers import DynamicCache
 
+    model = loaded.model
     if len(ids) < 2:
         raise TextTooShort(tokens=len(ids))
+    loaded.length.start(len(ids))
     cache = DynamicCache(config=model.config)
     rows: list[tuple[Any, ...]] = []
     with ExitStack() as files:
@@ -39,16 +44,16 @@ def score(
     log_probabilities, likeliest, agrees, divergences, best = (
         tuple(v for part in column for v in part) for column in zip(*rows, strict=True)
     )
-    texts = [_text(tokenizer, token) for token in ids[1:]]
+    texts, named, first = _texts(loaded.tokenizer, text, ids, best)
     yield Scored(
-        tokens=tuple(texts),
+        tokens=texts,
         log_probabilities=log_probabilities,
         likeliest=likeliest,
-        bytes=_bytes(tokenizer, ids),
+        bytes=len(text.encode()) - len(first.encode()),
         offset=1,
         agrees=agrees,
         divergences=divergences,
-        rivals=tuple(tuple((_text(tokenizer, token), chance) for token, chance in place) for place in best),
+        rivals=named,
     )
 
 
@@ -68,6 +73,8 @@ def _score_chunk(
     with torch.inference_mode():
         tokens = torch.tensor([list(inputs)], device=model.device)
         logits = model(input_ids=tokens, past_key_values=cache, use_cache=True).logits[0].float()
+        if not bool(logits.amax(dim=-1).isfinite().all()):  # NaN is larger than any number
+            raise NotFinite(during="while scoring")
         log_probs = torch.log_softmax(logits, dim=-1).cpu()
         del logits
         wanted = torch.tensor(list(targets))
@@ -87,19 +94,27 @@ def _best(log_probs: Any, count: int) -> list[list[tuple[int, float]]]:
     return [list(zip(tokens, chances, strict=True)) for tokens, chances in rows]
 
 
-def _text(tokenizer: Any, token: int) -> str:
-    """One token as text; a part of a character becomes the replacement character, never nothing."""
-    text = tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return str(text) or str(tokenizer.convert_ids_to_tokens(token))
+Rivals = tuple[tuple[str, float], ...]
 
 
-def _bytes(tokenizer: Any, ids: Sequence[int]) -> int:
-    """UTF-8 bytes of the text that all tokens but the first stand for.
+def _texts(
+    tokenizer: Any, text: str, ids: Sequence[int], best: Sequence[Sequence[tuple[int, float]]]
+) -> tuple[tuple[str, ...], tuple[Rivals, ...], str]:
+    """The texts of all tokens but the first, of the rivals at each place, and of the first where it is the text's own.
 
-    The whole less its beginning, as the text of a token depends on those before it.
+    Each reads as it does after those before it, and joined they are the text: a token within a character is empty.
     """
 
-    def size(part: Sequence[int]) -> int:
-        return len(tokenizer.decode(part, skip_special_tokens=False, clean_up_tokenization_spaces=False).encode())
+    def decode(part: list[int]) -> str:
+        return str(tokenizer.decode(part, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    return size(list(ids)) - size(list(ids[:1]))
+    start = tokenizer.bos_token
+    added = ids[0] == tokenizer.bos_token_id and not text.startswith(start)
+    pieces = Detokenizer(decode, bytes_of(tokenizer))
+    first, texts, named = "" if added else pieces.push(ids[0]), [], []
+    for place, token in enumerate(ids[1:]):
+        if best:
+            named.append(tuple((pieces.peek(rival), chance) for rival, chance in best[place]))
+        texts.append(pieces.push(token))
+    texts[-1] += pieces.finish()
+    return tuple(texts), tuple(named), first

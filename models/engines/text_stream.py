@@ -10,14 +10,20 @@ _BROKEN = "\ufffd"  # what decoding gives for the bytes of an unfinished charact
 class Detokenizer:
     """Decodes token by token; the pieces joined are the decoding of all tokens.
 
-    A window of a few tokens is decoded again each time, because a token's text depends on its neighbours.
+    A window of a few tokens is decoded again each time, because a token's text depends on its neighbours, the last
+    ones of the text `before` among them. `bytes_of` tokens tell U+FFFD that a model wrote from a broken character.
     """
 
-    def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._decode = decode
-        self._ids: list[int] = []
+    def __init__(
+        self,
+        decode: Callable[[list[int]], str],
+        bytes_of: Callable[[Sequence[int]], bytes] = lambda ids: b"",
+        before: Sequence[int] = (),
+    ) -> None:
+        self._decode, self._bytes_of = decode, bytes_of
+        self._ids: list[int] = list(before)
         self._start = 0  # of the window
-        self._shown = 0  # tokens whose text was handed out
+        self._shown = len(self._ids)  # tokens whose text was handed out
 
     def push(self, token: int) -> str:
         """The text that this token completes; empty inside a character."""
@@ -28,13 +34,21 @@ class Detokenizer:
         self._start, self._shown = self._shown, len(self._ids)
         return now[len(before) :]
 
+    def peek(self, token: int) -> str:
+        """The text that this token would complete, which is not pushed; at least what it is by itself."""
+        before, now = self._window([token])
+        text = now[len(before) :]
+        return text if text.strip(_BROKEN) else self._decode([token])
+
     def finish(self) -> str:
         """What was still held back, without an unfinished character at the end."""
         before, now = self._window()
-        return now[len(before) :].rstrip(_BROKEN)
+        held = self._bytes_of(self._ids[self._shown :]).decode(errors="ignore")
+        written = len(held) - len(held.rstrip(_BROKEN))
+        return now[len(before) :].rstrip(_BROKEN) + _BROKEN * written
 
-    def _window(self) -> tuple[str, str]:
-        return self._decode(self._ids[self._start : self._shown]), self._decode(self._ids[self._start :])
+    def _window(self, more: Sequence[int] = ()) -> tuple[str, str]:
+        return self._decode(self._ids[self._start : self._shown]), self._decode([*self._ids[self._start :], *more])
 
 
 class StopStrings:

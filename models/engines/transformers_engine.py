@@ -172,4 +172,4 @@ class TransformersEngine:
             ids = tokenize(loaded.tokenizer, prompt)
             if len(ids) > self.context:
                 raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
-            yield from score(loaded.model, loaded.tokenizer, ids, record, reference, rivals)
+            yield from score(loaded, prompt.text, ids, record, reference, rivals)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from models.engines.chat_template import ChatTemplate
 from models.engines.engine_thread import engine_thread
 from models.spec.engine import Prompt
-from models.spec.errors import ContextExceeded, EngineFailed, OutOfMemory, TemplateFailed
+from models.spec.errors import ContextExceeded, EngineFailed, NoTemplate, OutOfMemory
 from models.spec.messages import Message, Sampling
 
 TEXT = "Once upon a time there was a fox"
@@ -214,8 +215,8 @@ def test_the_template_of_the_model_is_used(tiny):
 
 
 def test_without_a_template_rendering_is_refused(tiny):
-    tiny._template = None
-    with pytest.raises(TemplateFailed):
+    tiny._template = ChatTemplate("")
+    with pytest.raises(NoTemplate):
         tiny.render([Message("user", "Hi")])
 
 

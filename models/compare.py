@@ -253,6 +253,7 @@ class _Column:
         match event:
             case Rendered():
                 self._know(prompt=event.prompt)
+                self._note(" ".join(event.notes))
             case Delta():
                 self._know(answer=self.now.answer + event.text, usage=event.usage)
         return Step(self._place, event)

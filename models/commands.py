@@ -168,4 +168,6 @@ def _answer(runtime: Runtime, request: Request, as_json: bool) -> str:
         print()
         figures = f"{usage.new_tokens} tokens · {usage.decode_tokens_per_s:.1f} tok/s · TTFT {usage.ttft_s:.2f} s"
         print(f"[{figures} · {usage.variant} · {usage.finish}]", file=sys.stderr)
+    for note in usage.notes:
+        print(note, file=sys.stderr)
     return text

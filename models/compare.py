@@ -253,7 +253,6 @@ class _Column:
         match event:
             case Rendered():
                 self._know(prompt=event.prompt)
-                self._note(" ".join(event.notes))
             case Delta():
                 self._know(answer=self.now.answer + event.text, usage=event.usage)
         return Step(self._place, event)
@@ -268,8 +267,9 @@ class _Column:
             figures = replace(figures, measured_bytes=held.bytes + beside, load_s=held.load_s, peak_bytes=self._peak())
         self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
         self._note(note)
-        if self.now.usage is not None and self.now.usage.origin == "converted":
-            self._note(CONVERTED)
+        if self.now.usage is not None:
+            self._note(CONVERTED if self.now.usage.origin == "converted" else "")
+            self._note(" ".join(self.now.usage.notes))
         return Step(self._place, self.now)
 
     def _peak(self) -> int | None:

@@ -137,7 +137,7 @@ def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
         load_s = time.perf_counter() - asked
         engine = lease.engine
         prompt = engine.render(job.messages) if job.messages else Prompt(job.prompt)
-        yield Rendered(prompt.text, prompt.notes)
+        yield Rendered(prompt.text)
         # What is computed beside it changes how an answer is rounded; with a seed it is the same every time.
         place = (("alone", job.load), 1) if job.sampling.repeats else (job.load, engine.slots)
         with process.turnstile.ticket(*place) as turn:
@@ -145,8 +145,8 @@ def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
             with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
                 for delta in deltas:
                     beside = _beside(job, delta)
-                    name, origin = spelled(job.load.variant, beside), job.load.snapshot.origin
-                    yield replace(delta, usage=replace(delta.usage, variant=name, load_s=load_s, origin=origin))
+                    usage = replace(delta.usage, variant=spelled(job.load.variant, beside), load_s=load_s)
+                    yield replace(delta, usage=replace(usage, origin=job.load.snapshot.origin, notes=prompt.notes))
 
 
 def _beside(job: Answering | AnsweringRows, delta: Delta | RowDelta) -> tuple[ActiveAdapter, ...]:

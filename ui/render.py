@@ -55,6 +55,8 @@ def figures_table(usage: Usage) -> str:
         "Ended because": _FINISH.get(usage.finish or "", "unknown"),
         "Seed": "none: greedy" if usage.seed is None else str(usage.seed),
     }
+    if usage.notes:
+        rows["Note"] = " ".join(usage.notes)
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
@@ -69,6 +71,7 @@ def gauge(usage: Usage) -> str:
     return (
         f'<div class="status" title="{title}"><span class="bar"><i style="width:{share:.1%}"></i></span>'
         f"<span>context {used:,} of {usage.context:,} tokens</span><span>{speed}</span></div>"
+        + "".join(f'<div class="status note"><span>{escape(note)}</span></div>' for note in usage.notes)
     )
 
 

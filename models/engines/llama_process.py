@@ -31,6 +31,7 @@ LONGEST_COMPLAINT = 20_000  # bytes of what the library printed that are looked 
 # Its lines of errors: time, level, perhaps a part of the program, the function, and what is wrong.
 _COMPLAINT = re.compile(r"^[\d.]+ E (?:\w+ +)?\w+: +(.+)$", re.MULTILINE)
 _WHERE = re.compile(r"^error loading model(?: \w+)?: |^check_tensor_dims: ")
+_ASSERTED = re.compile(r"GGML_ASSERT\(.+\) failed")
 _SAYS_NOTHING = ("failed to load model", "exiting due to", "error loading model: found tensors with invalid data")
 Line = dict[str, Any]
 
@@ -156,9 +157,13 @@ class LlamaProcess:
 
 
 def complaint(printed: str) -> str:
-    """The reason among the lines that llama.cpp printed: the first that says what is wrong, without local paths."""
+    """The reason among the lines that llama.cpp printed: the first that says what is wrong, without local paths.
+
+    Where there is none, what it asserted before it ended itself.
+    """
     for words in _COMPLAINT.findall(printed):
         if not any(words.startswith(empty) for empty in _SAYS_NOTHING):
             reason = without_paths(_WHERE.sub("", words)).strip().rstrip(".")
             return reason.replace("has invalid data", "holds NaN or infinity")[:300]
-    return ""
+    asserted = _ASSERTED.search(printed)
+    return asserted[0][:300] if asserted else ""

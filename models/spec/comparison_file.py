@@ -56,6 +56,7 @@ _USAGE = record(
         "finish": maybe(one_of(*get_args(Finish))),
         "adapters": several(_NAME, ADAPTERS_MAX),
         "origin": text(100),
+        "notes": several(_NOTE, 10),
     },
 )
 _TOKEN = row(

@@ -162,6 +162,7 @@ class Usage:
     finish: Finish | None = None
     adapters: tuple[str, ...] = ()  # that acted, with their weights, as read from the model
     origin: str = ""  # of the weights, as a Snapshot says it
+    notes: tuple[str, ...] = ()  # what of the visitor's words the model was not given as he put them
 
 
 @dataclass(frozen=True)
@@ -207,13 +208,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The exact text that the model is given; sent once, before the first delta.
-
-    `notes` are sentences for the visitor, on words of his that are not where he put them.
-    """
+    """The exact text that the model is given; sent once, before the first delta."""
 
     prompt: str
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,7 +260,6 @@ def from_wire(data: dict[str, Any]) -> Event:
     cls = _KINDS[data["kind"]]
     values = {f.name: data[f.name] for f in fields(cls)}
     if cls in (Delta, RowDelta):
-        values["usage"] = Usage(**values["usage"] | {"adapters": tuple(values["usage"].get("adapters", ()))})
-    if cls is Rendered:
-        values["notes"] = tuple(values["notes"])
+        lists = {name: tuple(values["usage"].get(name, ())) for name in ("adapters", "notes")}
+        values["usage"] = Usage(**values["usage"] | lists)
     return cls(**values)

@@ -91,11 +91,30 @@ def test_course_of_an_answer(engine, messages, prompt, given):
     assert engine.stopped == 1
 
 
+def test_what_a_template_did_to_the_visitors_words_stands_in_the_usage(engine, monkeypatch):
+    monkeypatch.setattr(type(engine), "render", lambda self, messages: Prompt("x", rendered=True, notes=("Left out.",)))
+    *_, last = run(Answering(engine.load, Sampling(), HELLO))
+    assert last.usage.notes == ("Left out.",)
+
+
 def test_course_of_a_score(engine):
     events = list(run(Scoring(engine.load, Prompt("text"), "record", "reference")))
     scored = Scored("m@gguf", ("text", "record", "reference"), (-1.0,))
     assert events[-2:] == [Progress("score", 1, 2, "tokens"), scored]
     assert (engine.stopped, process(engine).pool.held()[0].users) == (1, 0)
+
+
+def test_an_answer_with_a_seed_waits_until_it_is_alone_and_lets_nobody_in(engine, monkeypatch):
+    monkeypatch.setattr("models.turnstile.HEARTBEAT_S", 0.01)
+    seeded, free = (Answering(engine.load, Sampling(seed=seed), HELLO) for seed in (3, None))
+    for first, second in ((free, seeded), (seeded, free), (seeded, seeded)):
+        inside, beside = run(first), run(second)
+        next(event for event in inside if isinstance(event, Delta))
+        waiting = next(event for event in beside if isinstance(event, Progress) and event.stage == "waiting")
+        assert waiting.detail == "1 ahead"
+        inside.close()
+        assert next(event for event in beside if isinstance(event, Delta)).text == "a"
+        beside.close()
 
 
 def test_leaving_stops_the_engine_and_gives_everything_back(engine):

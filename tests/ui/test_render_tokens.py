@@ -56,7 +56,7 @@ def test_steps(probability, step):
 def test_nothing_recorded_and_nothing_said():
     assert "No probabilities" in render_tokens.tokens(Compared("m", answer="x"))
     assert render_tokens.tokens(Compared("m", error="It broke.")) == ""
-    assert "(nothing)" in render_tokens.tokens(Compared("m", tokens=(TokenView("", 0.5),)))
+    assert "(part of a character)" in render_tokens.tokens(Compared("m", tokens=(TokenView("", 0.5),)))
 
 
 def test_tokens_are_no_markup():

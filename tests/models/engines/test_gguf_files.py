@@ -136,6 +136,8 @@ def test_a_reason_is_told_without_paths_and_without_empty_phrases():
 0.00.236.0 E cmn  common_init_: failed to load model '/home/user/models/a.gguf'
 """
     assert complaint(printed) == "failed to open GGUF file '…a-00002-of-00002.gguf' (No such file)"
+    asserted = "/build/ggml/src/ggml.c:123: GGML_ASSERT(a->ne[0] == b->ne[0]) failed\n[New LWP 1]"
+    assert complaint(asserted) == "GGML_ASSERT(a->ne[0] == b->ne[0]) failed"
     assert complaint("") == complaint("something else") == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -73,14 +74,17 @@ def _score_chunk(
     with torch.inference_mode():
         tokens = torch.tensor([list(inputs)], device=model.device)
         logits = model(input_ids=tokens, past_key_values=cache, use_cache=True).logits[0].float()
-        if not bool(logits.amax(dim=-1).isfinite().all()):  # NaN is larger than any number
-            raise NotFinite(during="while scoring")
         log_probs = torch.log_softmax(logits, dim=-1).cpu()
         del logits
         wanted = torch.tensor(list(targets))
         chosen = log_probs.gather(1, wanted[:, None])[:, 0]
+        # Of a row with NaN or infinity nothing is a number; with minus infinity, a token that cannot come.
+        if not bool(chosen.isfinite().all()):
+            raise NotFinite(during="while scoring")
         likeliest = log_probs.argmax(dim=-1)
         agrees, divergences = compared.compare(start, log_probs, likeliest) if compared else ([], [])
+        if not all(map(math.isfinite, divergences)):
+            raise NotFinite(during="beside the reference's")
         if recorded:
             recorded.write(start, log_probs)
         return chosen.tolist(), (likeliest == wanted).tolist(), agrees, divergences, _best(log_probs, rivals)

@@ -25,6 +25,8 @@ from .faults import translate
 BATCH_S = 0.025
 KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that
 ERRORS_ONLY = 1  # of what it prints
+# That of each token, which tells when it is no number; before the sampling it would cost 4 % of the speed.
+PROBABILITIES = {"n_probs": 1, "post_sampling_probs": True}
 
 
 class Tokens:
@@ -120,9 +122,9 @@ class Batch:
 
 
 def is_finite(chunk: dict[str, Any]) -> bool:
-    """Whether the log-probabilities of a chunk's tokens are numbers; JSON spells others as null."""
+    """Whether the probabilities of a chunk's tokens are numbers; JSON spells others as null."""
     told = [choice.get("logprobs") or {} for choice in chunk.get("choices") or ()]
-    return all(token["logprob"] is not None for each in told for token in each.get("content") or ())
+    return all(token["prob"] is not None for each in told for token in each.get("content") or ())
 
 
 def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
@@ -146,7 +148,7 @@ def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]
 
         try:
             ids = tokens.of(request.pop("prompt"), request.pop("rendered"))
-            server.handle_completions({**request, "prompt": ids, "n_probs": 1}, on_chunk)
+            server.handle_completions({**request, "prompt": ids, **PROBABILITIES}, on_chunk)
             if broken:
                 raise NotFinite(during="while answering")
         except Exception as error:

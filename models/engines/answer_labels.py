@@ -100,13 +100,17 @@ class Labeller:
             raise Unlearnable("its chat template does not end all answers in the same way")
         answer = written.removesuffix(self.after)
         if not answer.rstrip().endswith(talk[-1].content.strip()):  # templates may trim
-            raise Unlearnable("its chat template changes the text of answers")
+            raise Unlearnable(
+                "its chat template changes the text of answers", "Write them as it does, or pick another base."
+            )
         before = tokenize(self.tokenizer, Prompt(prompt, self.rendered))
         ids = self._continued(before, prompt, written if self.closing else answer)
         places = [place for place, token in enumerate(ids) if token in self.ends]
         if len(places) != self.closing:
             ends = " or ".join(map(str, self.tokenizer.convert_ids_to_tokens(list(self.ends))))
             raise Unlearnable(f"an answer has {ends} in it, which ends answers", "Change that row, or leave it out.")
+        if self.tokenizer.unk_token_id in ids and self.tokenizer.unk_token_id not in self.ends:
+            raise Unlearnable("its tokenizer has no token for a part of an answer", "Change that row, or leave it out.")
         ids = ids[: places[0] + 1] if places else [*ids, self.ends[0]]
         return tuple(before), tuple(ids)
 

@@ -244,3 +244,12 @@ def test_what_cannot_be_learned_exactly_is_refused(by_bytes):
     refused(r"</s> in it", PLAIN, "Write </s> to stop", "</s>")
     with pytest.raises(Unlearnable, match="no token ends"):
         Labeller.of(by_bytes, writer(CHATML), True, [])
+
+
+def test_what_the_tokenizer_cannot_spell_is_refused(tmp_path):
+    made = sentence_piece()
+    made.model.byte_fallback = False
+    lossy = engine_thread().run(lambda: save(made, tmp_path, unk_token="<unk>"))
+    assert labeller(lossy, MISTRAL).examples((QUESTION, answer("hello")))
+    with pytest.raises(Unlearnable, match="no token for a part"):
+        labeller(lossy, MISTRAL).examples((QUESTION, answer("hello 你")))

@@ -13,9 +13,11 @@ from models.engines.gguf_weights import write_model
 from models.engines.merging import write_merged
 from models.spec.engine import Prompt
 from models.spec.errors import NotFinite
-from models.spec.messages import Scored
+from models.spec.lora import read_lora
+from models.spec.messages import Message, Sampling, Scored
 from models.spec.settings import Settings
-from models.spec.snapshot import ActiveAdapter, Snapshot
+from models.spec.snapshot import ActiveAdapter, Adapter, Snapshot
+from models.spec.training import TrainingSettings
 
 TEXTS = ["Once upon a time", " a fox", "<|user|>Say fox.<|end|><|assistant|>", "<|start|>漢字 émoji 😀\n\n 12345", ""]
 TALK = [{"role": "user", "content": "Say fox."}]
@@ -171,30 +173,52 @@ def test_a_sum_that_the_mode_cannot_hold_is_refused(tiny_folder, tmp_path):
 # --- finetuned adapters -------------------------------------------------------------------------------------
 
 
-def test_a_finetuned_adapter_gives_in_peft_what_it_gives_here(tiny_folder, tmp_path, opened):
+def finetuned(source: Path, out: Path, words: tuple[str, ...], **values) -> ActiveAdapter:
+    """An adapter that learned to answer each word with itself."""
     from models.engines.finetuning import Training, learn
     from models.engines.training_examples import read_examples
-    from models.spec.lora import read_lora
-    from models.spec.messages import Message
-    from models.spec.snapshot import Adapter
-    from models.spec.training import TrainingSettings
 
-    rows = [
-        (Message("user", f"say {word}"), Message("assistant", word)) for word in ("fox", "crow", "time", "there")
-    ] * 2
-    settings = TrainingSettings(rank=4, epochs=2, learning_rate=2e-2, batch=4, max_tokens=64, quantization="fp32")
-    snapshot = Snapshot(str(tiny_folder), "safetensors", "folder", 0, trusted=True)
+    rows = [(Message("user", f"say {word}"), Message("assistant", word)) for word in words] * 2
+    settings = TrainingSettings(quantization="fp32", learning_rate=2e-2, batch=4, max_tokens=128, **values)
+    snapshot = Snapshot(str(source), "safetensors", "folder", 0, trusted=True)
     examples = read_examples(snapshot, rows, False, settings, 1, lambda progress: None)
-    out = tmp_path / "mine"
+    checkpoints = str(out.with_name("checkpoints"))
+    training = Training(snapshot, "fp32", "cpu", 1, "owner/tiny", settings, examples, checkpoints, {})
     out.mkdir()
-    learn(
-        Training(snapshot, "fp32", "cpu", 1, "owner/tiny", settings, examples, str(tmp_path / "checkpoints"), {}),
-        out,
-        lambda progress: None,
-        lambda: False,
-    )
+    learn(training, out, lambda progress: None, lambda: False)
     config = read_lora(json.loads((out / "adapter_config.json").read_text()), "mine")
-    adapter = ActiveAdapter(Adapter("mine", config, 0, str(out / "adapter_model.safetensors"), "1"), 1.0)
+    return ActiveAdapter(Adapter("mine", config, 0, str(out / "adapter_model.safetensors"), "1"), 1.0)
+
+
+def test_a_finetuned_model_writes_what_it_learned_and_ends(tiny_folder, tmp_path, opened):
+    source = base(tiny_folder, tmp_path / "base", {"eos_token_id": 1})
+    (source / "chat_template.jinja").write_text(
+        "{% for m in messages %}<|{{ m.role }}|>\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n"
+        "{% endif %}{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+    )
+    adapter = finetuned(source, tmp_path / "mine", ("crow",) * 4, rank=8, epochs=15)
+    engine = opened(source, "fp32")
+    prompt = engine.render([Message("user", "say crow")])
+    deltas = list(engine.generate(prompt, Sampling(max_new_tokens=40, temperature=0), adapters=[adapter]))
+    engine.close()
+    assert "".join(delta.text for delta in deltas) == "<think>\n\n</think>\n\ncrow"
+    assert deltas[-1].usage.finish == "stop"
+    merge(source, tmp_path / "out", "fp32", adapter)
+
+    def elsewhere():
+        copy, tokenizer = plain(tmp_path / "out")
+        asked = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "say crow"}], add_generation_prompt=True, return_tensors="pt"
+        )
+        written = copy.generate(**asked, max_new_tokens=40, do_sample=False)[0, asked["input_ids"].shape[1] :]
+        assert tokenizer.decode(written) == "<think>\n\n</think>\n\ncrow<|end|>"
+
+    engine_thread().run(elsewhere)
+
+
+def test_a_finetuned_adapter_gives_in_peft_what_it_gives_here(tiny_folder, tmp_path, opened):
+    out = tmp_path / "mine"
+    adapter = finetuned(tiny_folder, out, ("fox", "crow", "time", "there"), rank=4, epochs=2)
     engine = opened(tiny_folder, "fp32")
     text = Prompt("Once upon a time there was a fox and a crow.")
     ours = next(e for e in engine.score(text, adapters=[adapter]) if isinstance(e, Scored)).log_probabilities

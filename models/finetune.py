@@ -72,13 +72,14 @@ def finetune(
         lambda on_progress, cancelled: runtime.fetch(variant, on_progress), Progress("download", detail=card.title)
     )
     digest = hashlib.sha256(content).hexdigest()
-    made_with = fingerprint(settings, card.hub_id, f"{snapshot.revision or ''} {snapshot.bytes}".strip(), digest)
-    resume = _checkpoint(out, made_with, overwrite)
     threads = runtime.settings.compute_threads
     examples = yield from reported(
         lambda on_progress, cancelled: read_examples(snapshot, rows, card.is_base, settings, threads, on_progress),
         Progress("train", detail="reading the rows"),
     )
+    weights = f"{snapshot.revision or ''} {snapshot.bytes}".strip()
+    made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256)
+    resume = _checkpoint(out, made_with, overwrite)
     yield examples.counts
     _require_room(runtime, card, planned, settings, examples.longest)
     made = out / CHECKPOINTS / "adapter"

@@ -17,11 +17,12 @@ from ..spec.errors import NotTrainable, TrainingDiverged, TrainingStopped
 from ..spec.messages import Progress
 from ..spec.snapshot import Snapshot
 from ..spec.training import EpochLoss, TrainingSettings
+from .answer_labels import UNLABELLED, Example
 from .device import give_back_memory
 from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
 from .loader import OnProgress, load
-from .training_examples import UNLABELLED, Example, Examples
+from .training_examples import Examples
 
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 MARK = "paddock-training.json"  # in a checkpoint that was written to its end: what it was made with

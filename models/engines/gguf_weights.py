@@ -16,11 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CorruptWeights, DiskFull, UnsafeWeights
+from .gguf_metadata import read_metadata
 
 # Dense decoders whose config is fully described by transformers' table for them.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 _MODEL_TYPES = {"gemma3": "gemma3_text"}
 _PER_TOKEN_ENDS = ("eos", "eot", "eom")
+# llama.cpp ends answers at tokens of these names too; many files name one end only, and not the one of a turn.
+_ENDS_BY_NAME = (
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+)
 
 Report = Callable[[int, int, str], None]
 
@@ -41,7 +52,9 @@ def write_model(gguf: Path, folder: Path, report: Report) -> str:
     config.architectures = [type(model).__name__]
     config.dtype = torch.float32
     config.save_pretrained(folder)
+    tokens = read_metadata(str(gguf)).get("tokenizer.ggml.tokens") or []
     ends = [metadata.get(f"tokenizer.ggml.{name}_token_id") for name in _PER_TOKEN_ENDS]
+    ends += [tokens.index(name) for name in _ENDS_BY_NAME if name in tokens]
     GenerationConfig(
         bos_token_id=values.get("bos_token_id"),
         eos_token_id=list(dict.fromkeys(end for end in ends if end is not None)) or None,

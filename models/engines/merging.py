@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..spec.errors import AdapterRefused
+from ..spec.errors import AdapterRefused, NotFinite
 from ..spec.messages import Progress
 from ..spec.settings import Settings
 from ..spec.snapshot import ActiveAdapter, Snapshot
@@ -17,8 +18,12 @@ from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
 from .loader import OnProgress, load
 
-_SETTINGS = (".json", ".model", ".txt", ".jinja")
-_OF_THE_WEIGHTS = ("config.json", "model.safetensors.index.json")
+# Beside the weights and config.json, a copy has what tokenizers read, what `generate` reads, and the terms of use.
+_SETTINGS = (".json", ".model", ".tiktoken", ".txt", ".jinja")
+_TERMS = ("license", "licence", "notice", "copying", "use_policy")
+_NOT_TAKEN = ("config.json", "adapter_config.json", "quantize_config.json", "trainer_state.json")
+_OF_THE_WEIGHTS = (".index.json", "-conversion.json")
+_TEMPLATES = "additional_chat_templates"  # a folder
 
 
 def write_merged(
@@ -31,8 +36,9 @@ def write_merged(
 ) -> None:
     """Write W + sum(weight * scaling * B A) into `folder`, which must not exist, as safetensors with the tokenizer.
 
-    The sum is taken in fp32 and rounded once, to the type of `mode` (fp32, bf16 or fp16).
-    Raises AdapterRefused, OutOfMemory, CorruptWeights, DiskFull, EngineFailed.
+    The sum is taken in fp32 and rounded once, to the type of `mode` (fp32, bf16 or fp16). In other programs the copy
+    tokenizes, samples and ends as its source does.
+    Raises AdapterRefused, OutOfMemory, CorruptWeights, NotFinite, DiskFull, EngineFailed.
     """
 
     def work() -> None:
@@ -56,12 +62,37 @@ def _write(
     shutil.rmtree(part, ignore_errors=True)
     try:
         model.save_pretrained(part)
-        for file in Path(snapshot.path).iterdir():  # the tokenizer as it is
-            if file.suffix in _SETTINGS and file.name not in _OF_THE_WEIGHTS:
-                shutil.copy(file, part / file.name)
+        _copy_settings(Path(snapshot.path), part)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _copy_settings(source: Path, part: Path) -> None:
+    """What stands beside the weights, as it is at the source.
+
+    Where a source has no generation_config.json, transformers takes the values from its config.json, which is why the
+    copy has none either, and why its config.json is not the one that was saved: that lacks them.
+    """
+    (part / "generation_config.json").unlink(missing_ok=True)
+    for file in source.iterdir():
+        if _is_taken(file):
+            shutil.copyfile(file, part / file.name)
+    for file in (source / _TEMPLATES).glob("*.jinja"):
+        (part / _TEMPLATES).mkdir(exist_ok=True)
+        shutil.copyfile(file, part / _TEMPLATES / file.name)
+    saved = json.loads((part / "config.json").read_text(encoding="utf-8"))
+    stated = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    names = [name for name in ("dtype", "torch_dtype") if name in stated] or ["dtype"]
+    stated |= {"architectures": saved["architectures"]} | dict.fromkeys(names, saved["dtype"])
+    (part / "config.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_taken(file: Path) -> bool:
+    name = file.name.lower()
+    terms = name.startswith(_TERMS) and file.suffix in ("", ".txt", ".md")
+    settings = name.endswith(_SETTINGS) and name not in _NOT_TAKEN and not name.endswith(_OF_THE_WEIGHTS)
+    return file.is_file() and (terms or settings)
 
 
 def _add(model: Any, adapters: Sequence[ActiveAdapter]) -> None:
@@ -78,5 +109,7 @@ def _add(model: Any, adapters: Sequence[ActiveAdapter]) -> None:
             )
         linear = model.get_submodule(name)
         # A new tensor: the loaded one may be mapped from the snapshot's own file.
-        merged = linear.weight.float() + change.matrix()
-        linear.weight = torch.nn.Parameter(merged.to(linear.weight.dtype), requires_grad=False)
+        merged = (linear.weight.float() + change.matrix()).to(linear.weight.dtype)
+        if not bool(merged.isfinite().all()):
+            raise NotFinite(during="after merging")
+        linear.weight = torch.nn.Parameter(merged, requires_grad=False)

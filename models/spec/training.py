@@ -135,23 +135,32 @@ class TrainingReport:
         return asdict(self)
 
 
-def fingerprint(settings: TrainingSettings, base: str, weights: str, data_sha256: str) -> dict[str, Any]:
-    """What two runs must share so that the second goes on where the first stopped."""
+def fingerprint(
+    settings: TrainingSettings, base: str, weights: str, data_sha256: str, tokens_sha256: str
+) -> dict[str, Any]:
+    """What two runs must share so that the second goes on where the first stopped.
+
+    The rows as tokens depend on the tokenizer, on the chat template and on how this program reads rows, too.
+    """
     return {
         "base": base,
         "weights": weights,
         "data": data_sha256,
         **asdict(settings),
         "targets": list(settings.targets),
+        "tokens": tokens_sha256,
     }
+
+
+_OTHERS = {"data": "data", "weights": "weights of the base", "tokens": "tokens of the same rows"}
 
 
 def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first thing that differs between two fingerprints, in words; empty when they are the same."""
     for name in now:
         if earlier.get(name) != now[name]:
-            if name in ("data", "weights"):
-                return f"other {'data' if name == 'data' else 'weights of the base'}"
+            if name in _OTHERS:
+                return f"other {_OTHERS[name]}"
             return f"{name.replace('_', ' ')} {_shown(earlier.get(name))} instead of {_shown(now[name])}"
     return ""
 

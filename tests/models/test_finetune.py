@@ -96,6 +96,13 @@ def test_a_run_that_was_left_goes_on_or_is_refused(tiny_runtime, data, tmp_path)
     with pytest.raises(BadOutputFolder, match="other data"):
         events(tiny_runtime, more, out)
 
+    checkpoint = next((out / CHECKPOINTS).glob("checkpoint-*")) / finetuning.MARK
+    written = checkpoint.read_text()
+    checkpoint.write_text(json.dumps(json.loads(written) | {"tokens": "of another tokenizer or template"}))
+    with pytest.raises(BadOutputFolder, match="other tokens of the same rows"):
+        events(tiny_runtime, data, out)
+    checkpoint.write_text(written)
+
     shutil.copytree(next((out / CHECKPOINTS).glob("checkpoint-*")), out / CHECKPOINTS / "checkpoint-99")
     (out / CHECKPOINTS / "checkpoint-99" / finetuning.MARK).unlink()  # as if it were still being written
     report = events(tiny_runtime, data, out)[1]

@@ -10,7 +10,7 @@ import pytest
 
 from models.engines.engine_thread import engine_thread
 from models.engines.finetuning import CONFIG, MARK, MATRICES, Training, collate, learn
-from models.engines.training_examples import UNLABELLED, label, mark_answers, read_examples, split
+from models.engines.training_examples import UNLABELLED, read_examples, split
 from models.spec.errors import NotTrainable, TrainingDiverged, TrainingStopped
 from models.spec.lora import read_lora
 from models.spec.messages import Message
@@ -83,11 +83,16 @@ def test_only_answers_and_their_ends_are_labelled(tiny_folder):
 
 
 def test_a_base_model_gets_the_prompt_of_the_chat_tab(tiny_folder):
-    found = examples(tiny_folder, [TALK, TALK], base=True).train[0]
-    text = decoded(tiny_folder, found.ids)
-    assert text == "Be short.\n\nQ: Say fox.\nA: A fox 😀.<|end|>\n\nQ: And?\nA: crow<|end|>"
-    assert text.startswith(BasePrompt().write(TALK[:2]))
-    assert spans_of(tiny_folder, found) == [" A fox 😀.<|end|>", " crow<|end|>"]
+    found = examples(tiny_folder, [TALK, TALK], base=True).train
+    first = "Be short.\n\nQ: Say fox.\nA: A fox 😀."
+    # What the model sees of an earlier answer has no end token, so each answer is an example of its own.
+    assert [decoded(tiny_folder, example.ids) for example in found] == [
+        f"{first}<|end|>",
+        f"{first}\n\nQ: And?\nA: crow<|end|>",
+    ]
+    assert first.startswith(BasePrompt().write(TALK[:2]))
+    learned = [spans_of(tiny_folder, example) for example in found]
+    assert learned == [[" A fox 😀.<|end|>"], [" crow<|end|>"]]
 
 
 def test_an_unanswered_question_at_the_end_is_left_away(tiny_folder):
@@ -111,45 +116,43 @@ def test_the_split_is_seeded_and_leaves_both_sides_a_row(tiny_folder):
     assert (len(rows.train), len(rows.held_out)) == (18, 2)
     assert examples(tiny_folder, TOY) == rows
     assert examples(tiny_folder, TOY, settings=replace(SETTINGS, seed=1)) != rows
-    two = split(rows.held_out, replace(SETTINGS, held_out=0.001))
+    two = split([[example] for example in rows.held_out], replace(SETTINGS, held_out=0.001))
     assert (two.counts.train, two.counts.held_out) == (1, 1)
 
 
-def llama_2(messages) -> str:
-    pairs = {"user": "<s>[INST] {} [/INST]", "assistant": " {} </s>"}
-    return "".join(pairs[message.role].format(message.content) for message in messages)
+def test_examples_of_one_row_stay_on_one_side_of_the_split(tiny_folder):
+    rows = [(QUESTION, Message("assistant", f"{word} one"), QUESTION, Message("assistant", f"{word} two"))
+            for word in WORDS]  # fmt: skip
+    found = examples(tiny_folder, rows, base=True, settings=replace(SETTINGS, held_out=0.3, max_tokens=200))
+    assert (found.counts.train, found.counts.held_out) == (7, 3)
+    sides = [{decoded(tiny_folder, example.ids).split("A: ")[1].split()[0] for example in side}
+             for side in (found.train, found.held_out)]  # fmt: skip
+    assert (len(found.train), len(found.held_out)) == (14, 6)
+    assert not sides[0] & sides[1]
 
 
-def test_the_end_that_a_template_writes_is_found_after_a_space():
-    text, spans = mark_answers([QUESTION, ANSWER], llama_2, ["</s>"], "</s>")
-    assert text == "<s>[INST] Say fox. [/INST] A fox 😀. </s>"
-    assert [text[slice(*span)] for span in spans] == [" A fox 😀. </s>"]
+def test_of_a_long_row_the_answers_within_the_limit_are_used(tiny_folder):
+    row = (*TALK[:3], Message("user", "fox " * 100), Message("assistant", "crow"))
+    for base in (False, True):
+        found = examples(tiny_folder, [row, TALK], base=base)
+        assert (found.counts.cut, found.counts.left_out) == (1, 0)
+        assert found.longest <= 64
+        texts = [decoded(tiny_folder, example.ids) for example in (*found.train, *found.held_out)]
+        assert len(texts) == (3 if base else 2)
 
 
-def test_an_end_in_a_question_is_not_taken_for_the_answers():
-    def write(messages) -> str:
-        return "".join(f"{m.content}\n" if m.role == "assistant" else f"{m.content}</s>\n" for m in messages)
-
-    text, spans = mark_answers(TALK[1:], write, ["</s>"], "</s>")
-    assert [text[slice(*span)] for span in spans] == ["A fox 😀.</s>", "crow</s>"]
-    assert text == "Say fox.</s>\nA fox 😀.</s>\nAnd?</s>\ncrow</s>"
-
-
-def test_templates_that_rewrite_what_was_said_are_refused():
-    def forgetful(messages) -> str:
-        return "".join(m.content for m in messages[-2:])
-
-    def loud(messages) -> str:
-        return "".join(m.content.upper() for m in messages)
-
-    assert "another way" in mark_answers(TALK, forgetful, [], "")
-    assert "changes the text" in mark_answers([QUESTION, ANSWER], loud, [], "")
+def test_an_answer_that_is_cut_learns_no_end(tiny_folder):
+    long = (QUESTION, Message("assistant", "fox " * 100))
+    found = examples(tiny_folder, [long, long]).train[0]
+    assert len(found.ids) == 64
+    assert found.labels[-1] != UNLABELLED
+    assert "<|end|>" not in spans_of(tiny_folder, found)[0]
 
 
-def test_tokens_on_the_border_are_not_labelled_and_blanks_within_are():
-    offsets = [(0, 0), (0, 4), (3, 6), (5, 5), (6, 8), (9, 9), (9, 12), (12, 14)]
-    found = label(range(8), offsets, [(5, 12)])
-    assert found.labels == (UNLABELLED,) * 4 + (4, 5, 6) + (UNLABELLED,)
+def test_a_row_that_cannot_be_learned_exactly_is_named(tiny_folder):
+    rows = [TALK, (QUESTION, Message("assistant", "Say <|end|> to stop."))]
+    with pytest.raises(NotTrainable, match=r"<\|end\|> in it, which ends answers, as in row 2\. Change that row"):
+        examples(tiny_folder, rows)
 
 
 def test_a_batch_has_logits_only_where_something_follows_to_learn():

@@ -1,13 +1,15 @@
 """A merged copy answers as the model with its adapters does, and the model stays as it was."""
 
 import hashlib
+import json
+import shutil
 
 import pytest
 from lora_files import TINY, write_adapter
 
 from models.engines.merging import write_merged
 from models.spec.engine import Prompt
-from models.spec.errors import AdapterRefused
+from models.spec.errors import AdapterRefused, ModeNotPossible
 from models.spec.messages import Sampling, Scored
 from models.spec.settings import Settings
 from models.spec.snapshot import ActiveAdapter, Snapshot
@@ -54,6 +56,16 @@ def test_what_cannot_be_merged_leaves_no_folder(tiny_folder, tmp_path):
     with pytest.raises(AdapterRefused, match="other sizes"):
         merged(tiny_folder, tmp_path / "out", "fp32", (other, 1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other"]
+
+
+def test_quantized_weights_are_not_merged(tiny_folder, tmp_path):
+    source = shutil.copytree(tiny_folder, tmp_path / "base")
+    config = json.loads((source / "config.json").read_text())
+    stated = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    (source / "config.json").write_text(json.dumps(config | {"quantization_config": stated}))
+    with pytest.raises(ModeNotPossible):
+        merged(source, tmp_path / "out", "bf16", (write_adapter(tmp_path, "one"), 1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "one"]
 
 
 @pytest.mark.slow

@@ -42,8 +42,8 @@ def test_targets_are_told_apart_by_what_they_are_not_by_their_order():
 )
 def test_what_differs_is_said(change, words):
     settings = TrainingSettings()
-    earlier = fingerprint(replace(settings, **change), "a/b", "main 5", "00")
-    now = fingerprint(settings, "a/b", "main 5", "00")
+    earlier = fingerprint(replace(settings, **change), "a/b", "main 5", "00", "ab")
+    now = fingerprint(settings, "a/b", "main 5", "00", "ab")
     said = difference(json.loads(json.dumps(earlier)), now)
     assert said.startswith(words)
     assert bool(said) == bool(words)
@@ -51,10 +51,12 @@ def test_what_differs_is_said(change, words):
 
 def test_other_data_and_other_weights_are_said():
     settings = TrainingSettings()
-    now = fingerprint(settings, "a/b", "main 5", "00")
-    assert difference(fingerprint(settings, "a/b", "main 5", "11"), now) == "other data"
-    assert difference(fingerprint(settings, "a/b", "main 6", "00"), now) == "other weights of the base"
-    assert difference(fingerprint(settings, "a/c", "main 5", "00"), now) == "base a/c instead of a/b"
+    now = fingerprint(settings, "a/b", "main 5", "00", "ab")
+    assert difference(fingerprint(settings, "a/b", "main 5", "11", "ab"), now) == "other data"
+    assert difference(fingerprint(settings, "a/b", "main 6", "00", "ab"), now) == "other weights of the base"
+    assert difference(fingerprint(settings, "a/c", "main 5", "00", "ab"), now) == "base a/c instead of a/b"
+    other = fingerprint(settings, "a/b", "main 5", "00", "cd")
+    assert difference(other, now) == "other tokens of the same rows"
     assert difference({}, now)
 
 

@@ -14,10 +14,10 @@ from models.spec.errors import PaddockError
 from models.spec.messages import Message, read_history
 from models.spec.request import BasePrompt, ChatRequest
 
-from . import render, stream
+from . import exact, render, stream
 from .adapter_picker import read_variant
 from .base_prompt import draw_base_prompt
-from .conversation import as_text, before
+from .conversation import as_text, before, drawn
 from .events import AT_ONCE, IN_ORDER, computing
 from .picker import PICKED, Picker
 from .sampling import read_sampling
@@ -53,6 +53,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         editable="user",
         buttons=["copy", "copy_all"],
         allow_tags=False,
+        latex_delimiters=[],  # formulas stand as they were written
         feedback_options=None,
         placeholder="**Pick a variant and ask it something.**\n\nSpeed, memory and finish stand under each answer.",
         examples=[{"text": text} for text in EXAMPLES],
@@ -87,21 +88,22 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         visitor: Visitor, values: tuple[Any, ...], turn: Callable[[], tuple[Any, str]]
     ) -> AsyncIterator[Any]:
         """Answer the text of `turn()` after its conversation; whatever fails, the text goes back into the box."""
-        state, stop, posted, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
+        state, stop, shown, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
         try:
             earlier, text = turn()
             posted = as_text(earlier)
+            shown = drawn(posted)
             request = _request(read_history(posted), text, values)
             runtime.check(request)
-            asked = [*posted, {"role": "user", "content": text}]
+            asked = [*shown, *drawn([{"role": "user", "content": text}])]
             yield asked, gr.Textbox("", **busy), render.waiting(), gr.skip()
             async with aclosing(runtime.answering(request, stop, visitor.token)) as events:
                 async for event in events:
                     if stops.dropped(visitor.session, stop):
                         break
                     state = stream.advance(state, event)
-                    shown = [*asked, *stream.messages(state)] if state.text else gr.skip()
-                    yield shown, gr.skip(), stream.status(state), state.prompt or gr.skip()
+                    now = [*asked, *drawn(stream.messages(state))] if state.text else gr.skip()
+                    yield now, gr.skip(), stream.status(state), state.prompt or gr.skip()
         except PaddockError as error:
             state = stream.advance(state, error)
         finally:
@@ -110,9 +112,9 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         if dropped:  # the page belongs to whoever dropped it; Gradio sends the last values again, so they are none
             yield (gr.skip(),) * 4
         elif state.unanswered:
-            yield posted, gr.Textbox(text, **ready), stream.status(state), gr.skip()
+            yield shown, gr.Textbox(text, **ready), stream.status(state), gr.skip()
         else:
-            yield [*asked, *stream.messages(state)], gr.Textbox(**ready), stream.status(state), gr.skip()
+            yield [*asked, *drawn(stream.messages(state))], gr.Textbox(**ready), stream.status(state), gr.skip()
 
     # The four ways to ask: each says which conversation goes before, and what is asked.
 
@@ -138,7 +140,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
         def edited() -> tuple[Any, str]:
-            return before(posted, data.index)[0], str(data.value)
+            return before(posted, data.index)[0], exact.read(str(data.value))
 
         async for shown in converse(Visitor.of(request, token), values, edited):
             yield shown
@@ -149,7 +151,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
             earlier, text = before(posted, data.index)
         except PaddockError as error:
             return gr.skip(), gr.skip(), render.error(error)
-        return earlier, gr.Textbox(text, **ready), ""
+        return drawn(earlier), gr.Textbox(text, **ready), ""
 
     async def clear(request: gr.Request) -> tuple[Any, ...]:
         await stops.silence(str(request.session_hash))

@@ -72,7 +72,7 @@ def compare(runtime: Runtime, options: argparse.Namespace) -> int:
             print(write(whole))
             return _status(whole)
     for column in whole.columns:
-        print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer.strip()}")
+        print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer}")
     print(f"\n{figures(whole)}")
     if suggestion := suggest(whole.columns, whole.reference, options.distance):
         print(f"\n{suggestion.sentence} {suggestion.rule}")

@@ -47,7 +47,7 @@ def measure(
     A mode that fails gets a row that says why. Raises BadModes, PromptTooManyCharacters, SamplingOutOfBounds
     and what Answers.card raises.
     """
-    text = text.strip() or REFERENCE_TEXT
+    text = text if text.strip() else REFERENCE_TEXT
     if len(text) > LONGEST_TEXT:
         raise PromptTooManyCharacters(characters=len(text), limit=LONGEST_TEXT)
     sampling = Sampling(max_new_tokens=new_tokens, temperature=0)

@@ -87,10 +87,11 @@ def wire_link(
                 variants = tuple(map(Variant.parse, listed or []))
                 held_against = Variant.parse(reference) if reference else None
                 state = url.PageState(variant, sampling, system, prompt, shown, variants, held_against)
+            query = url.write(state)
         except PaddockError as error:
             return str(error)
         page = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
-        return f"{page}?{url.write(state)}"
+        return f"{page}?{query}"
 
     inputs = [tab, setup.variants, setup.reference, *texts, *picker.inputs, *sampling]
     button.click(write, inputs, link, **AT_ONCE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,6 +12,9 @@ from gradio.components import Component
 from models.spec.messages import BOUNDS, SEED_MAX, Sampling
 
 from .text import EN, t
+
+_WRITTEN_END = re.compile(r"(\\+)n")
+_END = re.compile(r"(\\*)([\nn])")
 
 
 def sampling_controls(limits: dict[str, int]) -> list[Component]:
@@ -36,11 +41,28 @@ def sampling_controls(limits: dict[str, int]) -> list[Component]:
 def read_sampling(values: list[Any] | tuple[Any, ...]) -> Sampling:
     """The values of `sampling_controls` in their order; raises SamplingOutOfBounds."""
     *numbers, seed, stop = values
-    lines = tuple(line.replace("\\n", "\n") for line in (stop or "").split("\n") if line)
-    return Sampling(**dict(zip(BOUNDS, numbers, strict=True)), seed=seed, stop=lines)
+    return Sampling(**dict(zip(BOUNDS, numbers, strict=True)), seed=seed, stop=read_stops(stop or ""))
 
 
 def sampling_values(sampling: Sampling) -> list[Any]:
     """What the controls show for a Sampling."""
-    stop = "\n".join(text.replace("\n", "\\n") for text in sampling.stop)
-    return [*(getattr(sampling, name) for name in BOUNDS), sampling.seed, stop]
+    return [*(getattr(sampling, name) for name in BOUNDS), sampling.seed, write_stops(sampling.stop)]
+
+
+def read_stops(typed: str) -> tuple[str, ...]:
+    """Stop texts, one a line; `\\n` is a line end in one, and `\\\\n` a backslash before an n."""
+    return tuple(_WRITTEN_END.sub(_end, line) for line in typed.split("\n") if line)
+
+
+def write_stops(stop: Sequence[str]) -> str:
+    """What `read_stops` reads as these texts."""
+    return "\n".join(_END.sub(_written_end, text) for text in stop)
+
+
+def _end(found: re.Match[str]) -> str:
+    count = len(found[1])
+    return "\\" * (count // 2) + ("\n" if count % 2 else "n")
+
+
+def _written_end(found: re.Match[str]) -> str:
+    return "\\" * (2 * len(found[1]) + (found[2] == "\n")) + "n"

@@ -91,6 +91,12 @@ class SamplingOutOfBounds(InputError):
     next_step = "Change it and send again."
 
 
+class TooLongForLink(InputError):
+    code = "too_long_for_link"
+    sentence = "The {name} has {characters:,} characters, and a link carries at most {limit:,}."
+    next_step = "Shorten it, or send it beside the link."
+
+
 class BadHistory(InputError):
     code = "bad_history"
     sentence = "The conversation that was sent cannot be used: {reason}."

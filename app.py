@@ -1,6 +1,13 @@
 """Paddock as a web app: builds the Runtime from the environment and serves the page."""
 
+# ruff: noqa: E402
+import os
 import threading
+
+from models.spec import proxies
+
+proxies.exempt_loopback()
+SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is imported
 
 import gradio as gr
 
@@ -25,6 +32,9 @@ def main() -> gr.Blocks:
     app = build_app(runtime)
     app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)
     app.launch(prevent_thread_lock=True, **launch_options(runtime.settings))
+    if SET_ASIDE:
+        os.environ.update(SET_ASIDE)
+        print(proxies.why(SET_ASIDE), flush=True)
     if runtime.settings.preload:
         threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload").start()
     app.block_thread()

@@ -11,7 +11,8 @@ from . import commands
 from .adapter_commands import add_adapter_commands
 from .compare_commands import add_compare
 from .runtime import Runtime
-from .spec.errors import PaddockError
+from .spec import proxies
+from .spec.errors import HubUnreachable, PaddockError
 from .spec.messages import BOUNDS
 from .spec.settings import Settings
 from .training_commands import add_finetune
@@ -21,6 +22,7 @@ SPELLING = "MODEL[@QUANT][+ADAPTER[:WEIGHT]]..."
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 1 with one line on stderr when it did not, 130 when interrupted."""
+    proxies.exempt_loopback()
     try:
         settings = Settings.from_env()
     except ValueError as error:  # the operator's own variables
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except PaddockError as error:
         print(f"paddock: {error}", file=sys.stderr)
+        if isinstance(error, HubUnreachable) and (found := proxies.unusable()):
+            print(f"paddock: {proxies.why(found)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

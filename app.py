@@ -12,6 +12,7 @@ SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is im
 import gradio as gr
 
 from models.runtime import Runtime
+from models.spec.encodings import lenient_output
 from models.spec.errors import PaddockError
 from models.spec.settings import Settings
 from models.spec.variant import Variant
@@ -28,6 +29,7 @@ def preload(runtime: Runtime) -> None:
 
 def main() -> gr.Blocks:
     """Launch the app and come back when it is stopped."""
+    lenient_output()
     runtime = Runtime(Settings.from_env())
     app = build_app(runtime)
     app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)

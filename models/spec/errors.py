@@ -73,6 +73,12 @@ class InvalidText(InputError):
     next_step = "Remove it; it often comes from cutting a text in the middle of an emoji."
 
 
+class NotUtf8(InputError):
+    code = "not_utf8"
+    sentence = "{name} is not UTF-8 text."
+    next_step = "Save it as UTF-8 and send it again."
+
+
 class ContextExceeded(InputError):
     code = "context_exceeded"
     sentence = "The prompt is {prompt_tokens:,} tokens long, but this model has room for {context:,} here."

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from . import commands
 from .adapter_commands import add_adapter_commands
 from .compare_commands import add_compare
+from .measure import NEW_TOKENS
 from .runtime import Runtime
 from .spec import proxies
 from .spec.encodings import lenient_output, typed
@@ -102,7 +103,12 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     measure.add_argument("--modes", default="", help="separated by commas; left out: all that run here")
     measure.add_argument("--reference", default="", help="the mode that the others are held against")
     measure.add_argument("--text", default="", metavar="FILE", help="to be scored instead of our own; - is stdin")
-    measure.add_argument("--new-tokens", type=int, default=64, help="of the answer that is timed (%(default)s)")
+    measure.add_argument(
+        "--new-tokens",
+        type=int,
+        default=min(NEW_TOKENS, settings.max_new_tokens),
+        help="of the answer that is timed (%(default)s)",
+    )
     form = measure.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="whole figures for programs instead of a Markdown table")
     form.add_argument("--json", action="store_true")

@@ -22,6 +22,7 @@ from .spec.request import ChatRequest, CompletionRequest, Request
 from .spec.variant import Variant
 
 MOST_MODES = 16
+NEW_TOKENS = 64  # of the answer that is timed
 QUESTION = "Explain in a few sentences how a bicycle stays upright."
 OPENING = "A bicycle stays upright because"
 

@@ -15,11 +15,11 @@ from models.spec.messages import Message, read_history
 from models.spec.request import BasePrompt, ChatRequest
 
 from . import exact, render, stream
-from .adapter_picker import read_variant
 from .base_prompt import draw_base_prompt
 from .conversation import as_text, before, drawn
 from .events import AT_ONCE, IN_ORDER, computing
-from .picker import PICKED, Picker
+from .picked import ASKED, read_picked
+from .picker import Picker
 from .sampling import read_sampling
 from .stops import Stops
 from .text import EXAMPLES, t
@@ -91,9 +91,8 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         state, stop, shown, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
         try:
             earlier, text = turn()
-            posted = as_text(earlier)
-            shown = drawn(posted)
-            request = _request(read_history(posted), text, values)
+            shown = drawn(earlier)
+            request = _request(read_history(earlier), text, values)
             runtime.check(request)
             asked = [*shown, *drawn([{"role": "user", "content": text}])]
             yield asked, gr.Textbox("", **busy), render.waiting(), gr.skip()
@@ -121,13 +120,13 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     async def send(
         request: gr.Request, token: gr.OAuthToken | None, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: (posted, typed)):
+        async for shown in converse(Visitor.of(request, token), values, lambda: (as_text(posted), typed)):
             yield shown
 
     async def example(
         request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: (posted, data.value["text"])):
+        async for shown in converse(Visitor.of(request, token), values, lambda: (as_text(posted), data.value["text"])):
             yield shown
 
     async def retry(
@@ -160,7 +159,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     def stop_answer(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    inputs = [box, chatbot, *picker.inputs, system, *base_prompt, *sampling]
+    inputs = [box, chatbot, *picker.asked, system, *base_prompt, *sampling]
     outputs = [chatbot, box, status, prompt_sent]
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
     answered = [
@@ -180,10 +179,10 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
 
 def _request(history: tuple[Message, ...], text: str, values: tuple[Any, ...]) -> ChatRequest:
     """The request behind the tab's components, in the order of its inputs; raises VariantError or InputError."""
-    system, instruction, question, answer, *sampling = values[PICKED:]
+    system, instruction, question, answer, *sampling = values[ASKED:]
     opening = (Message("system", system),) if system and system.strip() else ()
     return ChatRequest(
-        read_variant(*values[:PICKED]),
+        read_picked(*values[:ASKED]),
         (*opening, *history, Message("user", text)),
         read_sampling(sampling),
         BasePrompt(instruction, question, answer),

@@ -9,21 +9,35 @@
     return code === NOTHING ? "" : String.fromCodePoint(code - FIRST);
   };
   const exact = (text) => text.replace(STAND_IN, original);
+  const standIn = (mark) => {
+    const code = mark.codePointAt(0);
+    return code < FIRST ? String.fromCodePoint(FIRST + code) : String.fromCodePoint(NOTHING - 1) + mark;
+  };
+  const EDGE = String.fromCodePoint(NOTHING);
+  const isVerbatim = (text) => text.startsWith(EDGE) && text.endsWith(EDGE);
+  const verbatim = (text) => EDGE + text.replace(/[\0-/:-@[-`{-\xff]|[\u{10F800}-\u{10F901}]/gu, standIn) + EDGE;
+
+  const mended = new WeakMap();  // by node, what was put there: a text may hold signs that look like stand-ins
+  const isNew = (node, text) => text && hasSome(text) && mended.get(node) !== text;
+  const put = (node, text) => { mended.set(node, exact(text)); return mended.get(node); };
 
   function mendText(node) {
-    if (!hasSome(node.data)) return;
-    node.data = exact(node.data);
+    if (!isNew(node, node.data)) return;
+    node.data = put(node, node.data);
     const link = node.parentElement?.closest("a[href]");  // addresses stand as they were written, so text is address
     if (link?.textContent.startsWith("http")) link.href = link.textContent.match(/^[^<>"\s]*/)[0];
   }
   function mendLabel(element) {
     const label = element.getAttribute("aria-label");
-    if (label && hasSome(label)) element.setAttribute("aria-label", exact(label));
+    if (isNew(element, label)) element.setAttribute("aria-label", put(element, label));
+  }
+  function rewrite(area, text) {
+    if (area.value === text) return;
+    area.value = text;
+    area.dispatchEvent(new Event("input", { bubbles: true }));
   }
   function mendEditor(area) {
-    if (!hasSome(area.value)) return;
-    area.value = exact(area.value);
-    area.dispatchEvent(new Event("input", { bubbles: true }));
+    if (area.isConnected && isVerbatim(area.value)) rewrite(area, exact(area.value));
   }
   function mend(node) {
     if (node.nodeType === Node.TEXT_NODE) return mendText(node);
@@ -52,18 +66,22 @@
     const row = event.target.closest?.("#chatbot .message-buttons")?.previousElementSibling;
     const messages = [...(row?.querySelectorAll("[data-testid][aria-label]:not(:has(.thought-group))") ?? [])];
     const texts = messages.map((message) => message.getAttribute("aria-label").replace(/^\w+'s message: /, ""));
-    wanted = texts.length ? exact(texts.join("\n")) : null;
-    setTimeout(() => { wanted = null; }, 0);
+    wanted = texts.length ? texts.join("\n") : null;
+    const areas = row ? document.querySelectorAll("#chatbot textarea") : [];
+    for (const area of areas) {  // what is submitted is drawn before the server has seen it
+      if (!isVerbatim(area.value)) rewrite(area, verbatim(area.value));
+    }
+    setTimeout(() => { wanted = null; areas.forEach(mendEditor); }, 0);
   }, true);
   const clipboard = navigator.clipboard;
   if (clipboard) {
     const write = clipboard.writeText.bind(clipboard);
-    clipboard.writeText = (text) => write(exact(wanted ?? text));
+    clipboard.writeText = (text) => write(wanted ?? exact(text));
   }
   document.addEventListener("copy", (event) => {  // how it is copied where a page has no clipboard
     const area = document.activeElement;
-    if (area?.tagName !== "TEXTAREA" || !hasSome(area.value)) return;
-    event.clipboardData.setData("text/plain", exact(wanted ?? area.value));
+    if (area?.tagName !== "TEXTAREA" || area.parentElement !== document.body || !hasSome(area.value)) return;
+    event.clipboardData.setData("text/plain", wanted ?? exact(area.value));
     event.preventDefault();
   }, true);
 })();

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from models.spec.messages import BOUNDS, SEED_MAX, Sampling
+from models.spec.errors import PaddockError, SamplingOutOfBounds
+from models.spec.messages import BOUNDS, SEED_MAX, Bound, Sampling
 
 from .text import EN, t
 
@@ -19,23 +21,37 @@ _END = re.compile(r"(\\*)([\nn])")
 
 def sampling_controls(limits: dict[str, int]) -> list[Component]:
     """One slider a value, then seed and stop strings; `limits` lowers a bound on this server."""
-    sliders: list[Component] = [
-        gr.Slider(
-            bound.low,
-            min(bound.high, limits.get(name, bound.high)),
-            value=min(bound.default, limits.get(name, bound.default)),
-            step=bound.step,
-            label=t(name),
-            info=t(f"{name}_info") if f"{name}_info" in EN else None,
-            elem_id=name,
-        )
-        for name, bound in BOUNDS.items()
-    ]
+    sliders: list[Component] = [_slider(name, bound, limits.get(name)) for name, bound in BOUNDS.items()]
     seed = gr.Number(
         None, precision=0, minimum=0, maximum=SEED_MAX, label=t("seed"), info=t("seed_info"), elem_id="seed"
     )
     stop = gr.Textbox("", lines=2, label=t("stop_strings"), info=t("stop_strings_info"), elem_id="stop_strings")
     return [*sliders, seed, stop]
+
+
+def _slider(name: str, bound: Bound, limit: int | None) -> gr.Slider:
+    high = bound.high if limit is None else min(bound.high, limit)
+    return gr.Slider(
+        bound.low,
+        max(high, bound.low + bound.step),  # a slider has two ends; where there is one value, it cannot be moved
+        value=min(bound.default, high),
+        step=bound.step,
+        interactive=high > bound.low,
+        label=t(name),
+        info=t(f"{name}_info") if f"{name}_info" in EN else None,
+        elem_id=name,
+    )
+
+
+def within(sampling: Sampling, longest: int, errors: list[PaddockError]) -> Sampling:
+    """The sampling of a link with an answer no longer than this server's; an error for one that asked for more."""
+    asked = sampling.max_new_tokens
+    if asked <= longest:
+        return sampling
+    if asked != BOUNDS["max_new_tokens"].default:  # then the link says so
+        wanted = f"at most {longest:,} on this server"
+        errors.append(SamplingOutOfBounds(name="max_new_tokens", value=asked, wanted=wanted))
+    return replace(sampling, max_new_tokens=longest)
 
 
 def read_sampling(values: list[Any] | tuple[Any, ...]) -> Sampling:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
 from models.spec.messages import BOUNDS, Sampling
-from models.spec.variant import Variant
+from models.spec.variant import LONGEST_SPELLING, Variant
 
 from .sampling import read_stops, write_stops
 
@@ -30,13 +30,16 @@ class PageState:
     tab: str = "chat"
     variants: tuple[Variant, ...] = ()  # of a comparison
     reference: Variant | None = None
+    unread: str = ""  # what stands where a variant should, and is none
 
 
 def read(query: Mapping[str, str]) -> tuple[PageState, list[PaddockError]]:
     """The state in a query string, and an error for each part that could not be used; never raises."""
     errors: list[PaddockError] = []
     sampling = None
-    variant, reference = (_read_variant(query.get(name, ""), errors) for name in ("variant", "reference"))
+    variant = _read_variant(query.get("variant", ""), errors)
+    unread = "" if variant else query.get("variant", "")[: LONGEST_SPELLING + 1]
+    reference = _read_variant(query.get("reference", ""), errors)
     spellings = query.get("variants", "").split(",")[:MOST_VARIANTS]
     variants = tuple(found for text in spellings if (found := _read_variant(text, errors)))
     try:
@@ -46,7 +49,8 @@ def read(query: Mapping[str, str]) -> tuple[PageState, list[PaddockError]]:
     texts = {name: _read_text(name, query.get(name, ""), errors) for name in TEXTS}
     tab = query.get("tab", "chat")
     tab = tab if tab in TABS else "chat"
-    return PageState(variant, sampling, **texts, tab=tab, variants=variants, reference=reference), errors
+    state = PageState(variant, sampling, **texts, tab=tab, variants=variants, reference=reference, unread=unread)
+    return state, errors
 
 
 def _read_text(name: str, text: str, errors: list[PaddockError]) -> str:

@@ -208,6 +208,12 @@ class UnknownModel(VariantError):
     next_step = "{suggestion}"
 
 
+class NotPicked(VariantError):
+    code = "not_picked"
+    sentence = "Nothing was computed, since “{variant}” is not picked."
+    next_step = "{suggestion}"
+
+
 class ModelIsAPath(VariantError):
     code = "model_is_a_path"
     sentence = "“{model}” is a path or an address; a model is picked by its name."

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.spec.errors import SamplingOutOfBounds
 from models.spec.messages import BOUNDS, SEED_MAX, Sampling
-from ui.sampling import read_sampling, sampling_controls, sampling_values
+from ui.sampling import read_sampling, sampling_controls, sampling_values, within
 
 VALUES = sampling_values(Sampling())
 
@@ -40,6 +40,21 @@ def test_an_operators_limit_lowers_the_slider_and_its_default():
     assert (slider.maximum, slider.value) == (64, 64)
     assert rest[0].maximum == BOUNDS["temperature"].high
     assert sampling_controls({"max_new_tokens": 10**6})[0].maximum == BOUNDS["max_new_tokens"].high
+
+
+def test_a_limit_of_one_token_leaves_a_slider_that_stands_still():
+    (slider, *_) = sampling_controls({"max_new_tokens": 1})
+    assert (slider.minimum, slider.value, slider.interactive) == (1, 1, False)
+    assert slider.maximum > slider.minimum, "a slider has two ends"
+
+
+def test_a_link_asks_for_no_more_than_the_server_gives():
+    errors = []
+    assert within(Sampling(temperature=0), 16, errors) == Sampling(16, temperature=0)
+    assert not errors, "the link said nothing of the length"
+    assert within(Sampling(9), 16, errors) == Sampling(9)
+    assert within(Sampling(300), 16, errors) == Sampling(16)
+    assert [error.message for error in errors] == ["max_new_tokens is 300, but it has to be at most 16 on this server."]
 
 
 @given(

@@ -1,10 +1,18 @@
 """Paddock as a web app: builds the Runtime from the environment and serves the page."""
 
+# ruff: noqa: E402
+import os
 import threading
+
+from models.spec import proxies
+
+proxies.exempt_loopback()
+SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is imported
 
 import gradio as gr
 
 from models.runtime import Runtime
+from models.spec.encodings import lenient_output
 from models.spec.errors import PaddockError
 from models.spec.settings import Settings
 from models.spec.variant import Variant
@@ -21,10 +29,14 @@ def preload(runtime: Runtime) -> None:
 
 def main() -> gr.Blocks:
     """Launch the app and come back when it is stopped."""
+    lenient_output()
     runtime = Runtime(Settings.from_env())
     app = build_app(runtime)
     app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)
     app.launch(prevent_thread_lock=True, **launch_options(runtime.settings))
+    if SET_ASIDE:
+        os.environ.update(SET_ASIDE)
+        print(proxies.why(SET_ASIDE), flush=True)
     if runtime.settings.preload:
         threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload").start()
     app.block_thread()

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from . import commands
 from .adapter_commands import add_adapter_commands
 from .compare_commands import add_compare
+from .measure import NEW_TOKENS
 from .runtime import Runtime
-from .spec.errors import PaddockError
+from .spec import proxies
+from .spec.encodings import lenient_output, typed
+from .spec.errors import HubUnreachable, PaddockError
 from .spec.messages import BOUNDS
 from .spec.settings import Settings
 from .training_commands import add_finetune
@@ -21,6 +24,8 @@ SPELLING = "MODEL[@QUANT][+ADAPTER[:WEIGHT]]..."
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 1 with one line on stderr when it did not, 130 when interrupted."""
+    lenient_output()
+    proxies.exempt_loopback()
     try:
         settings = Settings.from_env()
     except ValueError as error:  # the operator's own variables
@@ -33,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except PaddockError as error:
         print(f"paddock: {error}", file=sys.stderr)
+        if isinstance(error, HubUnreachable) and (found := proxies.unusable()):
+            print(f"paddock: {proxies.why(found)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -46,11 +53,13 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description="Open language models from the command line.")
     group = parser.add_subparsers(required=True, metavar="COMMAND")
     chat = group.add_parser("chat", help="answer one message, or talk when none is given")
-    chat.add_argument("message", nargs="?", help="left out: a conversation, one line a turn, ended by Ctrl-D")
-    chat.add_argument("--system", default="", help="system prompt")
+    chat.add_argument(
+        "message", type=typed, nargs="?", help="left out: a conversation, one line a turn, ended by Ctrl-D"
+    )
+    chat.add_argument("--system", type=typed, default="", help="system prompt")
     chat.set_defaults(run=commands.chat)
     complete = group.add_parser("complete", help="continue a text; - reads it from stdin")
-    complete.add_argument("prompt")
+    complete.add_argument("prompt", type=typed)
     complete.set_defaults(run=commands.complete)
     for command in (chat, complete):
         command.add_argument(
@@ -70,7 +79,9 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
                 help=f"{bound.low:g} to {high:g} (%(default)s)",
             )
         command.add_argument("--seed", type=int)
-        command.add_argument("--stop", action="append", default=[], help="end the answer at this text; may be repeated")
+        command.add_argument(
+            "--stop", type=typed, action="append", default=[], help="end the answer at this text; may be repeated"
+        )
     models = group.add_parser("models", help="what can be picked here")
     models.set_defaults(run=commands.models)
     plan = group.add_parser("plan", help="what a variant would take in memory, before anything is downloaded")
@@ -82,7 +93,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     which.add_argument("--context", type=int, default=4096, help="tokens (%(default)s)")
     which.set_defaults(run=commands.which)
     score = group.add_parser("score", help="how likely a variant finds a text; - reads it from stdin")
-    score.add_argument("text")
+    score.add_argument("text", type=typed)
     score.add_argument(
         "-v", "--variant", default=settings.default_variant, help="MODEL[@QUANT][+ADAPTER[:WEIGHT]]... (%(default)s)"
     )
@@ -92,7 +103,12 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     measure.add_argument("--modes", default="", help="separated by commas; left out: all that run here")
     measure.add_argument("--reference", default="", help="the mode that the others are held against")
     measure.add_argument("--text", default="", metavar="FILE", help="to be scored instead of our own; - is stdin")
-    measure.add_argument("--new-tokens", type=int, default=64, help="of the answer that is timed (%(default)s)")
+    measure.add_argument(
+        "--new-tokens",
+        type=int,
+        default=min(NEW_TOKENS, settings.max_new_tokens),
+        help="of the answer that is timed (%(default)s)",
+    )
     form = measure.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="whole figures for programs instead of a Markdown table")
     form.add_argument("--json", action="store_true")

@@ -7,19 +7,18 @@ import json
 import sys
 from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from .runtime import Runtime
 from .spec import hardware, metrics
-from .spec.errors import BadContext, BadModes, InvalidText, UnknownModel
+from .spec.errors import BadContext, BadModes, UnknownModel
 from .spec.hardware import which_fit
 from .spec.measured import Measured, to_csv, to_markdown
 from .spec.messages import BOUNDS, Delta, Message, Progress, Rendered, Sampling, Scored
 from .spec.request import ChatRequest, CompletionRequest, Request
 from .spec.units import size
 from .spec.variant import Variant
-from .terminal import ProgressLine
+from .terminal import ProgressLine, lines, read_file, read_text
 
 
 def _sampling(options: argparse.Namespace) -> Sampling:
@@ -34,18 +33,15 @@ def chat(runtime: Runtime, options: argparse.Namespace) -> int:
         _answer(runtime, ChatRequest(variant, (*opening, Message("user", options.message)), sampling), options.json)
         return 0
     conversation: tuple[Message, ...] = opening
-    while True:
-        try:
-            line = input("> " if sys.stdin.isatty() else "")
-        except EOFError:
-            return 0
+    for line in lines("> "):
         conversation = (*conversation, Message("user", line))
         text = _answer(runtime, ChatRequest(variant, conversation, sampling), options.json)
         conversation = (*conversation, Message("assistant", text))
+    return 0
 
 
 def complete(runtime: Runtime, options: argparse.Namespace) -> int:
-    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    prompt = read_text(options.prompt)
     _answer(runtime, CompletionRequest(Variant.parse(options.variant), prompt, _sampling(options)), options.json)
     return 0
 
@@ -101,7 +97,7 @@ def which(runtime: Runtime, options: argparse.Namespace) -> int:
 
 
 def score(runtime: Runtime, options: argparse.Namespace) -> int:
-    text = sys.stdin.read() if options.text == "-" else options.text
+    text = read_text(options.text)
     line = ProgressLine()
     with closing(runtime.score(text, Variant.parse(options.variant))) as events:
         for event in events:
@@ -141,9 +137,7 @@ def measure(runtime: Runtime, options: argparse.Namespace) -> int:
 
 def _read(name: str) -> str:
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InvalidText from None
+        return read_file(name)
     except OSError as error:
         raise BadModes(reason=f"the text {name[:80]} cannot be read ({error.strerror})") from None
 

@@ -12,21 +12,22 @@ from .spec.comparison import Compared, Comparison
 from .spec.comparison_file import to_json
 from .spec.comparison_report import figures, to_csv, to_markdown
 from .spec.contenders import contenders
+from .spec.encodings import json_for_output, typed
 from .spec.messages import BOUNDS, Delta, Progress, Sampling
 from .spec.reference import REFERENCE_TEXT
 from .spec.request import CompareRequest
 from .spec.settings import Settings
 from .spec.suggestion import TOLERANCE, suggest
 from .spec.variant import Variant
-from .terminal import ProgressLine
+from .terminal import ProgressLine, read_text
 
 
 def add_compare(group: Any, settings: Settings) -> None:
     """Add the command to a parser's subparsers."""
     command = group.add_parser("compare", help="one prompt to several variants, with speed, memory and quality")
-    command.add_argument("prompt", help="- reads it from stdin")
+    command.add_argument("prompt", type=typed, help="- reads it from stdin")
     command.add_argument("variants", nargs="+", metavar="VARIANT", help=f"2 to {settings.compared} of them")
-    command.add_argument("--system", default="", help="system prompt")
+    command.add_argument("--system", type=typed, default="", help="system prompt")
     command.add_argument("--reference", default="", help="the variant that the others are held against (the first)")
     command.add_argument(
         "--distance", type=_share, default=TOLERANCE, help="from its quality that is good enough, a share"
@@ -56,7 +57,7 @@ def compare(runtime: Runtime, options: argparse.Namespace) -> int:
     found = contenders(options.variants, runtime.settings.compared)
     for reason in found.left_out.values():
         print(reason, file=sys.stderr)
-    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    prompt = read_text(options.prompt)
     request = CompareRequest.of(
         found.variants,
         prompt,
@@ -69,10 +70,10 @@ def compare(runtime: Runtime, options: argparse.Namespace) -> int:
     whole = _run(runtime, request)
     for write, wanted in ((to_json, options.json), (to_markdown, options.markdown), (to_csv, options.csv)):
         if wanted:
-            print(write(whole))
+            print(json_for_output(write(whole)) if write is to_json else write(whole))
             return _status(whole)
     for column in whole.columns:
-        print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer.strip()}")
+        print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer}")
     print(f"\n{figures(whole)}")
     if suggestion := suggest(whole.columns, whole.reference, options.distance):
         print(f"\n{suggestion.sentence} {suggestion.rule}")

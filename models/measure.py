@@ -22,6 +22,7 @@ from .spec.request import ChatRequest, CompletionRequest, Request
 from .spec.variant import Variant
 
 MOST_MODES = 16
+NEW_TOKENS = 64  # of the answer that is timed
 QUESTION = "Explain in a few sentences how a bicycle stays upright."
 OPENING = "A bicycle stays upright because"
 
@@ -47,7 +48,7 @@ def measure(
     A mode that fails gets a row that says why. Raises BadModes, PromptTooManyCharacters, SamplingOutOfBounds
     and what Answers.card raises.
     """
-    text = text.strip() or REFERENCE_TEXT
+    text = text if text.strip() else REFERENCE_TEXT
     if len(text) > LONGEST_TEXT:
         raise PromptTooManyCharacters(characters=len(text), limit=LONGEST_TEXT)
     sampling = Sampling(max_new_tokens=new_tokens, temperature=0)

@@ -9,7 +9,7 @@ from functools import partial
 from .answers import Answers
 from .compare import Step, compare, paced
 from .gpu import relayed
-from .measure import measure
+from .measure import NEW_TOKENS, measure
 from .spec.comparison import Comparison
 from .spec.measured import Measured
 from .spec.messages import Progress
@@ -35,10 +35,11 @@ class Runtime(Answers):
         modes: Sequence[str],
         text: str,
         reference: str = "",
-        new_tokens: int = 64,
+        new_tokens: int | None = None,
         token: str | None = None,
     ) -> Generator[Progress | Measured, None, None]:
         """What modes of a model cost and are worth: progress, and one Measured a mode, the reference first."""
+        new_tokens = min(NEW_TOKENS, self.settings.max_new_tokens) if new_tokens is None else new_tokens
         return measure(self, model, modes, text, reference, new_tokens, token)
 
     def measuring(

@@ -1,14 +1,57 @@
-"""Progress for people at a terminal, and for logs, which get a line a stage and every tenth of it."""
+"""What a command reads and shows: standard input and files as text, progress for people and for logs."""
 
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
+from collections.abc import Iterator
+from pathlib import Path
 
+from .spec.encodings import decoded
+from .spec.errors import NotUtf8
 from .spec.messages import Progress
+
+STDIN = "-"  # as the name of a text
+
+
+def read_text(given: str) -> str:
+    """A text that was given as an argument, or standard input for `-`; raises NotUtf8."""
+    if given != STDIN:
+        return given
+    buffer = getattr(sys.stdin, "buffer", None)
+    return decoded(buffer.read(), *_stdin()) if buffer else sys.stdin.read()
+
+
+def read_file(name: str) -> str:
+    """The text of a file, or standard input for `-`; raises NotUtf8 and OSError."""
+    return read_text(name) if name == STDIN else decoded(Path(name).read_bytes(), name)
+
+
+def lines(prompt: str) -> Iterator[str]:
+    """Standard input line by line, as each comes, without its line end; at a terminal after a prompt."""
+    if not sys.stdin.isatty():
+        for number, line in enumerate(sys.stdin.buffer):
+            mark = "\ufeff" if number and line.startswith(BOM_UTF8) else ""  # no text at the very beginning only
+            yield mark + decoded(line, *_stdin()).removesuffix("\n")
+        return
+    while True:
+        try:
+            yield input(prompt)
+        except EOFError:
+            return
+        except UnicodeDecodeError:
+            raise NotUtf8(name=_stdin()[0]) from None
+
+
+def _stdin() -> tuple[str, str]:
+    return "Standard input", sys.stdin.encoding or ""
 
 
 class ProgressLine:
-    """Shows the steps of one load on standard error; call `clear` before anything else is printed."""
+    """Shows the steps of one load on standard error: at a terminal one line, in a log one a stage and tenth of it.
+
+    Call `clear` before anything else is printed.
+    """
 
     def __init__(self) -> None:
         self._shown = ""

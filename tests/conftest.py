@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from models.spec.proxies import exempt_loopback
+
+exempt_loopback()  # before any client is made
 ROOT = Path(__file__).parents[1]
 SMOLLM2 = "smollm2-135m-instruct"
 GEMMA = "gemma-3-270m"  # a base model
@@ -37,8 +40,8 @@ class ServedApp:
     log: Path
 
 
-def serve(folder: Path, **env: str) -> ServedApp:
-    """Start `python app.py` on a free port and wait until its page is up."""
+def serve(folder: Path, script: str = "app.py", **env: str) -> ServedApp:
+    """Start `python app.py`, or another script, on a free port and wait until its page is up."""
     port, log = free_port(), folder / "app.log"
     environment = os.environ | {
         "GRADIO_SERVER_PORT": str(port),
@@ -49,7 +52,7 @@ def serve(folder: Path, **env: str) -> ServedApp:
     }
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, script], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
         )
     app = ServedApp(f"http://127.0.0.1:{port}", process, log)
     for _ in range(600):

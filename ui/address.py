@@ -11,15 +11,15 @@ from models.spec.errors import PaddockError
 from models.spec.variant import Variant
 
 from . import render, url
-from .adapter_picker import read_variant
 from .chat_tab import ChatTab
 from .compare_setup import FIRST, reference_choice
 from .compare_tab import CompareTab
 from .complete_tab import CompleteTab
 from .events import AT_ONCE
 from .measure_tab import MeasureTab
-from .picker import PICKED, Picker, show, shown
-from .sampling import read_sampling, sampling_values
+from .picked import ASKED, Pick, nothing, read_picked, show, shown
+from .picker import Picker
+from .sampling import read_sampling, sampling_values, within
 from .text import t
 
 if TYPE_CHECKING:
@@ -81,18 +81,19 @@ def wire_link(
         *values: Any,
     ) -> str:
         try:
-            variant, sampling = read_variant(*values[:PICKED]), read_sampling(values[PICKED:])
+            variant, sampling = read_picked(*values[:ASKED]), read_sampling(values[ASKED:])
             state = url.PageState(variant, sampling, chat_system, text if shown == "complete" else message, shown)
             if shown == "compare":
                 variants = tuple(map(Variant.parse, listed or []))
                 held_against = Variant.parse(reference) if reference else None
                 state = url.PageState(variant, sampling, system, prompt, shown, variants, held_against)
+            query = url.write(state)
         except PaddockError as error:
             return str(error)
         page = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
-        return f"{page}?{url.write(state)}"
+        return f"{page}?{query}"
 
-    inputs = [tab, setup.variants, setup.reference, *texts, *picker.inputs, *sampling]
+    inputs = [tab, setup.variants, setup.reference, *texts, *picker.asked, *sampling]
     button.click(write, inputs, link, **AT_ONCE)
 
 
@@ -107,14 +108,24 @@ def wire_opening(
     """Fill the page from its address when it opens; what cannot be used is said in each tab. Returns the event."""
     default = Variant.parse(runtime.settings.default_variant)
 
-    def open_link(request: gr.Request) -> list[Any]:
-        state, errors = url.read(dict(request.query_params))
+    def pick(state: url.PageState, errors: list[PaddockError]) -> list[Any]:
+        """What the link names; what cannot be used is said, and nothing is picked in its place."""
+        if state.unread:
+            return nothing(state.unread, str(default), errors[0])
+        if state.variant is None:
+            return shown(runtime, lambda: default, Pick())
         try:
-            picked = show(runtime, state.variant or default)
+            return show(runtime, state.variant)
         except PaddockError as error:
             errors.append(error)
-            picked = shown(runtime, lambda: default)
-        values = sampling_values(state.sampling) if state.sampling else [gr.skip() for _ in sampling]
+            return nothing(str(state.variant), str(default), error)
+
+    def open_link(request: gr.Request) -> list[Any]:
+        state, errors = url.read(dict(request.query_params))
+        picked = pick(state, errors)
+        values = [gr.skip() for _ in sampling]
+        if state.sampling:
+            values = sampling_values(within(state.sampling, runtime.settings.max_new_tokens, errors))
         in_complete, in_compare = state.tab == "complete", state.tab == "compare"
         texts = [
             "" if in_compare else state.system,

@@ -14,12 +14,12 @@ from models.spec.errors import PaddockError
 from models.spec.messages import Message, read_history
 from models.spec.request import BasePrompt, ChatRequest
 
-from . import render, stream
-from .adapter_picker import read_variant
+from . import exact, render, stream
 from .base_prompt import draw_base_prompt
-from .conversation import as_text, before
+from .conversation import as_text, before, drawn
 from .events import AT_ONCE, IN_ORDER, computing
-from .picker import PICKED, Picker
+from .picked import ASKED, read_picked
+from .picker import Picker
 from .sampling import read_sampling
 from .stops import Stops
 from .text import EXAMPLES, t
@@ -53,6 +53,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         editable="user",
         buttons=["copy", "copy_all"],
         allow_tags=False,
+        latex_delimiters=[],  # formulas stand as they were written
         feedback_options=None,
         placeholder="**Pick a variant and ask it something.**\n\nSpeed, memory and finish stand under each answer.",
         examples=[{"text": text} for text in EXAMPLES],
@@ -87,21 +88,21 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         visitor: Visitor, values: tuple[Any, ...], turn: Callable[[], tuple[Any, str]]
     ) -> AsyncIterator[Any]:
         """Answer the text of `turn()` after its conversation; whatever fails, the text goes back into the box."""
-        state, stop, posted, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
+        state, stop, shown, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
         try:
             earlier, text = turn()
-            posted = as_text(earlier)
-            request = _request(read_history(posted), text, values)
+            shown = drawn(earlier)
+            request = _request(read_history(earlier), text, values)
             runtime.check(request)
-            asked = [*posted, {"role": "user", "content": text}]
+            asked = [*shown, *drawn([{"role": "user", "content": text}])]
             yield asked, gr.Textbox("", **busy), render.waiting(), gr.skip()
             async with aclosing(runtime.answering(request, stop, visitor.token)) as events:
                 async for event in events:
                     if stops.dropped(visitor.session, stop):
                         break
                     state = stream.advance(state, event)
-                    shown = [*asked, *stream.messages(state)] if state.text else gr.skip()
-                    yield shown, gr.skip(), stream.status(state), state.prompt or gr.skip()
+                    now = [*asked, *drawn(stream.messages(state))] if state.text else gr.skip()
+                    yield now, gr.skip(), stream.status(state), state.prompt or gr.skip()
         except PaddockError as error:
             state = stream.advance(state, error)
         finally:
@@ -110,22 +111,22 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         if dropped:  # the page belongs to whoever dropped it; Gradio sends the last values again, so they are none
             yield (gr.skip(),) * 4
         elif state.unanswered:
-            yield posted, gr.Textbox(text, **ready), stream.status(state), gr.skip()
+            yield shown, gr.Textbox(text, **ready), stream.status(state), gr.skip()
         else:
-            yield [*asked, *stream.messages(state)], gr.Textbox(**ready), stream.status(state), gr.skip()
+            yield [*asked, *drawn(stream.messages(state))], gr.Textbox(**ready), stream.status(state), gr.skip()
 
     # The four ways to ask: each says which conversation goes before, and what is asked.
 
     async def send(
         request: gr.Request, token: gr.OAuthToken | None, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: (posted, typed)):
+        async for shown in converse(Visitor.of(request, token), values, lambda: (as_text(posted), typed)):
             yield shown
 
     async def example(
         request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: (posted, data.value["text"])):
+        async for shown in converse(Visitor.of(request, token), values, lambda: (as_text(posted), data.value["text"])):
             yield shown
 
     async def retry(
@@ -138,7 +139,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, typed: str, posted: Any, *values: Any
     ) -> AsyncIterator[Any]:
         def edited() -> tuple[Any, str]:
-            return before(posted, data.index)[0], str(data.value)
+            return before(posted, data.index)[0], exact.read(str(data.value))
 
         async for shown in converse(Visitor.of(request, token), values, edited):
             yield shown
@@ -149,7 +150,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
             earlier, text = before(posted, data.index)
         except PaddockError as error:
             return gr.skip(), gr.skip(), render.error(error)
-        return earlier, gr.Textbox(text, **ready), ""
+        return drawn(earlier), gr.Textbox(text, **ready), ""
 
     async def clear(request: gr.Request) -> tuple[Any, ...]:
         await stops.silence(str(request.session_hash))
@@ -158,7 +159,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     def stop_answer(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    inputs = [box, chatbot, *picker.inputs, system, *base_prompt, *sampling]
+    inputs = [box, chatbot, *picker.asked, system, *base_prompt, *sampling]
     outputs = [chatbot, box, status, prompt_sent]
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
     answered = [
@@ -178,10 +179,10 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
 
 def _request(history: tuple[Message, ...], text: str, values: tuple[Any, ...]) -> ChatRequest:
     """The request behind the tab's components, in the order of its inputs; raises VariantError or InputError."""
-    system, instruction, question, answer, *sampling = values[PICKED:]
+    system, instruction, question, answer, *sampling = values[ASKED:]
     opening = (Message("system", system),) if system and system.strip() else ()
     return ChatRequest(
-        read_variant(*values[:PICKED]),
+        read_picked(*values[:ASKED]),
         (*opening, *history, Message("user", text)),
         read_sampling(sampling),
         BasePrompt(instruction, question, answer),

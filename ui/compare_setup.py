@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from models.spec.comparison import Comparison
 from models.spec.contenders import acts_as, check_variants, contenders, sift
-from models.spec.errors import BadComparisonRequest, PaddockError
+from models.spec.errors import BadComparisonRequest, NoReference, PaddockError
 from models.spec.messages import SEED_MAX, Sampling
 from models.spec.reference import REFERENCE_TEXT
 from models.spec.request import BasePrompt, ChatRequest, CompareRequest
@@ -20,9 +20,9 @@ from models.spec.suggestion import TOLERANCE
 from models.spec.variant import AUTO, AdapterChoice, Variant
 
 from . import compare_presets, compare_state, render, render_compare
-from .adapter_picker import read_variant
 from .base_prompt import draw_base_prompt
 from .events import AT_ONCE
+from .picked import read_picked
 from .picker import Picker
 from .sampling import read_sampling
 from .text import t
@@ -133,7 +133,7 @@ def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr
 
     def add(listed: list[str] | None, *values: Any) -> list[Any]:
         try:
-            spelling = str(read_variant(*values))
+            spelling = str(read_picked(*values))
         except PaddockError as error:
             return [gr.skip(), render.error(error)]
         if spelling in (listed or []):
@@ -143,7 +143,7 @@ def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr
     def fill(make: Callable[[Runtime, Variant], list[str]], lacking: str) -> Callable[..., list[Any]]:
         def filled(*values: Any) -> list[Any]:
             try:
-                picked = read_variant(*values)
+                picked = read_picked(*values)
                 found = make(runtime, picked)
             except PaddockError as error:
                 return [gr.skip(), render.error(error)]
@@ -158,9 +158,9 @@ def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr
         drawn = draw_plan(runtime, spellings, token.token if token else None)
         return [drawn, reference_choice(spellings, reference or FIRST)]
 
-    setup.buttons["add_picked"].click(add, [setup.variants, *picker.inputs], [setup.variants, status], **AT_ONCE)
+    setup.buttons["add_picked"].click(add, [setup.variants, *picker.asked], [setup.variants, status], **AT_ONCE)
     for name, (make, lacking) in PRESETS.items():
-        setup.buttons[f"preset_{name}"].click(fill(make, lacking), picker.inputs, [setup.variants, status], **AT_ONCE)
+        setup.buttons[f"preset_{name}"].click(fill(make, lacking), picker.asked, [setup.variants, status], **AT_ONCE)
     setup.variants.change(follow_list, [setup.variants, setup.reference], [setup.plan, setup.reference], **AT_ONCE)
 
 
@@ -244,7 +244,7 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
     listed = [column.variant for column in earlier.columns] if earlier else spellings or []
     found = (check_variants if earlier else contenders)(listed, runtime.settings.compared)
     variants = found.variants
-    against = Variant.parse(reference) if reference else variants[0]
+    against = _reference(reference, variants, earlier)
     if quality and not (text or "").strip():
         raise BadComparisonRequest(reason="the text that quality is measured on is empty")
     request = CompareRequest.of(
@@ -253,7 +253,7 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
         system or "",
         sampling=_sampling(values[ASKED:], bool(greedy)),
         base_prompt=BasePrompt(*parts),
-        reference=against if against in variants else variants[0],
+        reference=against,
         text=text if quality else "",
         one_pass=bool(one_pass),
         rivals=RIVALS if tokens else 0,
@@ -267,6 +267,16 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
         listed_now = sift(spellings or [], runtime.settings.compared).variants
         return Asked(request, follows_other=set(map(acts_as, listed_now)) != set(map(acts_as, variants)))
     return Asked(request, tuple(found.left_out.values()))
+
+
+def _reference(spelling: str | None, variants: Sequence[Variant], earlier: Comparison | None) -> Variant:
+    """What the others are held against, and nothing in its place; a follow-up keeps its own. Raises NoReference."""
+    listed = {str(variant): variant for variant in variants}
+    if earlier and spelling not in listed:
+        return listed.get(earlier.reference, variants[0])
+    if spelling and spelling not in listed:
+        raise NoReference(variant=spelling)
+    return listed[spelling] if spelling else variants[0]
 
 
 def _sampling(values: Sequence[Any], greedy: bool) -> Sampling:

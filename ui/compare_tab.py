@@ -14,7 +14,8 @@ from gradio.components import Component
 
 from models.spec.comparison import Compared, Comparison
 from models.spec.comparison_file import LONGEST_FILE, from_json
-from models.spec.errors import BadComparison, PaddockError
+from models.spec.encodings import decoded
+from models.spec.errors import BadComparison, NotUtf8, PaddockError
 
 from . import blind, compare_state, render, render_columns
 from .compare_setup import Asked, CompareSetup, draw_setup, read_asked, wire_setup
@@ -208,8 +209,8 @@ def read_comparison(file: str | None) -> Comparison:
     try:
         with path.open("rb") as opened:
             data = opened.read(LONGEST_FILE + 1)
-        return from_json(data.decode("utf-8"))
-    except (OSError, UnicodeDecodeError):
+        return from_json(decoded(data, "The file"))
+    except (OSError, NotUtf8):
         raise BadComparison(reason="it is not text") from None
     finally:
         path.unlink(missing_ok=True)

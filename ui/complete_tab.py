@@ -14,9 +14,9 @@ from models.spec.errors import PaddockError
 from models.spec.request import CompletionRequest
 
 from . import render, stream
-from .adapter_picker import read_variant
 from .events import AT_ONCE, computing
-from .picker import PICKED, Picker
+from .picked import ASKED, read_picked
+from .picker import Picker
 from .sampling import read_sampling
 from .stops import Stops
 from .text import t
@@ -57,7 +57,7 @@ def build_complete_tab(runtime: Runtime, picker: Picker, sampling: list[Componen
         prompt = prompt or ""
         running = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(interactive=False)]
         try:
-            variant, rest = read_variant(*values[:PICKED]), values[PICKED:]
+            variant, rest = read_picked(*values[:ASKED]), values[ASKED:]
             asked = CompletionRequest(variant, prompt, read_sampling(rest))
             runtime.check(asked)
             yield [gr.skip(), render.waiting(), "", *running, prompt]
@@ -83,7 +83,7 @@ def build_complete_tab(runtime: Runtime, picker: Picker, sampling: list[Componen
     outputs = [text, status, figures, go, stop_button, back, earlier]
     event = go.click(
         continue_text,
-        [text, *picker.inputs, *sampling],
+        [text, *picker.asked, *sampling],
         outputs,
         **computing(runtime.settings.slots) | {"show_progress_on": [status]},
     )

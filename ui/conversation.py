@@ -1,11 +1,17 @@
-"""What a Chatbot's value is, comes back as, and where it is cut: text and titled notes, nothing else."""
+"""What a Chatbot's value is, comes back as, and where it is cut: text and titled notes, nothing else.
+
+Inside, `content` is the exact text. What the Chatbot is given is made by `drawn`, and `as_text` reads it back.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from models.spec.errors import BadHistory, PaddockError
 from models.spec.messages import read_history
+
+from . import exact
 
 
 def as_text(posted: Any) -> list[dict[str, Any]]:
@@ -15,10 +21,18 @@ def as_text(posted: Any) -> list[dict[str, Any]]:
     return [_as_text(message, number) for number, message in enumerate(posted, 1)]
 
 
+def drawn(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages for the Chatbot: questions as they were typed, answers as Markdown that hides nothing.
+
+    As parts, since Gradio cleans the indentation of content that is a plain string.
+    """
+    return [message | {"content": [{"type": "text", "text": _drawn(message)}]} for message in messages]
+
+
 def restored(kept: Any) -> list[dict[str, Any]]:
-    """The conversation that a browser kept; nothing if it is not one."""
+    """The conversation that a browser kept, for the Chatbot; nothing if it is not one."""
     try:
-        return as_text(kept)
+        return drawn(as_text(kept))
     except PaddockError:
         return []
 
@@ -43,4 +57,9 @@ def _as_text(message: Any, number: int) -> dict[str, Any]:
     (text,) = read_history([{"role": "user", "content": message.get("content")}])
     metadata = message.get("metadata")
     title = metadata.get("title") if isinstance(metadata, dict) else None
-    return note(str(title), text.content) if title else {"role": message.get("role"), "content": text.content}
+    content = exact.read(text.content)
+    return note(str(title), content) if title else {"role": message.get("role"), "content": content}
+
+
+def _drawn(message: dict[str, Any]) -> str:
+    return (exact.verbatim if message["role"] == "user" else exact.formatted)(message["content"])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models.runtime import Runtime
 
 STYLE = Path(__file__).with_name("style.css")
+EXACT = Path(__file__).with_name("exact.js")
 # A phone starts with the conversation, not with the sidebar over it.
 ON_LOAD = """() => {
   if (window.innerWidth < 768) document.querySelector(".sidebar.open .toggle-button")?.click();
@@ -97,6 +98,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     return {
         "theme": theme,
         "css_paths": [STYLE],
+        "head": f"<script>{EXACT.read_text(encoding='utf-8')}</script>",
         "i18n": I18N,
         "run_history": False,
         "show_error": True,

@@ -18,6 +18,7 @@ from models.spec.variant import Variant
 from . import render, render_card, render_table
 from .downloads import download
 from .events import AT_ONCE, computing
+from .picked import read_picked
 from .picker import Picker
 from .stops import Stops
 from .text import t
@@ -64,10 +65,10 @@ def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
     async def measure(
         request: gr.Request,
         token: gr.OAuthToken | None,
-        model: str,
         names: list[str] | None,
         against: str | None,
         scored: str,
+        *values: Any,
     ) -> AsyncIterator[list[Any]]:
         visitor = Visitor.of(request, token)
         stop, rows, line = stops.begin(visitor.session), list[Measured](), ""
@@ -76,7 +77,8 @@ def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
         try:
             if not names:
                 raise BadModes(reason="none is picked")
-            events = runtime.measuring(model or "", names, scored or "", against or "", stop, visitor.token)
+            model = read_picked(*values).model
+            events = runtime.measuring(model, names, scored or "", against or "", stop, visitor.token)
             async with aclosing(events) as stream:
                 async for event in stream:
                     if isinstance(event, Measured):
@@ -98,7 +100,7 @@ def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
 
     event = go.click(
         measure,
-        [picker.model, modes, reference, text],
+        [modes, reference, text, *picker.asked],
         [status, shown, go, stop_button, csv, markdown],
         **computing(runtime.settings.slots) | {"show_progress_on": [status]},
     )

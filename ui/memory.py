@@ -12,7 +12,8 @@ from models.spec.errors import PaddockError
 
 from . import render, render_memory
 from .events import AT_ONCE
-from .picker import Picker, draw_card
+from .picked import draw_card
+from .picker import Picker
 from .press import PRESS, pressed
 from .text import t
 
@@ -56,7 +57,7 @@ def wire_memory(runtime: Runtime, memory: Memory, picker: Picker, app: gr.Blocks
             why = render.error(error)
         return [look(), why, draw_card(runtime, context, *values)]
 
-    where, drawn = [picker.context, *picker.inputs], [memory.shown, memory.status, picker.card]
+    where, drawn = [picker.context, *picker.asked], [memory.shown, memory.status, picker.card]
     app.load(look, None, memory.shown, **AT_ONCE)
     memory.shown.tick(look, None, memory.shown, **AT_ONCE)
     memory.shown.click(eject, where, drawn, **AT_ONCE)

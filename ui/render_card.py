@@ -139,6 +139,15 @@ def near(plans: Iterable[LoadPlan]) -> str:
     return f'<div class="nearest"><span class="quiet">What fits:</span>{buttons}</div>' if buttons else ""
 
 
+def back(spelling: str) -> str:
+    """The way back from a pick that failed, as a button that picks what was picked before."""
+    if not spelling:
+        return ""
+    name = escape(spelling)
+    button = f'<button type="button" class="small-button" data-press="{name}">Use {name}</button>'
+    return f'<div class="nearest back">{button}</div>'
+
+
 def _meaning(part: Part) -> str:
     return f"{part.label}, {size(part.bytes)}: {_MEANINGS.get(part.key, '')}".removesuffix(": ")
 

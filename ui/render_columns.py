@@ -127,7 +127,7 @@ def _details(shown: Shown, column: Column) -> str:
         parts.append(f'<details class="quiet"><summary>Token by token</summary>{tokens}</details>')
     if known.prompt:
         prompt = escape(known.prompt)
-        parts.append(f'<details class="quiet"><summary>Prompt sent</summary><pre>{prompt}</pre></details>')
+        parts.append(f'<details class="quiet"><summary>Prompt sent</summary><pre>\n{prompt}</pre></details>')
     return "".join(parts)
 
 

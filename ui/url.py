@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds
+from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
 from models.spec.messages import BOUNDS, Sampling
-from models.spec.variant import Variant
+from models.spec.variant import LONGEST_SPELLING, Variant
+
+from .sampling import read_stops, write_stops
 
 TABS = ("chat", "complete", "compare", "measure")
-LONGEST = 4000  # characters of one text in an address; longer ones are cut by proxies anyway
-TEXTS = ("system", "prompt")
+LONGEST = 4000  # characters of one text in an address; proxies take no longer ones, and half a text is another one
+TEXTS = {"system": "system prompt", "prompt": "prompt"}
 MOST_VARIANTS = 16  # of a comparison in an address; the server has its own limit
 
 
@@ -28,23 +30,41 @@ class PageState:
     tab: str = "chat"
     variants: tuple[Variant, ...] = ()  # of a comparison
     reference: Variant | None = None
+    unread: str = ""  # what stands where a variant should, and is none
 
 
 def read(query: Mapping[str, str]) -> tuple[PageState, list[PaddockError]]:
     """The state in a query string, and an error for each part that could not be used; never raises."""
     errors: list[PaddockError] = []
     sampling = None
-    variant, reference = (_read_variant(query.get(name, ""), errors) for name in ("variant", "reference"))
+    variant = _read_variant(query.get("variant", ""), errors)
+    unread = "" if variant else query.get("variant", "")[: LONGEST_SPELLING + 1]
+    reference = _read_variant(query.get("reference", ""), errors)
     spellings = query.get("variants", "").split(",")[:MOST_VARIANTS]
     variants = tuple(found for text in spellings if (found := _read_variant(text, errors)))
     try:
         sampling = _read_sampling(query)
     except InputError as error:
         errors.append(error)
-    texts = {name: query.get(name, "")[:LONGEST] for name in TEXTS}
+    texts = {name: _read_text(name, query.get(name, ""), errors) for name in TEXTS}
     tab = query.get("tab", "chat")
     tab = tab if tab in TABS else "chat"
-    return PageState(variant, sampling, **texts, tab=tab, variants=variants, reference=reference), errors
+    state = PageState(variant, sampling, **texts, tab=tab, variants=variants, reference=reference, unread=unread)
+    return state, errors
+
+
+def _read_text(name: str, text: str, errors: list[PaddockError]) -> str:
+    try:
+        return _short(name, text)
+    except PaddockError as error:
+        errors.append(error)
+        return ""
+
+
+def _short(name: str, text: str) -> str:
+    if len(text) > LONGEST:
+        raise TooLongForLink(name=TEXTS[name], characters=len(text), limit=LONGEST)
+    return text
 
 
 def _read_variant(text: str, errors: list[PaddockError]) -> Variant | None:
@@ -66,12 +86,15 @@ def _read_sampling(query: Mapping[str, str]) -> Sampling | None:
         except ValueError:
             raise SamplingOutOfBounds(name=name, value=query[name][:40], wanted="a number") from None
     if query.get("stop"):  # one text a line, as in the page's box
-        values["stop"] = tuple(line.replace("\\n", "\n") for line in query["stop"].split("\n") if line)
+        values["stop"] = read_stops(query["stop"])
     return Sampling(**values) if values else None
 
 
 def write(state: PageState) -> str:
-    """The query string of a state, without what is at its default; `read` gives the same state back."""
+    """The query string of a state, without what is at its default; `read` gives the same state back.
+
+    Raises TooLongForLink.
+    """
     pairs: dict[str, str] = {}
     if state.variant is not None:
         pairs["variant"] = str(state.variant)
@@ -81,10 +104,10 @@ def write(state: PageState) -> str:
             if (value := getattr(state.sampling, name)) != getattr(default, name):
                 pairs[name] = str(value).removesuffix(".0")
         if state.sampling.stop:
-            pairs["stop"] = "\n".join(text.replace("\n", "\\n") for text in state.sampling.stop)
+            pairs["stop"] = write_stops(state.sampling.stop)
     for name in TEXTS:
         if text := getattr(state, name):
-            pairs[name] = text[:LONGEST]
+            pairs[name] = _short(name, text)
     if state.variants:
         pairs["variants"] = ",".join(map(str, state.variants[:MOST_VARIANTS]))
     if state.reference is not None:

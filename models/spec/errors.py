@@ -73,6 +73,12 @@ class InvalidText(InputError):
     next_step = "Remove it; it often comes from cutting a text in the middle of an emoji."
 
 
+class NotUtf8(InputError):
+    code = "not_utf8"
+    sentence = "{name} is not UTF-8 text."
+    next_step = "Save it as UTF-8 and send it again."
+
+
 class ContextExceeded(InputError):
     code = "context_exceeded"
     sentence = "The prompt is {prompt_tokens:,} tokens long, but this model has room for {context:,} here."
@@ -89,6 +95,12 @@ class SamplingOutOfBounds(InputError):
     code = "sampling_out_of_bounds"
     sentence = "{name} is {value}, but it has to be {wanted}."
     next_step = "Change it and send again."
+
+
+class TooLongForLink(InputError):
+    code = "too_long_for_link"
+    sentence = "The {name} has {characters:,} characters, and a link carries at most {limit:,}."
+    next_step = "Shorten it, or send it beside the link."
 
 
 class BadHistory(InputError):
@@ -193,6 +205,12 @@ class BadSpelling(VariantError):
 class UnknownModel(VariantError):
     code = "unknown_model"
     sentence = "There is no model called “{model}” here."
+    next_step = "{suggestion}"
+
+
+class NotPicked(VariantError):
+    code = "not_picked"
+    sentence = "Nothing was computed, since “{variant}” is not picked."
     next_step = "{suggestion}"
 
 

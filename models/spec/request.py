@@ -32,7 +32,7 @@ class BasePrompt:
         """The conversation as text that ends where the answer begins; a system message replaces the instruction."""
         system = next((m.content for m in messages if m.role == "system"), self.instruction)
         label = {"user": self.question, "assistant": self.answer}
-        turns = [f"{label[m.role]} {m.content}".strip() for m in messages if m.role in label]
+        turns = [_turn(label[m.role], m) for m in messages if m.role in label]
         blocks = ["\n".join(turns[i : i + 2]) for i in range(0, len(turns), 2)]
         return "\n\n".join([*([system] if system.strip() else []), *blocks]) + f"\n{self.answer}"
 
@@ -43,6 +43,13 @@ class BasePrompt:
         if not self.question.strip() or next_question in sampling.stop or full:
             return sampling
         return replace(sampling, stop=(*sampling.stop, next_question))
+
+
+def _turn(label: str, message: Message) -> str:
+    """A labelled message; an answer goes on where its label ended, so the space that it began with is the one."""
+    begins = message.role == "assistant" and message.content[:1].isspace()
+    between = "" if begins or not label.strip() else " "
+    return f"{label if label.strip() else ''}{between}{message.content}"
 
 
 @dataclass(frozen=True)

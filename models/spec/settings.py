@@ -71,9 +71,15 @@ class Settings:
             except ValueError:
                 raise ValueError(f"PADDOCK_{f.name.upper()}={text!r} is not {_WANTED[str(f.type)]}") from None
         settings = cls(**values)  # type: ignore[arg-type]
+        for name in _AT_LEAST_ONE:
+            if getattr(settings, name) < 1:
+                raise ValueError(f"PADDOCK_{name.upper()}={getattr(settings, name)} is not a whole number above 0")
         if settings.memory_fraction > 1:
             raise ValueError(f"PADDOCK_MEMORY_FRACTION={settings.memory_fraction:g} is more than 1")
         return settings
+
+
+_AT_LEAST_ONE = ("context", "max_characters", "max_new_tokens", "max_turns", "slots", "queue")
 
 
 def _read_bool(text: str) -> bool:

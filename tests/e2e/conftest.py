@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import ServedApp
+from tests.conftest import ServedApp, serve
 
 from .visitor import Visitor
 
@@ -19,6 +19,25 @@ expect.set_options(timeout=15_000)  # a busy machine is slow to answer even what
 @pytest.fixture
 def visit(app: ServedApp, browser: Any) -> Iterator[Visit]:
     """Opens the page as a new visitor: `visit("variant=...", **options of the context)`."""
+    yield from _visits(app, browser)
+
+
+@pytest.fixture(scope="session")
+def echo_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    """The app whose model answers with the question."""
+    served = serve(tmp_path_factory.mktemp("echo"), "tests/e2e/echo_app.py", PADDOCK_PRELOAD="0")
+    yield served
+    served.process.terminate()
+    served.process.wait(20)
+
+
+@pytest.fixture
+def visit_echo(echo_app: ServedApp, browser: Any) -> Iterator[Visit]:
+    """As `visit`, on the app whose model answers with the question."""
+    yield from _visits(echo_app, browser)
+
+
+def _visits(app: ServedApp, browser: Any) -> Iterator[Visit]:
     visitors: list[Visitor] = []
 
     def enter(query: str = "", **options: Any) -> Visitor:

@@ -61,7 +61,8 @@ def test_a_link_brings_adapters_and_says_what_it_could_not(visit: Visit) -> None
     expect(visitor.page.locator("#strength-1 input[type=number]")).to_have_value("-1")
     other = visit(f"variant={SMOLLM2}%2Bparrot")
     expect(other.status).to_contain_text("There is no adapter called “parrot”")
-    expect(other.page.locator("#variant").locator("textarea, input")).to_have_value(SMOLLM2)
+    expect(other.card).to_contain_text("There is no adapter called “parrot”")
+    expect(other.page.locator("#variant").locator("textarea, input")).to_have_value(f"{SMOLLM2}+parrot")
 
 
 def test_brings_an_adapter_of_his_own_and_a_bad_one_is_refused(visit: Visit, tmp_path: Path) -> None:

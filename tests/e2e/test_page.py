@@ -203,16 +203,9 @@ def test_link_opens_what_it_says(visit: Visit) -> None:
     expect(page.locator("#system textarea")).to_have_value("Be brief.")
 
 
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("variant=smollm2-135m-instrukt", "There is no model called “smollm2-135m-instrukt” here."),
-        pytest.param("variant=../../etc/passwd", "is a path or an address", marks=pytest.mark.slow),
-        ("temperature=9", "temperature is 9.0, but it has to be a number from 0 to 2."),
-    ],
-)
-def test_bad_link_says_so_and_the_page_still_works(visit: Visit, query: str, sentence: str) -> None:
-    visitor = visit(query)
+def test_bad_link_says_so_and_the_page_still_works(visit: Visit) -> None:
+    visitor = visit("temperature=9")
+    sentence = "temperature is 9.0, but it has to be a number from 0 to 2."
     expect(visitor.status.locator("[role=alert]")).to_contain_text(sentence)
     expect(visitor.page.locator("#model input")).to_have_value(re.compile("SmolLM2 135M"))
     assert visitor.ask("Say hi.")

@@ -21,6 +21,7 @@ def cli(*arguments, stdin="", **env):
         input=stdin,
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=240,
     )
 
@@ -99,6 +100,36 @@ def test_chat_streams_the_answer_to_stdout_and_figures_to_stderr():
     assert "tok/s" not in done.stdout
     assert done.stderr.startswith("[6 tokens")
     assert done.stderr.rstrip().endswith(f"{SMOLLM2} · length]")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_that_lacks_a_character_gets_another(encoding):
+    """Figures, tables, help and errors hold ·, —, ≤, “ and ”; an answer may hold anything."""
+    commands = [("plan", "smollm2-135m-instruct@bf16"), ("which",), ("chat", "--help"), ("models", "--json")]
+    for arguments in commands:
+        done = cli(*arguments, PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+    done = cli("complete", "x", "-v", "gibt-es-nicht-“”", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "is not a variant" in done.stderr
+
+
+def test_an_answer_in_a_plain_c_locale():
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    done = cli("chat", "Répète: “é” · 你好", "-v", SMOLLM2, "--json", *GREEDY, **plain)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["usage"]["new_tokens"]
+    said = cli("complete", "Say “é”", "-v", SMOLLM2, *GREEDY, **plain)
+    assert (said.returncode, said.stderr.split(" - ")[0]) == (0, "[6 tokens")
+
+
+def test_a_byte_order_mark_is_not_part_of_the_text():
+    answers = [
+        cli("complete", "-", "-v", SMOLLM2, "--json", *GREEDY, stdin=f"{mark}The capital of France is")
+        for mark in ("", "\ufeff")
+    ]
+    tokens = [json.loads(done.stdout)["usage"]["prompt_tokens"] for done in answers]
+    assert tokens == [5, 5]
 
 
 def test_conversation_from_stdin_goes_on_until_its_end():

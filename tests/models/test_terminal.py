@@ -1,7 +1,38 @@
-"""Progress in a log: a line a stage and tenth, not one an event; at a terminal one line that is rewritten."""
+"""What a command reads, and progress: in a log a line a stage and tenth, at a terminal one line that is rewritten."""
 
+import io
+import sys
+
+import pytest
+
+from models.spec.errors import NotUtf8
 from models.spec.messages import Progress
-from models.terminal import ProgressLine
+from models.terminal import ProgressLine, lines, read_file, read_text
+
+
+def given(monkeypatch, data, encoding="utf-8"):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding=encoding))
+
+
+def test_standard_input_as_one_text(monkeypatch, tmp_path):
+    for read in (read_text, read_file):
+        given(monkeypatch, "\ufeffOne\r\n  é ".encode(), "ascii")
+        assert read("-") == "One\n  é "
+    assert read_text("\ufeffx\r\n") == "\ufeffx\r\n"
+    (tmp_path / "text").write_bytes("\ufeffé\r\n".encode())
+    assert read_file(str(tmp_path / "text")) == "é\n"
+
+
+def test_standard_input_line_by_line(monkeypatch):
+    given(monkeypatch, "\ufeffHi\r\n\n  é \n\ufefflast".encode())
+    assert list(lines("> ")) == ["Hi", "", "  é ", "\ufefflast"]
+    given(monkeypatch, b"one\n\xe9\n")
+    found = lines("> ")
+    assert next(found) == "one"
+    with pytest.raises(NotUtf8, match="Standard input is not UTF-8"):
+        next(found)
+    given(monkeypatch, b"\xe9\r\n", "cp1252")
+    assert list(lines("> ")) == ["é"]
 
 
 def test_a_log_gets_a_line_every_tenth(capsys):

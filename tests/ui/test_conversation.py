@@ -4,7 +4,7 @@ import pytest
 
 from models.spec.errors import BadHistory
 from models.spec.messages import read_history
-from ui.conversation import as_text, before, note, restored
+from ui.conversation import as_text, before, drawn, note, restored
 
 TALK = [
     {"role": "user", "content": [{"type": "text", "text": "Hi"}], "metadata": None, "options": None},
@@ -18,6 +18,19 @@ TALK = [
 def test_texts_and_notes_stay():
     assert as_text(TALK) == [{"role": "user", "content": "Hi"}, *TALK[1:]]
     assert [m.content for m in read_history(as_text(TALK))] == ["Hi", "Hello", "More", "Yes"]
+
+
+ODD = "\n\n\tdef f(x):\n  <b>&lt;</b> $x$ \ufffd </s>\r\n  "
+
+
+def test_texts_come_back_as_they_were_written():
+    talk = [{"role": "user", "content": ODD}, {"role": "assistant", "content": ODD}, note("1 token", "<b>")]
+    shown = drawn(talk)
+    assert all(isinstance(message["content"], list) for message in shown), "Gradio cleans what is a plain string"
+    assert as_text(shown) == talk
+    assert restored(shown) == shown, "as a browser keeps it"
+    assert restored(talk) == shown, "as it was kept before"
+    assert before(shown, 0)[1] == ODD
 
 
 def test_cut_before_a_message():

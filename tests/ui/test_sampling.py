@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.spec.errors import SamplingOutOfBounds
 from models.spec.messages import BOUNDS, SEED_MAX, Sampling
-from ui.sampling import read_sampling, sampling_controls, sampling_values
+from ui.sampling import read_sampling, sampling_controls, sampling_values, within
 
 VALUES = sampling_values(Sampling())
 
@@ -42,12 +42,27 @@ def test_an_operators_limit_lowers_the_slider_and_its_default():
     assert sampling_controls({"max_new_tokens": 10**6})[0].maximum == BOUNDS["max_new_tokens"].high
 
 
+def test_a_limit_of_one_token_leaves_a_slider_that_stands_still():
+    (slider, *_) = sampling_controls({"max_new_tokens": 1})
+    assert (slider.minimum, slider.value, slider.interactive) == (1, 1, False)
+    assert slider.maximum > slider.minimum, "a slider has two ends"
+
+
+def test_a_link_asks_for_no_more_than_the_server_gives():
+    errors = []
+    assert within(Sampling(temperature=0), 16, errors) == Sampling(16, temperature=0)
+    assert not errors, "the link said nothing of the length"
+    assert within(Sampling(9), 16, errors) == Sampling(9)
+    assert within(Sampling(300), 16, errors) == Sampling(16)
+    assert [error.message for error in errors] == ["max_new_tokens is 300, but it has to be at most 16 on this server."]
+
+
 @given(
     st.builds(
         Sampling,
         temperature=st.floats(0, 2),
         seed=st.none() | st.integers(0, SEED_MAX),
-        stop=st.lists(st.text(min_size=1, max_size=9).filter(lambda text: "\\" not in text), max_size=8),
+        stop=st.lists(st.text(min_size=1, max_size=9) | st.text("\\n\nx", min_size=1, max_size=9), max_size=8),
     )
 )
 def test_round_trip(sampling):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.spec.errors import TooLongForLink
 from models.spec.messages import BOUNDS, SEED_MAX, STOP_STRINGS_MAX, Sampling
 from models.spec.variant import AdapterChoice, Variant
 from ui.url import LONGEST, MOST_VARIANTS, TABS, PageState, read, write
@@ -17,7 +18,7 @@ VARIANTS = st.builds(
     st.sampled_from(["auto", "nf4", "gguf"]),
     st.lists(st.builds(AdapterChoice, NAMES, st.floats(-2, 2)), max_size=2, unique_by=lambda a: a.name).map(tuple),
 )
-STOPS = st.lists(st.text(min_size=1, max_size=9).filter(lambda text: "\\" not in text), max_size=STOP_STRINGS_MAX)
+STOPS = st.lists(st.text(min_size=1, max_size=9) | st.text("\\n\nx", min_size=1, max_size=9), max_size=STOP_STRINGS_MAX)
 SAMPLINGS = st.builds(
     Sampling,
     **{
@@ -123,11 +124,16 @@ def test_an_unknown_tab_is_the_first(tab):
     assert read({"tab": tab})[0].tab == "chat"
 
 
-def test_long_texts_are_cut_both_ways():
-    long = "x" * (LONGEST + 5)
-    assert len(read({"prompt": long, "system": long})[0].prompt) == LONGEST
-    assert len(read({"prompt": long, "system": long})[0].system) == LONGEST
-    assert query(write(PageState(prompt=long)))["prompt"] == "x" * LONGEST
+def test_a_text_is_carried_whole_or_not_at_all():
+    whole, long = "x" * LONGEST, "x" * (LONGEST + 1)
+    assert query(write(PageState(prompt=whole, system=whole))) == {"prompt": whole, "system": whole}
+    state, errors = read({"prompt": long, "system": long})
+    assert (state.prompt, state.system) == ("", "")
+    assert ["4,001 characters" in str(error) for error in errors] == [True, True]
+    with pytest.raises(
+        TooLongForLink, match="The system prompt has 4,001 characters, and a link carries at most 4,000"
+    ):
+        write(PageState(system=long))
 
 
 def test_half_a_character_from_a_page_does_not_break_the_link():

@@ -17,6 +17,12 @@ def test_a_system_message_takes_the_place_of_the_instruction():
     assert BasePrompt().write((Message("system", "Be brief."), *TALK[:1])) == "Be brief.\n\nQ: One?\nA:"
 
 
+def test_what_was_typed_and_answered_stays_as_it_is():
+    talk = (Message("user", "\n\tOne?  \n"), Message("assistant", " 1\n"), Message("user", "Two? "))
+    assert BasePrompt("").write(talk) == "Q: \n\tOne?  \n\nA: 1\n\n\nQ: Two? \nA:"
+    assert BasePrompt("", "", "").write(talk[:1]) == "\n\tOne?  \n\n"
+
+
 def test_parts_can_be_changed_or_left_empty():
     assert BasePrompt("", "Frage:", "Antwort:").write(TALK[:1]) == "Frage: One?\nAntwort:"
     assert BasePrompt("", "", "").write(TALK[:1]) == "One?\n"

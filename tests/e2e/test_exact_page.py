@@ -6,7 +6,10 @@ import ast
 import re
 from typing import Any
 
+from gradio_client import Client
 from playwright.sync_api import expect
+
+from tests.conftest import ServedApp
 
 from .conftest import Visit
 from .visitor import Visitor
@@ -145,3 +148,12 @@ def test_columns_of_a_comparison_show_the_characters(visit_echo: Visit) -> None:
     expect(page.locator("#compare-status")).to_contain_text("Done: 2 of 2")
     prompt = page.locator(".compare-column").first.locator("details pre").last.evaluate("(pre) => pre.textContent")
     assert ast.literal_eval(prompt) == [TAGS, TAGS, "\tAnd?\n"]
+
+
+def test_programs_get_the_same_texts(echo_app: ServedApp) -> None:
+    client = Client(echo_app.url, verbose=False, analytics_enabled=False)
+    history = [{"role": "user", "content": ALL}, {"role": "assistant", "content": [{"type": "text", "text": CODE}]}]
+    answer, _ = client.predict(f"{CODE}\r\n", history, "gemma-3-270m@gguf", api_name="/chat")
+    assert answer.endswith(f"\n\nQ: {ALL}\nA:{CODE}\n\nQ: {CODE}\r\n\nA:")
+    assert client.predict(f"{ALL}\r\n", api_name="/complete")[0] == f"{ALL}\r\n"
+    client.close()

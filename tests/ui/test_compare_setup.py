@@ -42,7 +42,7 @@ def test_a_reference_that_is_not_compared_is_not_replaced(runtime, listed):
 def test_a_follow_up_keeps_the_reference_that_it_had_and_the_texts_as_they_are(runtime):
     turns = (Message("user", "\tOne\n"), Message("assistant", " 1\n"))
     columns = tuple(Compared(name, turns=turns, answer=" 1\n") for name in (A, B))
-    earlier = Comparison(questions=("\tOne\n",), columns=columns, created="today", reference=B)
+    earlier = Comparison(questions=("\tOne\n",), columns=columns, created="2026-01-01T00:00:00+00:00", reference=B)
     asked = read_asked(runtime, values([C], C), earlier)
     assert str(asked.request.reference) == B
     assert asked.request.histories == ((*turns, Message("user", "\tWhy?\n")),) * 2

@@ -105,6 +105,7 @@ class GgufEngine:
             "repeat_penalty": sampling.repetition_penalty,
             "repeat_last_n": self.context,
             "samplers": SAMPLERS,
+            "mirostat": 0,  # a file can ask for it, in place of all of the above
             # Reused prefixes change the rounding of the logits; a given seed asks for the very same answer.
             "cache_prompt": reuse and not sampling.repeats,
         }

@@ -108,6 +108,20 @@ def test_a_broken_header_is_a_sentence(tmp_path):
             chat_template_of(str(tmp_path / "a.gguf"), True)
 
 
+def test_a_file_does_not_decide_how_tokens_are_sampled(written, opened_gguf):
+    engine = opened_gguf(
+        written(
+            put={
+                "general.sampling.mirostat": (2, T.INT32),
+                "general.sampling.temp": (2.0, T.FLOAT32),
+                "general.sampling.xtc_probability": (1.0, T.FLOAT32),
+            }
+        )
+    )
+    narrow = [ask(engine, Prompt("Hello"), Sampling(12, 1.0, top_k=1, seed=seed))[0] for seed in (1, 2)]
+    assert narrow == [ask(engine, Prompt("Hello"))[0]] * 2
+
+
 # --- llama.cpp's own reasons --------------------------------------------------------------------------------
 
 

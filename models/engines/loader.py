@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..spec.errors import EngineFailed
+from ..spec.errors import CorruptWeights, EngineFailed
 from ..spec.messages import Progress
 from ..spec.snapshot import Snapshot
 from .decode_attention import attend_by_rows
@@ -19,6 +19,7 @@ from .model_bytes import measured_bytes
 from .recipes import Recipe, recipe_for
 from .rope_length import RopeLength
 
+WEIGHTS = "What the weight files hold"
 OnProgress = Callable[[Progress], None]
 
 
@@ -51,7 +52,10 @@ def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgres
         tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
         with _tensor_progress(on_progress, "read" if quantized_already else recipe.stage):
             how = _how(recipe, quantized_already, accelerator)
-            model = AutoModelForCausalLM.from_pretrained(snapshot.path, use_safetensors=True, **safely, **how)
+            how |= safely | {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+            model, loading = AutoModelForCausalLM.from_pretrained(snapshot.path, **how)
+        _require_all(loading)
+        _require_embeddings(model, tokenizer)
         model.eval().requires_grad_(False)
         if recipe.pack is not None:
             recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
@@ -79,6 +83,24 @@ def _how(recipe: Recipe, quantized_already: bool, accelerator: str) -> dict[str,
     if recipe.bits and not quantized_already:
         how["quantization_config"] = BitsAndBytesConfig(**recipe.bits)
     return how
+
+
+def _require_all(loading: dict[str, Any]) -> None:
+    """Raise CorruptWeights when transformers has filled a parameter with random values."""
+    for name, stored, wanted in sorted(loading["mismatched_keys"]):
+        sizes = [" x ".join(map(str, shape)) for shape in (stored, wanted)]
+        reason = f"its tensor {name} is {sizes[0]}, and by config.json it has to be {sizes[1]}"
+        raise CorruptWeights(file=WEIGHTS, reason=reason)
+    for name in sorted(loading["missing_keys"]):
+        raise CorruptWeights(file=WEIGHTS, reason=f"it lacks the tensor {name} that config.json asks for")
+
+
+def _require_embeddings(model: Any, tokenizer: Any) -> None:
+    """Raise CorruptWeights when ordinary tokens have no embeddings; that some are added for nothing is usual."""
+    rows, tokens = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
+    if tokens > rows:
+        reason = f"it has {tokens:,} tokens, and the model has embeddings for {rows:,}"
+        raise CorruptWeights(file="The tokenizer", reason=reason)
 
 
 def _leave_the_file(model: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import UnknownModel
+from .gguf_parts import whole_name
 
 Kind = Literal["base", "instruct"]
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
@@ -80,7 +81,7 @@ _GGUF_LABEL = re.compile(r"[.-]((?:I?Q\d(?:_\d|_[A-Z]{1,3}){1,2})|B?F16|F32)\.gg
 
 def gguf_label(file: str) -> str:
     """The quantization that a GGUF file's name ends with, like Q4_K_M; empty when there is none."""
-    found = _GGUF_LABEL.search(file)
+    found = _GGUF_LABEL.search(whole_name(file))
     return found[1] if found else ""
 
 

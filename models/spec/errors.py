@@ -294,13 +294,19 @@ class NotOnHub(WeightsError):
 
 class CorruptWeights(WeightsError):
     code = "corrupt_weights"
+    sentence = "{file} cannot be used: {reason}."
+    next_step = "Nothing was removed: replace the file, or pick another model or revision."
+
+
+class DiscardedWeights(CorruptWeights):
+    code = "discarded_weights"
     sentence = "{file} is damaged: {reason}. The copy on this machine was discarded."
     next_step = "Send again to download it anew."
 
 
 class DamagedFolder(WeightsError):
     code = "damaged_folder"
-    sentence = "{file} in the operator's models folder is damaged: {reason}."
+    sentence = "{file} in the operator's models folder cannot be used: {reason}."
     next_step = "Replace that folder, or remove it so that the model is downloaded; it was left as it is."
 
 

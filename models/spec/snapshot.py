@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .lora import LoraConfig
@@ -16,16 +16,19 @@ Form = Literal["safetensors", "gguf"]
 class Snapshot:
     """A folder of checked files (plain data, so that it crosses to a worker process).
 
-    `path` is the folder of a safetensors model, or the GGUF file itself. `trusted` says whether the chat template
-    may be rendered in this process (a listed model) or needs the sandbox (any other).
+    `path` is the folder of a safetensors model, or the GGUF file itself (of several the first). `trusted` says whether
+    the chat template may be rendered in this process (a listed model) or needs the sandbox (any other). `state` tells
+    one content of the files from another. Where they came from makes no difference: a model that has just been
+    downloaded is the same that is found here the next time.
     """
 
     path: str
     form: Form
-    origin: Literal["folder", "hub cache", "hub", "package index", "converted"]
+    origin: Literal["folder", "hub cache", "hub", "package index", "converted"] = field(compare=False)
     bytes: int
     revision: str | None = None
     trusted: bool = False
+    state: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

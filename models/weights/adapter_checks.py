@@ -11,6 +11,7 @@ from ..spec.errors import AdapterRefused, CorruptWeights, UnsafeWeights
 from ..spec.lora import EMBEDDINGS, LoraConfig, matrix_of, read_lora, shown
 from . import checks, finite
 from .adapter_bases import HEAD, Base, Linear, has_target, linear_of
+from .json_files import read_object
 from .safetensors_header import Tensor, read_layout
 
 CONFIG, WEIGHTS = checks.ADAPTER_CONFIG, "adapter_model.safetensors"
@@ -62,7 +63,7 @@ def check_size(size: int, adapter: str, largest: int) -> None:
 
 def read_config(folder: Path, adapter: str, base: Base) -> LoraConfig:
     """The config of an adapter that changes something of the base; raises AdapterRefused, CorruptWeights."""
-    config = read_lora(checks.read_object(folder / CONFIG, checks.LARGEST_CONFIG), adapter)
+    config = read_lora(read_object(folder / CONFIG, checks.LARGEST_CONFIG), adapter)
     if not any(has_target(target, base) for target in config.targets):
         names = ", ".join(config.targets[:3])
         raise AdapterRefused(adapter=adapter, reason=f"none of its target modules ({names}) is in {base.name}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..spec.errors import CorruptWeights
+from ..spec.errors import CorruptWeights, DiscardedWeights
+from ..spec.file_state import state_of
 from ..spec.lora import LoraConfig
 from ..spec.settings import Settings
 from ..spec.snapshot import Adapter
 from . import adapter_checks, checks, hub, markers, revisions
 from .adapter_bases import Base
 from .adapter_checks import CONFIG, WEIGHTS, Checked
-from .discard import discard
+from .checksums import check_sha256, linked_sha256
+from .discard import refused
 from .places import snapshot_folder
 from .sharing import Reporter
 
@@ -53,14 +55,14 @@ def known_good(folder: Path, name: str, base: Base, settings: Settings, inside: 
         for file in (CONFIG, WEIGHTS):
             checks.check_link(folder / file, inside, name)
         config = adapter_checks.read_config(folder, name, base)
-    return here(folder, name, config, int(noted["parameters"]), base)
+    return here(folder, name, config, int(noted.facts["parameters"]), base)
 
 
 def accept(folder: Path, name: str, base: Base, settings: Settings, reporter: Reporter, repo: str = "") -> Adapter:
     """Check a folder in full unless it is known to be good, and remember the result.
 
-    `repo` is that of a folder in the Hub cache. Raises AdapterRefused; CorruptWeights after a file that is not what
-    the Hub published was discarded.
+    `repo` is that of a folder in the Hub cache. Raises AdapterRefused; DiscardedWeights after a file that is not what
+    the Hub published was removed.
     """
     inside = hub.cache_folder() if repo else None
     known = known_good(folder, name, base, settings, inside)
@@ -78,11 +80,14 @@ def accept(folder: Path, name: str, base: Base, settings: Settings, reporter: Re
             reporter.hashing(WEIGHTS, size),
         )
     except CorruptWeights as fault:
-        if repo and _discarded(folder / fault.facts["file"], reporter):
-            markers.forget(settings, folder)
-            raise
+        file = folder / fault.facts["file"]
+        if repo and file.is_file():
+            fault = refused(fault, file, hub.cache_folder(), reporter.hashing(file.name, file.stat().st_size))
+        markers.forget(settings, folder)
+        if isinstance(fault, DiscardedWeights):
+            raise fault from None
         with adapter_checks.refusals(name):
-            raise
+            raise fault from None
     remember(folder, checked, base, settings)
     return here(folder, name, checked.config, checked.parameters, base)
 
@@ -96,9 +101,8 @@ def remember(folder: Path, checked: Checked, base: Base, settings: Settings) -> 
 def here(folder: Path, name: str, config: LoraConfig, parameters: int, base: Base) -> Adapter:
     """A checked adapter on this machine."""
     path = folder / WEIGHTS
-    state = path.stat()
     warning = adapter_checks.warning(config, base)
-    return Adapter(name, config, parameters, str(path), f"{state.st_size}-{state.st_mtime_ns}", warning)
+    return Adapter(name, config, parameters, str(path), state_of([path]), warning)
 
 
 def known_on_hub(source: Source, name: str, base: Base, settings: Settings) -> Adapter | None:
@@ -120,20 +124,6 @@ def _purpose(base: Base) -> str:
 
 
 def _check_published(path: Path, reporter: Reporter) -> None:
-    sha256 = markers.linked_sha256(path)
+    sha256 = linked_sha256(path)
     if sha256:
-        markers.check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
-
-
-def _discarded(path: Path, reporter: Reporter) -> bool:
-    """Throw a damaged file of the Hub cache away, unless it is what the Hub published."""
-    if path.is_file():
-        try:
-            _check_published(path, reporter)
-        except CorruptWeights:
-            pass
-        else:
-            if path.name == WEIGHTS and markers.linked_sha256(path):
-                return False
-    discard(path, hub.cache_folder())
-    return True
+        check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))

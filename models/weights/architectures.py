@@ -21,6 +21,7 @@ class Architecture:
     mlp_bias: bool = False  # likewise, of the feed-forward
     norms_per_layer: int = 2
     qk_norm: bool = False
+    fused: bool = False  # one matrix for query, key and value, and one for gate and up
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -30,7 +31,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "Qwen3ForCausalLM": Architecture(kv_heads=32, head_dim=128, qk_norm=True),
     "SmolLM3ForCausalLM": Architecture(kv_heads=4, tied_embeddings=True, mlp_bias=True),
     "GraniteForCausalLM": Architecture(mlp_bias=True),
-    "Phi3ForCausalLM": Architecture(attention_bias=False),
+    "Phi3ForCausalLM": Architecture(attention_bias=False, fused=True),
     "GemmaForCausalLM": Architecture(kv_heads=16, head_dim=256, tied_embeddings=True),
     "Gemma2ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4),
     "Gemma3ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4, qk_norm=True),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CorruptWeights, UnsafeWeights
-from . import checkpoints
-from .architectures import read_context, read_shape
-from .file_names import CONFIG, INDEX, SETTINGS_FILES, SINGLE, TOKENIZERS, is_plain, weight_names
+from . import checkpoints, token_ids
+from .architectures import read_architecture, read_context, read_shape
+from .expected_tensors import check_complete
+from .file_names import CONFIG, INDEX, SETTINGS_FILES, weights_entry
+from .json_files import read_object
 from .safetensors_header import read_tensors
+from .shards import weight_files, weight_map
 
 LARGEST_CONFIG = 1_000_000  # bytes
-LARGEST_INDEX = 50_000_000
 LARGEST_TOKENIZER_CONFIG = 20_000_000
 ADAPTER_CONFIG = "adapter_config.json"  # transformers loads an adapter that lies beside the weights without being asked
 _ATTENTION = frozenset({"eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"})
@@ -27,7 +28,8 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
     """
     config = read_object(folder / CONFIG, LARGEST_CONFIG)
     refuse_code(config, CONFIG, model)
-    read_shape(config, model)
+    shape = read_shape(config, model)
+    token_ids.check_settings(config, CONFIG, shape.vocabulary, model)
     read_context(config, model)
     checkpoints.read_checkpoint(config, model)
     for key, value in _pairs(config):
@@ -35,20 +37,6 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
         if key in (checkpoints.FIELD, "compression_config") and value and not known:
             raise UnsafeWeights(model=model, reason=f"its {CONFIG} says twice how its weights are quantized ({key})")
     return config
-
-
-def read_object(path: Path, limit: int) -> dict[str, Any]:
-    """The JSON object in a file of at most `limit` bytes; raises CorruptWeights."""
-    size = path.stat().st_size
-    if size > limit:
-        raise CorruptWeights(file=path.name, reason=f"it has {size:,} bytes, more than {limit:,}")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise CorruptWeights(file=path.name, reason="it is not a JSON object")
-    return data
 
 
 def refuse_code(data: dict[str, Any], file: str, model: str) -> None:
@@ -62,19 +50,6 @@ def refuse_code(data: dict[str, Any], file: str, model: str) -> None:
             raise UnsafeWeights(model=model, reason=f"its {file} asks for an attention of its own ({str(value)[:60]})")
 
 
-def missing_names(names: set[str], folder: Path) -> list[str]:
-    """What a folder still lacks before it can be loaded; an interrupted download leaves such folders."""
-    missing = [CONFIG] if CONFIG not in names else []
-    if not names & set(TOKENIZERS):
-        missing.append(TOKENIZERS[0])
-    weights = weight_names(names)
-    if not weights:
-        missing.append(SINGLE)
-    elif weights[0] == INDEX:
-        missing += sorted(set(weight_map(folder / INDEX).values()) - names)
-    return missing
-
-
 def check_folder(folder: Path, model: str, inside: Path | None = None, checkpoint: str = "") -> list[Path]:
     """Check a whole folder and return the files that a loader will use.
 
@@ -85,19 +60,26 @@ def check_folder(folder: Path, model: str, inside: Path | None = None, checkpoin
     names = {path.name for path in folder.iterdir()}
     if ADAPTER_CONFIG in names:
         raise UnsafeWeights(model=model, reason=f"an {ADAPTER_CONFIG} lies beside its weights")
-    used = [folder / name for name in sorted(SETTINGS_FILES & names) + weight_names(names)]
+    weights = weight_files(names, folder)
+    index = [INDEX] if weights_entry(names) == INDEX else []
+    used = [folder / name for name in [*sorted(SETTINGS_FILES & names), *index, *weights]]
     for path in used:
         check_link(path, inside, model)
     config = read_config(folder, model)
     checkpoints.check_mode(config, model, checkpoint)
+    shape = read_shape(config, model)
     for name, limit in (
         ("generation_config.json", LARGEST_CONFIG),
         ("tokenizer_config.json", LARGEST_TOKENIZER_CONFIG),
     ):
         if name in names:
-            refuse_code(read_object(folder / name, limit), name, model)
-    tensors = _check_weights(folder, weight_names(names))
+            settings = read_object(folder / name, limit)
+            refuse_code(settings, name, model)
+            token_ids.check_settings(settings, name, shape.vocabulary, model)
+    tensors = _read_tensors(folder, weights, bool(index))
     checkpoints.check_tensors(tensors, checkpoints.read_checkpoint(config, model), model)
+    check_complete(tensors, shape, read_architecture(config, model), checkpoint, (index or weights)[0])
+    token_ids.check_tokenizer(folder, shape.vocabulary)
     return used
 
 
@@ -109,24 +91,13 @@ def check_link(path: Path, inside: Path | None, model: str) -> None:
         raise CorruptWeights(file=path.name, reason="it is not a file")
 
 
-def _check_weights(folder: Path, weights: list[str]) -> set[str]:
-    held = {name: set(read_tensors(folder / name)) for name in weights if name != INDEX}
-    for tensor, name in weight_map(folder / INDEX).items() if INDEX in weights else ():
-        if tensor not in held.get(name, ()):
+def _read_tensors(folder: Path, weights: list[str], by_index: bool) -> dict[str, tuple[int, ...]]:
+    held = {tensor: tuple(sizes) for name in weights for tensor, sizes in read_tensors(folder / name).items()}
+    # Loaders read every tensor of the files, so that it does not matter which of them the index gives.
+    for tensor, name in weight_map(folder / INDEX).items() if by_index else ():
+        if tensor not in held:
             raise CorruptWeights(file=name, reason=f"the tensor {tensor[:80]} that the index names is not in it")
-    return set().union(*held.values())
-
-
-def weight_map(path: Path) -> dict[str, str]:
-    """Which file holds each tensor, by the index of a model in several files; raises CorruptWeights."""
-    named = read_object(path, LARGEST_INDEX).get("weight_map")
-    if (
-        not isinstance(named, dict)
-        or not named
-        or not all(isinstance(file, str) and is_plain(file) for file in named.values())
-    ):
-        raise CorruptWeights(file=path.name, reason="its list of files cannot be used")
-    return dict(named)
+    return held
 
 
 def _pairs(data: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:

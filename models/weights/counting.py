@@ -11,9 +11,9 @@ from typing import Any
 
 from ..spec.catalog import Shape
 from ..spec.errors import CorruptWeights
-from . import checks
-from .file_names import INDEX, weight_names
+from .file_names import INDEX, SINGLE
 from .safetensors_header import Tensor, header_length, parse, read_tensors
+from .shards import missing_names, weight_files, weight_map
 
 MOST_FILES = 64  # of a model whose headers are fetched
 AT_ONCE = 8
@@ -36,10 +36,10 @@ def count_folder(folder: Path, shape: Shape) -> int | None:
     """The parameters of a folder of plain weights; None where they are not all there."""
     try:
         names = {path.name for path in folder.iterdir()}
-        weights = weight_names(names)
-        if not weights or checks.missing_names(names, folder):
+        weights = weight_files(names, folder)
+        if not weights or missing_names(names, folder):
             return None
-        return count(_merged(folder, {name: read_tensors(folder / name) for name in weights if name != INDEX}), shape)
+        return count(_merged(folder, {name: read_tensors(folder / name) for name in weights}), shape)
     except (CorruptWeights, OSError):
         return None
 
@@ -49,8 +49,8 @@ def count_on_hub(request: dict[str, Any], commit: str, folder: Path, sizes: dict
 
     `folder` holds the index of a model in several files. For a process that ends without waiting for its threads.
     """
-    files = [name for name in weight_names(sizes) if name != INDEX]
-    if len(files) > MOST_FILES:
+    files = weight_files(sizes, folder)
+    if len(files) > MOST_FILES or not set(files) <= set(sizes):
         return None
     pool = ThreadPoolExecutor(AT_ONCE)
     asked = {pool.submit(_header, request, commit, name, sizes[name]): name for name in files}
@@ -87,8 +87,8 @@ def _header(request: dict[str, Any], commit: str, name: str, size: int) -> dict[
 
 
 def _merged(folder: Path, held: dict[str, dict[str, list[int]]]) -> dict[str, list[int]]:
-    if not (folder / INDEX).is_file() or (len(held) == 1 and "model.safetensors" in held):
+    if not (folder / INDEX).is_file() or list(held) == [SINGLE]:
         return {tensor: sizes for file in held.values() for tensor, sizes in file.items()}
     # Only what the index names is loaded: a repository may hold the files of an older split too.
-    named = checks.weight_map(folder / INDEX)
+    named = weight_map(folder / INDEX)
     return {tensor: held[file][tensor] for tensor, file in named.items() if tensor in held.get(file, ())}

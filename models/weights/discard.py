@@ -1,10 +1,25 @@
-"""Throwing a damaged file away, links included, so that the next try downloads it anew."""
+"""Throwing a damaged file away; in the Hub cache, which other programs share, only what its checksum proves broken."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ..spec.errors import CorruptWeights, DiscardedWeights
+from .checksums import Tick, is_published
+
 LONGEST_CHAIN = 5  # a snapshot links to a blob, which may link to a shared one
+
+
+def refused(fault: CorruptWeights, path: Path, inside: Path, tick: Tick = lambda done: None) -> CorruptWeights:
+    """The error to raise for a file of the Hub cache `inside` that cannot be used.
+
+    One whose checksum proves it broken was discarded, so that the next try downloads it anew. Any other is what its
+    owner published, or may be what another program put there, and is left alone. `tick` gets the bytes hashed so far.
+    """
+    if is_published(path, tick) is not False:
+        return fault
+    discard(path, inside)
+    return DiscardedWeights(**fault.facts)
 
 
 def discard(path: Path, inside: Path) -> None:

@@ -23,29 +23,27 @@ SETTINGS_FILES = frozenset(
         *CHAT_TEMPLATES,
     }
 )
-_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
 
 
-def weight_names(names: Iterable[str]) -> list[str]:
-    """The files that hold the weights, the index first; empty when there are none that can be loaded."""
+def weights_entry(names: Iterable[str]) -> str:
+    """The file that a loader looks for first: all weights in one, else the index of several; empty without either."""
     present = set(names)
-    if SINGLE in present:
-        return [SINGLE]
-    if INDEX in present:
-        return [INDEX, *sorted(name for name in present if _SHARD.fullmatch(name))]
-    return []
+    return next((name for name in (SINGLE, INDEX) if name in present), "")
 
 
 def wanted_names(names: Iterable[str], model: str) -> list[str]:
-    """The files to download, small ones first so that they can be checked; raises UnsafeWeights if no weights are."""
-    present = list(names)
-    weights = weight_names(present)
-    if not weights:
+    """The files to download, small ones first so that they can be checked; raises UnsafeWeights if no weights are.
+
+    Of weights in several files it is the index, which names the others.
+    """
+    present = set(names)
+    entry = weights_entry(present)
+    if not entry:
         raise UnsafeWeights(model=model, reason=_why_none(present))
     if CONFIG not in present:
         raise UnsafeWeights(model=model, reason="it has no config.json")
-    return [CONFIG, *sorted((SETTINGS_FILES & set(present)) - {CONFIG}), *weights]
+    return [CONFIG, *sorted((SETTINGS_FILES & present) - {CONFIG}), entry]
 
 
 def has_pickles(names: Iterable[str]) -> bool:
@@ -58,7 +56,7 @@ def is_plain(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name)) and ".." not in name
 
 
-def _why_none(names: list[str]) -> str:
+def _why_none(names: set[str]) -> str:
     if has_pickles(names):
         return "its weights are only there as pickled files (.bin, .pt), which can run code"
     if any(name.endswith(".gguf") for name in names):

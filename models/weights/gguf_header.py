@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 from ..spec.errors import CorruptWeights
+from ..spec.gguf_parts import part_names
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
 MOST_TENSORS, MOST_PAIRS, MOST_ITEMS = 100_000, 100_000, 16_000_000
@@ -34,7 +35,7 @@ def check_whole(path: Path) -> None:
         _read_counts(path.name, file.read(24))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
-                needed = _Walk(data).bytes_needed()
+                needed = _Walk(path.name, data).bytes_needed()
             except (struct.error, IndexError, ValueError, OverflowError):
                 raise CorruptWeights(file=path.name, reason="its header is cut short or cannot be read") from None
     if needed > size:
@@ -47,7 +48,8 @@ def _read_counts(name: str, head: bytes) -> tuple[int, int]:
     version, tensors, pairs = struct.unpack_from("<IQQ", head, 4)
     if version not in VERSIONS:
         raise CorruptWeights(file=name, reason=f"its GGUF version {version} is not 2 or 3")
-    if not (1 <= tensors <= MOST_TENSORS and pairs <= MOST_PAIRS):
+    least = 0 if len(part_names(name)) > 1 else 1  # the first of several files may hold the values alone
+    if not (least <= tensors <= MOST_TENSORS and pairs <= MOST_PAIRS):
         raise CorruptWeights(file=name, reason="its header counts absurdly many tensors or values")
     return tensors, pairs
 
@@ -55,9 +57,9 @@ def _read_counts(name: str, head: bytes) -> tuple[int, int]:
 class _Walk:
     """A position in the file; every read moves it, and a read past the end is a struct.error."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, name: str, data: mmap.mmap) -> None:
         self.data, self.at = data, 24
-        self.tensors, self.pairs = _read_counts("", data[:24])
+        self.tensors, self.pairs = _read_counts(name, data[:24])
         self.alignment = 32
 
     def bytes_needed(self) -> int:
@@ -67,7 +69,7 @@ class _Walk:
             self.value(key)
         ends = [self.tensor_end() for _ in range(self.tensors)]
         start = -(-self.at // self.alignment) * self.alignment
-        return start + max(ends)
+        return start + max(ends) if ends else self.at
 
     def number(self, code: str) -> int:
         (value,) = struct.unpack_from(code, self.data, self.at)

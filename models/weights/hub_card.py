@@ -12,6 +12,7 @@ from ..spec.variant import Variant
 from . import access, checkpoints, checks, counting, faults, hub, reach, revisions
 from .architectures import read_context, read_shape
 from .file_names import CHAT_TEMPLATES, CONFIG
+from .json_files import read_object
 from .places import operators_folders, snapshot_folder
 from .sharing import Reporter
 
@@ -89,4 +90,4 @@ def _kind(folder: Path) -> Kind:
     path = folder / "tokenizer_config.json"
     if not path.is_file():
         return "base"
-    return "instruct" if checks.read_object(path, checks.LARGEST_TOKENIZER_CONFIG).get("chat_template") else "base"
+    return "instruct" if read_object(path, checks.LARGEST_TOKENIZER_CONFIG).get("chat_template") else "base"

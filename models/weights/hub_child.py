@@ -16,26 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CorruptWeights, NotOnHub, PaddockError
+from ..spec.gguf_parts import part_names
 from . import adapter_checks, checkpoints, checks, counting, faults
 from .adapter_bases import Base
 from .architectures import read_shape
-from .discard import discard
-from .file_names import CHAT_TEMPLATES, CONFIG, INDEX, wanted_names, weight_names
+from .discard import refused
+from .file_names import CHAT_TEMPLATES, CONFIG, INDEX, wanted_names, weights_entry
 from .hub_meter import Meter, bar_class, say
+from .shards import LARGEST_INDEX, weight_files
 
 PIECE = 256 * 1024  # bytes between two looks at the progress
 ABANDONED_S = 3600.0  # a part file that nobody wrote to for so long
-LARGEST_INDEX = 5_000_000  # bytes that are fetched only to count parameters
+COUNTED_INDEX = 5_000_000  # bytes that are fetched only to count parameters
 
 
 def fetch(request: dict[str, Any]) -> dict[str, Any]:
     """Download one file or a whole safetensors model into the Hub cache; settings are checked before weights come."""
     info, sizes = _look_up(request)
     repo, only, cache = request["repo"], request["file"], Path(request["cache"])
-    if only and only not in sizes:
-        raise NotOnHub(what=f"file {only} in {repo}")
-    names = [only] if only else wanted_names(sizes, repo)
     folder = _storage(cache, repo) / "snapshots" / info.sha
+    names = part_names(only) if only else _names(request, info.sha, folder, sizes)
+    if lacks := [name for name in names if name not in sizes]:
+        raise NotOnHub(what=f"file {lacks[0]} in {repo}")
     lacking = sum(sizes[name] for name in names if not (folder / name).exists())
     cache.mkdir(parents=True, exist_ok=True)
     faults.require_space(lacking, repo, cache, shutil.disk_usage(cache).free)
@@ -50,12 +52,26 @@ def fetch(request: dict[str, Any]) -> dict[str, Any]:
     return _facts(info)
 
 
+def _names(request: dict[str, Any], commit: str, folder: Path, sizes: dict[str, int]) -> list[str]:
+    """The files of a whole model; the index comes first, because only it knows what the others are called."""
+    names = wanted_names(sizes, request["repo"])
+    if names[-1] != INDEX:
+        return names
+    if sizes[INDEX] > LARGEST_INDEX:
+        raise CorruptWeights(file=INDEX, reason=f"it has {sizes[INDEX]:,} bytes, more than {LARGEST_INDEX:,}")
+    _download(request, commit, INDEX, bar_class(Meter(0), sizes[INDEX]))
+    try:
+        files = weight_files(sizes, folder)
+    except CorruptWeights as fault:
+        raise refused(fault, folder / INDEX, Path(request["cache"])) from fault
+    return [*names, *files]
+
+
 def _read_config(folder: Path, repo: str, cache: Path) -> dict[str, Any]:
     try:
         return checks.read_config(folder, repo)
-    except CorruptWeights:
-        discard(folder / CONFIG, cache)
-        raise
+    except CorruptWeights as fault:
+        raise refused(fault, folder / CONFIG, cache) from fault
 
 
 def card(request: dict[str, Any]) -> dict[str, Any]:
@@ -78,8 +94,8 @@ def _count(
     request: dict[str, Any], commit: str, folder: Path, sizes: dict[str, int], config: dict[str, Any]
 ) -> int | None:
     try:
-        if INDEX in weight_names(sizes):
-            if sizes[INDEX] > LARGEST_INDEX:
+        if weights_entry(sizes) == INDEX:
+            if sizes[INDEX] > COUNTED_INDEX:
                 return None
             _download(request, commit, INDEX, bar_class(Meter(0), sizes[INDEX]))
         return counting.count_on_hub(request, commit, folder, sizes, read_shape(config, request["repo"]))
@@ -101,9 +117,8 @@ def adapter(request: dict[str, Any]) -> dict[str, Any]:
         _download(request, info.sha, config_name, bar_class(Meter(0), sizes[config_name]))
         try:
             config = adapter_checks.read_config(folder, name, base)
-        except CorruptWeights:
-            discard(folder / config_name, cache)
-            raise
+        except CorruptWeights as fault:
+            raise refused(fault, folder / config_name, cache) from fault
         parameters = sizes[weights] // 2  # of fp16, where the header cannot be had in time
         try:
             tensors = counting.header_on_hub(request, info.sha, weights, sizes[weights], adapter_checks.LONGEST_HEADER)

@@ -15,7 +15,7 @@ def say(**message: Any) -> None:
 
 
 class Meter:
-    """Bytes of one request over all its files."""
+    """Bytes of one request over all its files; without a total it only shows that something comes."""
 
     def __init__(self, total: int) -> None:
         self.total, self.whole, self.now, self.file = total, 0, 0, ""
@@ -26,12 +26,15 @@ class Meter:
         self.now = min(now, size)
         if time.monotonic() - self._said >= PAUSE_S:
             self._said = time.monotonic()
-            say(progress=[self.whole + self.now, self.total, self.file])
+            self._say(self.whole + self.now)
 
     def finish(self, size: int) -> None:
         """The current file is whole."""
         self.whole += size
-        say(progress=[self.whole, self.total, self.file])
+        self._say(self.whole)
+
+    def _say(self, done: int) -> None:
+        say(**({"progress": [done, self.total, self.file]} if self.total else {"bytes": done}))
 
 
 def bar_class(meter: Meter, size: int) -> type:

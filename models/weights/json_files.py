@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..spec.errors import CorruptWeights
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; an empty one when the file is missing or is not a JSON object."""
@@ -16,6 +18,20 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def read_object(path: Path, limit: int) -> dict[str, Any]:
+    """The JSON object in a file of at most `limit` bytes; raises CorruptWeights."""
+    size = path.stat().st_size
+    if size > limit:
+        raise CorruptWeights(file=path.name, reason=f"it has {size:,} bytes, more than {limit:,}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise CorruptWeights(file=path.name, reason="it is not a JSON object")
+    return data
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..spec.errors import CorruptWeights
+from ..spec.file_state import digest_of, file_state
 from ..spec.settings import Settings
 from .json_files import read_json, write_json
 
-PIECE = 4 * 1024 * 1024  # bytes hashed between two calls of `tick`
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+@dataclass(frozen=True)
+class Checked:
+    """Files that were checked: their size together in bytes, their state, and what was noted about them."""
+
+    bytes: int
+    state: str
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def checked_bytes(settings: Settings, path: Path) -> int | None:
-    """The size of a snapshot's files if all of them are as they were when it was checked, else None."""
-    facts = noted(settings, path)
-    return None if facts is None else int(facts["bytes"])
-
-
-def noted(settings: Settings, path: Path, purpose: str = "") -> dict[str, Any] | None:
-    """What was noted when a folder was found good for a purpose; None unless all of its files are as they were."""
+def noted(settings: Settings, path: Path, purpose: str = "") -> Checked | None:
+    """What was noted when a snapshot was found good for a purpose; None unless all of its files are as they were."""
     note = read_json(_note(settings, path))
     files = note.get("files")
     if note.get("path") != str(path) or note.get("purpose", "") != purpose or not isinstance(files, dict) or not files:
@@ -32,19 +32,24 @@ def noted(settings: Settings, path: Path, purpose: str = "") -> dict[str, Any] |
         if note.get("folder") != _folder_time(path):
             return None
         for name, known in files.items():
-            if known != _state(path / name if path.is_dir() else path):
+            if known != file_state(_folder(path) / name):
                 return None
     except OSError:
         return None
-    return {**note.get("facts", {}), "bytes": sum(known[0] for known in files.values())}
+    return _checked(files, note.get("facts", {}))
 
 
-def remember(settings: Settings, path: Path, files: Iterable[Path], purpose: str = "", **facts: Any) -> int:
-    """Note that these files of a snapshot are good for a purpose, and facts about them; their size in bytes."""
-    states = {file.name: _state(file) for file in files}
+def state(files: Iterable[Path]) -> Checked:
+    """The size and the state of files that are here."""
+    return _checked({file.name: file_state(file) for file in files}, {})
+
+
+def remember(settings: Settings, path: Path, files: Iterable[Path], purpose: str = "", **facts: Any) -> Checked:
+    """Note that these files of a snapshot are good for a purpose, and facts about them."""
+    states = {file.name: file_state(file) for file in files}
     note = {"path": str(path), "folder": _folder_time(path), "files": states, "purpose": purpose, "facts": facts}
     write_json(_note(settings, path), note)
-    return sum(state[0] for state in states.values())
+    return _checked(states, facts)
 
 
 def forget(settings: Settings, path: Path) -> None:
@@ -52,32 +57,17 @@ def forget(settings: Settings, path: Path) -> None:
     _note(settings, path).unlink(missing_ok=True)
 
 
-def check_sha256(path: Path, wanted: str, tick: Callable[[int], None]) -> None:
-    """Hash a file, calling `tick` with the bytes so far; raises CorruptWeights when the hash is another."""
-    digest, done = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-            done += len(piece)
-            tick(done)
-    if digest.hexdigest() != wanted.lower():
-        raise CorruptWeights(file=path.name, reason="its SHA-256 is not the published one")
-
-
-def linked_sha256(path: Path) -> str | None:
-    """The SHA-256 that a file of the Hub cache must have: a large one is a link to its hash."""
-    name = path.readlink().name if path.is_symlink() else ""
-    return name if _SHA256.fullmatch(name) else None
-
-
 def _note(settings: Settings, path: Path) -> Path:
     # Not beside the file: the models folder may be read-only, and the Hub cache belongs to others.
     return settings.cache / "checked" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
 
 
-def _state(path: Path) -> list[int]:
-    state = path.stat()
-    return [state.st_size, state.st_mtime_ns]
+def _checked(states: dict[str, list[int]], facts: dict[str, Any]) -> Checked:
+    return Checked(sum(known[0] for known in states.values()), digest_of(states), facts)
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _folder_time(path: Path) -> int:

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from ..spec.catalog import ModelCard, gguf_label
-from ..spec.errors import CorruptWeights, DamagedFolder, UnsafeWeights
+from ..spec.errors import CorruptWeights, DamagedFolder, DiscardedWeights, UnsafeWeights
+from ..spec.gguf_parts import part_files, part_names
 from ..spec.settings import Settings
 from ..spec.snapshot import Form, Snapshot
 from ..spec.variant import Variant
 from . import access, checkpoints, checks, gguf_header, hub, markers, revisions, wheel
-from .discard import discard
-from .file_names import has_pickles, weight_names
+from .checksums import check_sha256, linked_sha256
+from .discard import discard, refused
+from .file_names import has_pickles, weights_entry
+from .markers import Checked
+from .shards import missing_names
 from .sharing import Reporter
 
 Origin = Literal["folder", "hub cache", "hub", "package index"]
@@ -22,7 +26,7 @@ Origin = Literal["folder", "hub cache", "hub", "package index"]
 
 @dataclass(frozen=True)
 class Place:
-    """A folder, or a GGUF file, that looks complete by its names; nothing in it has been checked yet."""
+    """A folder, or a GGUF file (of several the first), that looks complete by its names; nothing is checked yet."""
 
     path: Path
     form: Form
@@ -65,7 +69,7 @@ def hub_cache_place(card: ModelCard, form: Form, settings: Settings) -> Place | 
             return None
         folder = snapshot_folder(card.gguf.repo, card.gguf.revision, settings)
         path = folder / card.gguf.file if folder else None
-        if folder is None or path is None or not path.is_file():
+        if folder is None or path is None or not all(part.is_file() for part in part_files(path)):
             return None
         return Place(path, "gguf", "hub cache", folder.name, card.gguf.repo, size=card.gguf.bytes)
     folder = snapshot_folder(card.hub_id, card.revision, settings)
@@ -90,7 +94,8 @@ def snapshot_folder(repo: str, revision: str | None, settings: Settings) -> Path
 def glance(place: Place, card: ModelCard, settings: Settings, trusted: bool) -> Snapshot | None:
     """The snapshot of a place that was checked before or passes the quick checks, else None; milliseconds."""
     try:
-        return known_good(place, card, settings, trusted) or _snapshot(place, _quick_check(place, card), trusted)
+        known = known_good(place, card, settings, trusted)
+        return known or _snapshot(place, markers.state(_quick_check(place, card)), trusted)
     except (CorruptWeights, UnsafeWeights, OSError):
         return None
 
@@ -100,10 +105,10 @@ def known_good(place: Place, card: ModelCard, settings: Settings, trusted: bool)
 
     Raises UnsafeWeights when they were checked for another mode than the card's.
     """
-    size = markers.checked_bytes(settings, place.path)
-    if size is not None and place.form == "safetensors":
+    checked = markers.noted(settings, place.path)
+    if checked is not None and place.form == "safetensors":
         checkpoints.check_mode(checks.read_config(place.path, card.key), card.key, card.checkpoint)
-    return None if size is None else _snapshot(place, size, trusted)
+    return None if checked is None else _snapshot(place, checked, trusted)
 
 
 def accept(
@@ -111,8 +116,8 @@ def accept(
 ) -> Snapshot:
     """Check a place in full, SHA-256 included where it is known, and remember the result.
 
-    `verified` says that the hash was computed a moment ago. Raises UnsafeWeights; CorruptWeights after the damaged
-    file was discarded; DamagedFolder for the operator's own, which is left alone.
+    `verified` says that the hash was computed a moment ago. Raises UnsafeWeights; CorruptWeights, or DiscardedWeights
+    after the file was removed that its checksum proves damaged; DamagedFolder for the operator's own.
     """
     known = known_good(place, card, settings, trusted)
     if known is not None:
@@ -121,16 +126,19 @@ def accept(
         files = _full_check(place, card)
         for path, sha256 in _hashes(place, files):
             if not verified:
-                markers.check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
+                check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
         return _snapshot(place, markers.remember(settings, place.path, files), trusted)
     except CorruptWeights as fault:
         if place.origin == "folder":
             name = f"{card.key}/{fault.facts['file']}"
             raise DamagedFolder(file=name, reason=fault.facts["reason"]) from fault
-        file = place.path / fault.facts["file"] if place.form == "safetensors" else place.path
-        discard(file, hub.cache_folder() if place.repo else place.path.parent)
         markers.forget(settings, place.path)
-        raise
+        file = (place.path if place.form == "safetensors" else place.path.parent) / fault.facts["file"]
+        if place.repo is None:  # a package's file, which is ours
+            discard(file, place.path.parent)
+            raise DiscardedWeights(**fault.facts) from fault
+        size = file.stat().st_size if file.is_file() else 0
+        raise refused(fault, file, hub.cache_folder(), reporter.hashing(file.name, size)) from fault
 
 
 def is_open(place: Place, settings: Settings) -> bool:
@@ -141,14 +149,15 @@ def is_open(place: Place, settings: Settings) -> bool:
 def _operators(card: ModelCard, form: Form, settings: Settings) -> Iterator[Place]:
     for folder in operators_folders(card.key, card.hub_id, settings):
         names = {path.name for path in folder.iterdir()}
-        ggufs = sorted(name for name in names if name.endswith(".gguf"))
+        # Of a model in several files the first stands for all, whether it is there or not.
+        ggufs = sorted({part_names(name)[0] for name in names if name.endswith(".gguf")})
         if form == "gguf" and ggufs:
             if chosen := _choose(ggufs, card):
                 yield Place(folder / chosen, "gguf", "folder")
-        elif form == "safetensors" and weight_names(names):
+        elif form == "safetensors" and weights_entry(names):
             if _holds(folder, card):
                 yield Place(folder, "safetensors", "folder")
-        elif has_pickles(names) and not ggufs and not weight_names(names):
+        elif has_pickles(names) and not ggufs and not weights_entry(names):
             raise UnsafeWeights(model=card.key, reason="the operator's folder holds only pickled weights")
 
 
@@ -172,36 +181,44 @@ def _holds(folder: Path, card: ModelCard) -> bool:
 
 def _is_complete(folder: Path) -> bool:
     try:
-        return not checks.missing_names({path.name for path in folder.iterdir() if path.exists()}, folder)
+        return not missing_names({path.name for path in folder.iterdir() if path.exists()}, folder)
     except (CorruptWeights, OSError):
         return True  # then the full check says what is wrong with it
 
 
-def _quick_check(place: Place, card: ModelCard) -> int:
+def _quick_check(place: Place, card: ModelCard) -> list[Path]:
     if place.form == "safetensors":
-        return sum(path.stat().st_size for path in _full_check(place, card))
-    _check_size(place)
-    gguf_header.check_start(place.path)
-    return place.path.stat().st_size
+        return _full_check(place, card)
+    parts = _parts(place)
+    for part in parts:
+        gguf_header.check_start(part)
+    return parts
 
 
 def _full_check(place: Place, card: ModelCard) -> list[Path]:
     inside = hub.cache_folder() if place.origin in ("hub", "hub cache") else None
     if place.form == "safetensors":
         names = {path.name for path in place.path.iterdir()}
-        for name in checks.missing_names(names, place.path):
+        for name in missing_names(names, place.path):
             raise CorruptWeights(file=name, reason="it is missing")
         return checks.check_folder(place.path, card.key, inside, card.checkpoint)
-    checks.check_link(place.path, inside, card.key)
-    _check_size(place)
-    gguf_header.check_whole(place.path)
-    return [place.path]
+    parts = _parts(place)
+    for part in parts:
+        checks.check_link(part, inside, card.key)
+        gguf_header.check_whole(part)
+    return parts
 
 
-def _check_size(place: Place) -> None:
-    size = place.path.stat().st_size
+def _parts(place: Place) -> list[Path]:
+    """The file of a GGUF model, or all of its parts; raises CorruptWeights unless they are there in their sizes."""
+    parts = part_files(place.path)
+    for part in parts:
+        if not part.is_file():
+            raise CorruptWeights(file=part.name, reason=f"it is missing, one of {len(parts)} parts")
+    size = sum(part.stat().st_size for part in parts)
     if place.size is not None and size != place.size:
         raise CorruptWeights(file=place.path.name, reason=f"it has {size:,} bytes instead of {place.size:,}")
+    return parts
 
 
 def _hashes(place: Place, files: list[Path]) -> Iterator[tuple[Path, str]]:
@@ -209,9 +226,9 @@ def _hashes(place: Place, files: list[Path]) -> Iterator[tuple[Path, str]]:
         yield place.path, place.sha256
     elif place.repo:
         for path in files:
-            if sha256 := markers.linked_sha256(path):
+            if sha256 := linked_sha256(path):
                 yield path, sha256
 
 
-def _snapshot(place: Place, size: int, trusted: bool) -> Snapshot:
-    return Snapshot(str(place.path), place.form, place.origin, size, place.revision, trusted)
+def _snapshot(place: Place, checked: Checked, trusted: bool) -> Snapshot:
+    return Snapshot(str(place.path), place.form, place.origin, checked.bytes, place.revision, trusted, checked.state)

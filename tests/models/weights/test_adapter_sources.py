@@ -33,6 +33,7 @@ from models.spec.errors import (
     NotOnHub,
     UnknownAdapter,
 )
+from models.spec.file_state import state_of
 from models.spec.settings import Settings
 from models.spec.snapshot import Adapter
 from models.weights import adapter_places, adapters, reach
@@ -88,7 +89,7 @@ def test_listed_adapter_of_the_repository(own: Settings, tmp_path: Path) -> None
     adapter = find(own, "shouts")
     path = tmp_path / "finetuned" / "shouts" / WEIGHTS
     assert adapter.file == str(path), "the table comes before the operator's folder"
-    assert adapter.state == f"{path.stat().st_size}-{path.stat().st_mtime_ns}"
+    assert adapter.state == state_of([path])
     assert (adapter.parameters, adapter.warning, adapter.config.rank) == (PARAMETERS, "", 4)
     assert fetch(own, name="shouts") == adapter
 

@@ -19,7 +19,7 @@ from models.weights import counting
 from models.weights.sources import hub_card
 
 WHOLE = sum(a * (b[0] if b else 1) for a, *b in tiny_models.whole_model().values())
-EXTRA = {"model.layers.2.up_proj.weight": (128, 64)}
+EXTRA = {"model.layers.2.mlp.up_proj.weight": (128, 64)}
 
 
 def repo(shapes: dict[str, tuple[int, ...]]) -> Repo:
@@ -96,21 +96,22 @@ def urls(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
-def count_here(hub: FakeHub, files: dict[str, bytes]) -> int | None:
+def count_here(hub: FakeHub, files: dict[str, bytes], folder: Path = Path("nowhere")) -> int | None:
     """What the child process does, without the process."""
     hub.repos[HUB_ID] = Repo(files)
     request = {"repo": HUB_ID, "endpoint": hub.url, "token": None, "timeout_s": 3.0}
     sizes = {name: len(data) for name, data in files.items()}
-    return counting.count_on_hub(request, git_commit("first"), Path("nowhere"), sizes, SHAPE)
+    return counting.count_on_hub(request, git_commit("first"), folder, sizes, SHAPE)
 
 
 @pytest.mark.usefixtures("urls")
-def test_too_many_files_are_not_asked_for(hub: FakeHub) -> None:
+def test_too_many_files_are_not_asked_for(hub: FakeHub, tmp_path: Path) -> None:
     good = {"model.safetensors": tiny_models.saved(tiny_models.whole_model())}
     assert count_here(hub, good) == WHOLE
-    many = split(tiny_models.whole_model(), files=100)
+    many = split({f"model.{n}": (1,) for n in range(100)}, files=100)
+    (tmp_path / "model.safetensors.index.json").write_bytes(many["model.safetensors.index.json"])
     hub.requests.clear()
-    assert count_here(hub, many) is None
+    assert count_here(hub, many, tmp_path) is None
     assert hub.requests == []
 
 

@@ -196,19 +196,21 @@ def test_changed_bytes_are_found_by_the_hash(hub: FakeHub, settings: Settings) -
     assert get(settings).origin == "hub"
 
 
-def test_sharded_model(hub: FakeHub, settings: Settings) -> None:
-    files = tiny_models.model_files()
-    files.pop("model.safetensors")
-    shards = {f"model-0000{n}-of-00002.safetensors": tiny_models.safetensors(8 * n, f"layer{n}") for n in (1, 2)}
-    weight_map = {"layer1": "model-00001-of-00002.safetensors", "layer2": "model-00002-of-00002.safetensors"}
-    files |= shards | {"model.safetensors.index.json": json.dumps({"weight_map": weight_map}).encode()}
-    hub.repos[HUB_ID] = Repo(files)
-    folder = Path(get(settings).path)
-    assert set(shards) <= {path.name for path in folder.iterdir()}
-    (folder / "model-00002-of-00002.safetensors").unlink()
+@pytest.mark.parametrize(
+    "pattern", ["model-{:05}-of-00002.safetensors", "model.safetensors-{:05}-of-00002.safetensors", "w_{}.safetensors"]
+)
+def test_sharded_model(hub: FakeHub, settings: Settings, seen: Seen, pattern: str) -> None:
+    first, second = (pattern.format(number) for number in (1, 2))
+    hub.repos[HUB_ID] = Repo(tiny_models.sharded_files(first, second) | {"model-00001-of-00009.safetensors": b"older"})
+    snapshot = get(settings, seen)
+    folder = Path(snapshot.path)
+    assert {first, second} == {path.name for path in folder.glob("*.safetensors")}, "what the index does not name stays"
+    assert {step.total for step in seen.downloads()} == {snapshot.bytes}
+    assert locate(tiny_models.card(), "safetensors", settings) == snapshot
+    (folder / second).unlink()
     assert locate(tiny_models.card(), "safetensors", settings) is None
     assert get(settings).origin == "hub"
-    assert len(hub.downloads("model-00001-of-00002.safetensors")) == 1
+    assert len(hub.downloads(first)) == 1
 
 
 @pytest.mark.parametrize(

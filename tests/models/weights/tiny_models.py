@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,30 +34,43 @@ def config(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def safetensors(kilobytes: int = 16, name: str = "model.embed_tokens.weight") -> bytes:
-    values = numpy.random.default_rng(kilobytes).integers(0, 255, kilobytes * 1024, dtype=numpy.uint8)
-    return bytes(save({name: values, "model.norm.weight": numpy.ones(64, dtype=numpy.float32)}))
+def safetensors(kilobytes: int = 16) -> bytes:
+    """A whole model, made so many kilobytes larger by a tensor that nothing reads."""
+    tensors: dict[str, Any] = {name: numpy.zeros(sizes, numpy.float16) for name, sizes in whole_model().items()}
+    filler = numpy.random.default_rng(kilobytes).integers(0, 255, kilobytes * 1024, dtype=numpy.uint8)
+    return bytes(save(tensors | {"filler": filler}))
 
 
 GPTQ: dict[str, Any] = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
 AWQ: dict[str, Any] = {"quant_method": "awq", "bits": 4, "group_size": 64, "version": "gemm", "zero_point": True}
 NF4: dict[str, Any] = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
 INT8: dict[str, Any] = {"quant_method": "bitsandbytes", "load_in_8bit": True, "llm_int8_threshold": 6.0}
-LINEAR = "model.layers.0.mlp.up_proj"
+
+
+def quantized_tensors(stated: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of the whole model as each method stores them."""
+    found: dict[str, Any] = {}
+    for name, sizes in whole_model().items():
+        if not re.search(r"layers.*_proj", name):
+            found[name] = numpy.zeros(sizes, numpy.float16)
+        elif stated["quant_method"] in ("gptq", "awq"):
+            parts = {"qweight": numpy.zeros((8, 128), numpy.int32), "qzeros": numpy.zeros((1, 16), numpy.int32)}
+            parts |= {"scales": numpy.zeros((1, 128), numpy.float16), "g_idx": numpy.zeros(64, numpy.int32)}
+            found |= {name.replace("weight", part): values for part, values in parts.items()}
+        elif stated.get("load_in_8bit"):
+            parts = {"weight": numpy.zeros(sizes, numpy.int8), "SCB": numpy.zeros(sizes[0], numpy.float32)}
+            found |= {name.replace("weight", part): values for part, values in parts.items()}
+        else:
+            state = f"quant_state.bitsandbytes__{stated['bnb_4bit_quant_type']}"
+            parts = {state: numpy.zeros(80, numpy.uint8), "absmax": numpy.zeros(128, numpy.uint8)}
+            parts |= {"quant_map": numpy.zeros(16, numpy.float32)}
+            found |= {f"{name}.{part}": values for part, values in parts.items()}
+            found[name] = numpy.zeros((sizes[0] * sizes[1] // 2, 1), numpy.uint8)
+    return found
 
 
 def quantized_safetensors(stated: dict[str, Any]) -> bytes:
-    """The tensors of one layer as each method stores them."""
-    if stated["quant_method"] in ("gptq", "awq"):
-        parts = {"qweight": numpy.zeros((8, 128), numpy.int32), "qzeros": numpy.zeros((1, 16), numpy.int32)}
-        parts |= {"scales": numpy.zeros((1, 128), numpy.float16), "g_idx": numpy.zeros(64, numpy.int32)}
-    elif stated.get("load_in_8bit"):
-        parts = {"weight": numpy.zeros((128, 64), numpy.int8), "SCB": numpy.zeros(128, numpy.float32)}
-    else:
-        state = f"weight.quant_state.bitsandbytes__{stated['bnb_4bit_quant_type']}"
-        parts = {"weight": numpy.zeros((4096, 1), numpy.uint8), state: numpy.zeros(80, numpy.uint8)}
-        parts |= {"weight.absmax": numpy.zeros(128, numpy.uint8)}
-    return bytes(save({f"{LINEAR}.{name}": values for name, values in parts.items()}))
+    return bytes(save(quantized_tensors(stated)))
 
 
 def quantized_files(stated: dict[str, Any], **changes: Any) -> dict[str, bytes]:
@@ -67,7 +81,7 @@ def quantized_files(stated: dict[str, Any], **changes: Any) -> dict[str, bytes]:
 
 def whole_model(**extra: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors of SHAPE, and further ones."""
-    names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    names = [f"self_attn.{name}_proj" for name in "qkvo"] + [f"mlp.{name}_proj" for name in ("gate", "up", "down")]
     found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (256, 64), "model.norm.weight": (64,)}
     for layer in range(SHAPE.layers):
         for name, sizes in zip(names, SHAPE.linears, strict=True):
@@ -79,6 +93,17 @@ def whole_model(**extra: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
 
 def saved(shapes: dict[str, tuple[int, ...]]) -> bytes:
     return bytes(save({name: numpy.zeros(sizes, numpy.float16) for name, sizes in shapes.items()}))
+
+
+def sharded_files(*names: str) -> dict[str, bytes]:
+    """A repository whose index names these files, which hold its tensors in turn."""
+    found = {name: data for name, data in model_files().items() if name != "model.safetensors"}
+    weight_map: dict[str, str] = {}
+    for number, name in enumerate(names):
+        part = dict(list(whole_model().items())[number :: len(names)])
+        found[name] = saved(part)
+        weight_map |= dict.fromkeys(part, name)
+    return found | {"model.safetensors.index.json": json.dumps({"weight_map": weight_map}).encode()}
 
 
 def gguf_bytes(folder: Path, kilobytes: int = 64) -> bytes:

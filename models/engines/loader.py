@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..spec.errors import CorruptWeights, EngineFailed
+from ..spec.errors import CannotLoad, CorruptWeights, EngineFailed
 from ..spec.messages import Progress
 from ..spec.snapshot import Snapshot
 from .decode_attention import attend_by_rows
@@ -40,7 +40,14 @@ class Loaded:
 
 
 def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
-    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, ModeNotPossible, EngineFailed."""
+    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, ModeNotPossible, CannotLoad."""
+    try:
+        return _load(snapshot, mode, accelerator, on_progress)
+    except EngineFailed as error:  # nothing was answered yet, and asking again will not help
+        raise CannotLoad(file="The model", reason=error.facts["detail"]) from error
+
+
+def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
     if snapshot.form != "safetensors":
         raise EngineFailed(detail=f"transformers was given {snapshot.form} files, and loads safetensors")
     with translated(during="while loading the model"), tensors_outside_the_heap():

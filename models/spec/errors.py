@@ -355,6 +355,12 @@ class EngineFailed(EngineError):
     next_step = "The text so far is kept. Send again; if it happens twice, pick another quantization."
 
 
+class CannotLoad(EngineFailed):
+    code = "cannot_load"
+    sentence = "{file} cannot be loaded: {reason}."
+    next_step = "Pick another quantization or model; the same file will fail again."
+
+
 class OutOfMemory(EngineError):
     code = "out_of_memory"
     sentence = "There was not enough memory {during}."
@@ -371,12 +377,6 @@ class NoTemplate(TemplateFailed):
     code = "no_template"
     sentence = "This model cannot be chatted with: {reason}."
     next_step = "Use it in Complete, or pick a model that comes with a chat template."
-
-
-class CannotLoad(EngineError):
-    code = "cannot_load"
-    sentence = "{file} cannot be loaded: {reason}."
-    next_step = "Pick another quantization or model; the same file will fail again."
 
 
 class NotFinite(EngineError):

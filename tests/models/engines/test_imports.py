@@ -34,4 +34,4 @@ def test_the_main_thread_never_imports_torch():
         "assert 'torch' in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert done.stdout.split()[-1] == "EngineFailed"
+    assert done.stdout.split()[-1] == "CannotLoad"

@@ -72,7 +72,7 @@ def finetune(
         lambda on_progress, cancelled: runtime.fetch(variant, on_progress), Progress("download", detail=card.title)
     )
     digest = hashlib.sha256(content).hexdigest()
-    made_with = fingerprint(settings, card.hub_id, f"{snapshot.revision or ''} {snapshot.bytes}".strip(), digest)
+    made_with = fingerprint(settings, card.hub_id, f"{snapshot.content} {snapshot.bytes}".strip(), digest)
     resume = _checkpoint(out, made_with, overwrite)
     threads = runtime.settings.compute_threads
     examples = yield from reported(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import adapters
 from .background import Cancelled, OnProgress, exhausted, reported
-from .engines.conversion import convert_in_subprocess
+from .engines.conversion import content_of, conversion_folder, convert_in_subprocess
 from .engines.device import accelerator, native_bf16, packages
 from .gpu import events, pumped
 from .job import Answering, AnsweringRows, Load, Scoring, computing_process
@@ -315,14 +315,15 @@ class Answers:
 
     def _converted(self, card: ModelCard, source: Snapshot) -> Generator[Progress, None, Snapshot]:
         """A GGUF snapshot as safetensors: written once, by a process of its own, then taken from the cache."""
-        folder = self.settings.cache / "converted" / f"{card.key}-{Path(source.path).stem}"
+        folder = conversion_folder(card, source, self.settings)
 
         def convert(on_progress: OnProgress, cancelled: Cancelled) -> None:
             convert_in_subprocess(Path(source.path), folder, on_progress, cancelled)
 
         yield from reported(convert, Progress("convert", detail=card.title))
         size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted)
+        content = content_of(folder)
+        return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted, content)
 
 
 class _Asked(NamedTuple):

@@ -77,7 +77,7 @@ def finetune(
         lambda on_progress, cancelled: read_examples(snapshot, rows, card.is_base, settings, threads, on_progress),
         Progress("train", detail="reading the rows"),
     )
-    weights = f"{snapshot.revision or ''} {snapshot.bytes}".strip()
+    weights = f"{snapshot.content} {snapshot.bytes}"
     made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256)
     resume = _checkpoint(out, made_with, overwrite)
     yield examples.counts

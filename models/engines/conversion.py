@@ -6,6 +6,7 @@ Transformers can load a GGUF by itself, but reads the file's metadata three time
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,11 +18,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ..spec.errors import EngineFailed, OutOfMemory, PaddockError, from_dict
+from ..spec.catalog import ModelCard
+from ..spec.errors import CorruptWeights, EngineFailed, OutOfMemory, PaddockError, from_dict
+from ..spec.file_state import state_of
+from ..spec.gguf_parts import part_files
 from ..spec.messages import Progress
+from ..spec.settings import Settings
+from ..spec.snapshot import Snapshot
 from .faults import translate, without_paths
 
-VERSION = 1  # of the conversion; a higher one makes earlier results stale
+VERSION = 2  # of the conversion; a higher one makes earlier results stale
 MARKER = "paddock-conversion.json"
 _POLL_SECONDS = 0.1
 _KILLED = (-9, 137)  # how a process ends that the kernel ended for its memory
@@ -33,49 +39,110 @@ class ConversionCancelled(Exception):
     """The caller did not want the result any more; nothing of it is left."""
 
 
+def conversion_folder(card: ModelCard, source: Snapshot, settings: Settings) -> Path:
+    """Where the conversion of a GGUF snapshot is kept."""
+    name, path = f"{card.key}-{Path(source.path).stem}".replace("/", "--"), Path(source.path)
+    folder = settings.cache / "converted"
+    if source.origin == "package index":
+        return folder / name
+    # Two files of one name may lie in two places, and must not take turns in one folder.
+    place = source.path
+    if source.origin == "folder" and path.is_relative_to(settings.models_dir):
+        place = str(path.relative_to(settings.models_dir))
+    elif card.gguf and source.origin != "folder":
+        place = f"{card.gguf.repo}/{card.gguf.file}"
+    return folder / f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
 def is_converted(gguf: Path, out_dir: Path) -> bool:
-    """Whether the folder holds a finished conversion of this file by these versions."""
+    """Whether the folder holds a finished conversion of this file, as it is now, by these versions."""
+    marker = _marker(out_dir)
     try:
-        marker = json.loads((out_dir / MARKER).read_text(encoding="utf-8"))
-        return {key: marker.get(key) for key in ("source", "versions")} == _identity(gguf)
-    except (OSError, ValueError):
+        return marker.get("versions") == _versions() and marker.get("state") == state_of(part_files(gguf))
+    except OSError:
         return False
 
 
-def _identity(gguf: Path) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    return {
-        "source": {"file": gguf.name, "bytes": gguf.stat().st_size},
-        "versions": {"conversion": VERSION, "transformers": version("transformers"), "gguf": version("gguf")},
-    }
+def content_of(out_dir: Path) -> str:
+    """What tells the content of a conversion from another: that of its source, and how it was made."""
+    marker = _marker(out_dir)
+    return f"{marker.get('sha256', '')} {json.dumps(marker.get('versions', {}), sort_keys=True)}"
 
 
 def convert(gguf: Path, out_dir: Path, report: Report) -> None:
     """Write OUT with the same values as fp32 safetensors; a caller that comes meanwhile waits and finds it done.
 
-    Raises CorruptWeights, UnsafeWeights (an architecture without a conversion), DiskFull.
+    A file that was only copied or touched since is not converted again. Raises CorruptWeights, UnsafeWeights (an
+    architecture without a conversion), DiskFull.
     """
     from filelock import FileLock
-
-    from .gguf_weights import write_model
 
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{out_dir}.lock"):
         if is_converted(gguf, out_dir):
             return
-        _remove_partial(out_dir)
-        partial = out_dir.with_name(f".{out_dir.name}.partial-{os.getpid()}")
-        partial.mkdir()
-        try:
-            digest = write_model(gguf, partial, report)
-            marker = _identity(gguf) | {"sha256": digest}
-            (partial / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
-            if out_dir.exists():
-                shutil.rmtree(out_dir)
-            os.replace(partial, out_dir)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        files, known = part_files(gguf), _marker(out_dir)
+        for file in files:
+            if not file.is_file():
+                raise CorruptWeights(file=file.name, reason="it is missing")
+        found = {"state": state_of(files), "source": {"file": gguf.name, "bytes": sum(map(_size, files))}}
+        report(0, 0, "reading the file")
+        found["sha256"] = _sha256(files)
+        if known.get("versions") == _versions() and known.get("sha256") == found["sha256"]:
+            _write_marker(out_dir, known | found)
+            return
+        _write(gguf, out_dir, found, report)
+
+
+def _write(gguf: Path, out_dir: Path, found: dict[str, Any], report: Report) -> None:
+    from .gguf_weights import write_model
+
+    _remove_partial(out_dir)
+    partial = out_dir.with_name(f".{out_dir.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    try:
+        write_model(gguf, partial, report)
+        if state_of(part_files(gguf)) != found["state"]:
+            raise CorruptWeights(file=gguf.name, reason="it was replaced while it was read")
+        _write_marker(partial, found | {"versions": _versions()})
+        if out_dir.exists():
+            shutil.rmtree(out_dir)
+        os.replace(partial, out_dir)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _marker(folder: Path) -> dict[str, Any]:
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def _write_marker(folder: Path, marker: dict[str, Any]) -> None:
+    written = folder / f".{MARKER}.{os.getpid()}"
+    written.write_text(json.dumps(marker, indent=2), encoding="utf-8")
+    os.replace(written, folder / MARKER)
+
+
+def _versions() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {"conversion": VERSION, "transformers": version("transformers"), "gguf": version("gguf")}
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _sha256(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as source:
+            while piece := source.read(4 * 1024 * 1024):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def _remove_partial(out_dir: Path) -> None:
@@ -93,7 +160,7 @@ def convert_in_subprocess(
     if is_converted(gguf, out_dir):
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", "models.engines.conversion", str(gguf.resolve()), str(out_dir.resolve())],
+        [sys.executable, "-m", "models.engines.conversion", str(gguf.absolute()), str(out_dir.absolute())],
         cwd=Path(__file__).resolve().parents[2],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

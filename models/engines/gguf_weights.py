@@ -5,7 +5,6 @@ Tables and tensor processors are those of transformers 5.23 (modeling_gguf_pytor
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CorruptWeights, DiskFull, UnsafeWeights
+from ..spec.gguf_parts import part_files
 from .gguf_metadata import read_metadata
 
 # Dense decoders whose config is fully described by transformers' table for them.
@@ -36,9 +36,11 @@ _ENDS_BY_NAME = (
 Report = Callable[[int, int, str], None]
 
 
-def write_model(gguf: Path, folder: Path, report: Report) -> str:
-    """Write every file of the model into the folder; returns the source's SHA-256."""
-    report(0, 0, "reading the file")
+def write_model(gguf: Path, folder: Path, report: Report) -> None:
+    """Write every file of the model into the folder; of a GGUF model in several files the first is given.
+
+    Raises CorruptWeights, UnsafeWeights (an architecture without a conversion), DiskFull.
+    """
     metadata, infos = _read(gguf)
     values = config_values(metadata, [info.name for info in infos])
     report(0, len(infos), "preparing")
@@ -63,13 +65,14 @@ def write_model(gguf: Path, folder: Path, report: Report) -> str:
     report(0, len(infos), "tokenizer")
     write_tokenizer(gguf, folder)
     names = _tensor_names(model, metadata["general.architecture"])
-    return _write_weights(gguf, infos, names, model.state_dict(), values, folder, report)
+    _write_weights(gguf, infos, names, model.state_dict(), values, folder, report)
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Where one tensor lies in the file, in bytes, and how it is stored."""
+    """Where one tensor lies in its file, in bytes, and how it is stored."""
 
+    file: Path
     name: str
     shape: tuple[int, ...]
     ggml_type: int
@@ -77,7 +80,18 @@ class _Tensor:
     nbytes: int
 
 
-def _read(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
+def _read(gguf: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
+    """The values of the first file and the tensors of all."""
+    files = part_files(gguf)
+    (metadata, tensors), *others = [_read_one(file) for file in files]
+    count = metadata.get("split.count") or 1
+    if count != len(files):
+        reason = f"it is made to be one of {count} files, and by its name it is one of {len(files)}"
+        raise CorruptWeights(file=gguf.name, reason=reason)
+    return metadata, (*tensors, *(tensor for _, more in others for tensor in more))
+
+
+def _read_one(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
     import gguf
     from transformers.integrations.gguf import reader
 
@@ -96,7 +110,7 @@ def _read(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
             raise UnsafeWeights(model="this GGUF file", reason=f"its block type {ggml_type} is not known")
         per_block, block_bytes = gguf.GGML_QUANT_SIZES[ggml_type]
         tensors.append(
-            _Tensor(name, shape, ggml_type, data_start + offset, math.prod(shape) // per_block * block_bytes)
+            _Tensor(path, name, shape, ggml_type, data_start + offset, math.prod(shape) // per_block * block_bytes)
         )
     if max((tensor.offset + tensor.nbytes for tensor in tensors), default=0) > path.stat().st_size:
         raise CorruptWeights(file=path.name, reason="it is shorter than its header says")
@@ -163,11 +177,14 @@ def _write_weights(
     values: dict[str, Any],
     folder: Path,
     report: Report,
-) -> str:
+) -> None:
     there = {info.name for info in infos}
-    if there != set(names):
-        odd = sorted(there ^ set(names))[0]
-        raise UnsafeWeights(model="this GGUF file", reason=f"its tensors are not those of its architecture ({odd})")
+    if lacking := sorted(set(names) - there):
+        more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+        reason = f"it lacks the tensor {lacking[0]}{more} that its architecture asks for"
+        raise CorruptWeights(file=source.name, reason=reason)
+    if odd := sorted(there - set(names)):
+        raise UnsafeWeights(model="this GGUF file", reason=f"its architecture has no tensor {odd[0]}")
     needed = sum(4 * math.prod(shapes[ours].shape) for ours in names.values())
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -176,27 +193,27 @@ def _write_weights(
         )
     with open(folder / "model.safetensors", "wb") as target:
         target.write(_safetensors_header({names[info.name]: shapes[names[info.name]].shape for info in infos}))
-        for done, (info, tensor) in enumerate(_tensors(source, infos, values)):
+        for done, (info, tensor) in enumerate(_tensors(infos, values)):
             ours = names[info.name]
             if tensor.shape != tuple(shapes[ours].shape):
-                raise CorruptWeights(file=source.name, reason=f"{info.name} has the wrong shape")
+                sizes = [" x ".join(map(str, shape)) for shape in (tensor.shape, shapes[ours].shape)]
+                reason = f"its tensor {info.name} is {sizes[0]}, and by its header it has to be {sizes[1]}"
+                raise CorruptWeights(file=info.file.name, reason=reason)
             target.write(tensor.tobytes())
             report(done + 1, len(infos), ours)
-    with open(source, "rb") as original:
-        return hashlib.file_digest(original, "sha256").hexdigest()
 
 
-def _tensors(source: Path, infos: tuple[_Tensor, ...], values: dict[str, Any]) -> Iterator[tuple[_Tensor, Any]]:
-    """Each tensor in the file's order as float32, undone what llama.cpp's converter had done to it."""
+def _tensors(infos: tuple[_Tensor, ...], values: dict[str, Any]) -> Iterator[tuple[_Tensor, Any]]:
+    """Each tensor in the files' order as float32, undone what llama.cpp's converter had done to it."""
     import gguf
     import numpy
     from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor
 
     architecture = next(name for name in ARCHITECTURES if _MODEL_TYPES.get(name, name) == values["model_type"])
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=values)
-    data = numpy.memmap(source, mode="r", dtype=numpy.uint8)
+    data = {file: numpy.memmap(file, mode="r", dtype=numpy.uint8) for file in {info.file for info in infos}}
     for info in infos:
-        stored = data[info.offset : info.offset + info.nbytes].reshape(*info.shape[:-1], -1)
+        stored = data[info.file][info.offset : info.offset + info.nbytes].reshape(*info.shape[:-1], -1)
         plain = gguf.dequantize(stored, gguf.GGMLQuantizationType(info.ggml_type))
         result = processor.process(weights=plain, name=info.name)
         yield info, numpy.ascontiguousarray(result.weights, dtype=numpy.float32)

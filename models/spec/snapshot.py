@@ -30,6 +30,11 @@ class Snapshot:
     trusted: bool = False
     state: str = ""
 
+    @property
+    def content(self) -> str:
+        """What the same files have wherever they lie: the commit that they are of, else their state here."""
+        return self.revision or self.state
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

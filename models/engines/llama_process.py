@@ -30,7 +30,7 @@ _KILLED = (-9, 137)  # by the kernel, when memory runs out
 LONGEST_COMPLAINT = 20_000  # bytes of what the library printed that are looked at
 # Its lines of errors: time, level, perhaps a part of the program, the function, and what is wrong.
 _COMPLAINT = re.compile(r"^[\d.]+ E (?:\w+ +)?\w+: +(.+)$", re.MULTILINE)
-_WHERE = re.compile(r"^error loading model(?: \w+)?: |^check_tensor_dims: ")
+_WHERE = re.compile(r"^(?:error loading model(?: \w+)?: |check_tensor_dims: )+")
 _ASSERTED = re.compile(r"GGML_ASSERT\(.+\) failed")
 _SAYS_NOTHING = ("failed to load model", "exiting due to", "error loading model: found tensors with invalid data")
 Line = dict[str, Any]

@@ -140,6 +140,7 @@ def test_the_reason_why_a_file_cannot_be_loaded(written, opened_gguf, changes, r
         opened_gguf(written(**changes))
     assert caught.value.facts["file"] == "tiny.gguf"
     assert reason in caught.value.facts["reason"]
+    assert "error loading" not in caught.value.facts["reason"]
 
 
 def test_a_reason_is_told_without_paths_and_without_empty_phrases():

@@ -253,7 +253,8 @@ def main() -> int:
         return 130
     except Exception as error:
         downloading = request["operation"] == "fetch" or bool(request.get("whole"))
-        say(error=faults.translate(error, request["repo"], Path(request["cache"]), downloading).to_dict())
+        fault = faults.translate(error, request["repo"], Path(request["cache"]), downloading, "HF_HUB_CACHE")
+        say(error=fault.to_dict())
         return 1
     return 0
 

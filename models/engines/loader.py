@@ -93,7 +93,11 @@ def _require_all(loading: dict[str, Any]) -> None:
 
 def _require_embeddings(model: Any, tokenizer: Any) -> None:
     """Raise CorruptWeights when ordinary tokens have no embeddings; that some are added for nothing is usual."""
-    rows, tokens = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) <= rows:
+        return
+    ordinary = tokenizer.get_vocab().items() - tokenizer.get_added_vocab().items()
+    tokens = 1 + max((number for _, number in ordinary), default=-1)
     if tokens > rows:
         reason = f"it has {tokens:,} tokens, and the model has embeddings for {rows:,}"
         raise CorruptWeights(file="The tokenizer", reason=reason)

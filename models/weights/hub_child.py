@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ from ..spec.gguf_parts import part_names
 from . import adapter_checks, checkpoints, checks, counting, faults
 from .adapter_bases import Base
 from .architectures import read_shape
-from .discard import refused
+from .discard import refused, sweep
 from .file_names import CHAT_TEMPLATES, CONFIG, INDEX, wanted_names, weights_entry
 from .hub_meter import Meter, bar_class, say
 from .shards import LARGEST_INDEX, weight_files
 
 PIECE = 256 * 1024  # bytes between two looks at the progress
-ABANDONED_S = 3600.0  # a part file that nobody wrote to for so long
 COUNTED_INDEX = 5_000_000  # bytes that are fetched only to count parameters
 
 
@@ -41,7 +39,7 @@ def fetch(request: dict[str, Any]) -> dict[str, Any]:
     lacking = sum(sizes[name] for name in names if not (folder / name).exists())
     cache.mkdir(parents=True, exist_ok=True)
     faults.require_space(lacking, repo, cache, shutil.disk_usage(cache).free)
-    _sweep(_storage(cache, repo) / "blobs")
+    sweep(_storage(cache, repo))
     meter = Meter(sum(sizes[name] for name in names))
     for name in names:
         meter.file = name
@@ -131,7 +129,7 @@ def adapter(request: dict[str, Any]) -> dict[str, Any]:
         cache.mkdir(parents=True, exist_ok=True)
         lacking = 0 if (folder / weights).exists() else sizes[weights]
         faults.require_space(lacking, request["repo"], cache, shutil.disk_usage(cache).free)
-        _sweep(_storage(cache, request["repo"]) / "blobs")
+        sweep(_storage(cache, request["repo"]))
         meter = Meter(sizes[weights])
         meter.file = weights
         _download(request, info.sha, weights, bar_class(meter, sizes[weights]))
@@ -208,16 +206,6 @@ def _storage(cache: Path, repo: str) -> Path:
     from huggingface_hub.file_download import repo_folder_name
 
     return cache / repo_folder_name(repo_id=repo, repo_type="model")
-
-
-def _sweep(blobs: Path) -> None:
-    # huggingface_hub names each part file anew and never resumes one, so those of a killed process stay for ever.
-    for part in blobs.glob("*.incomplete"):
-        try:
-            if time.time() - part.stat().st_mtime > ABANDONED_S:
-                part.unlink()
-        except OSError:
-            continue
 
 
 def _end_with_input(main: int) -> None:

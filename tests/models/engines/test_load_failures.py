@@ -203,3 +203,16 @@ def test_a_tied_head_may_be_missing_or_alone(tiny_folder, tmp_path):
     tied = {"tie_word_embeddings": True}
     assert works(changed(tiny_folder, tmp_path / "without", without("lm_head.weight"), **tied), "fp32")
     assert works(changed(tiny_folder, tmp_path / "alone", without("model.embed_tokens.weight"), **tied), "fp32")
+
+
+def test_a_token_that_was_added_for_nothing_is_usual(tiny_folder, tmp_path):
+    def add(folder):
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_tokens(["<image>"])
+        tokenizer.save_pretrained(folder)
+
+    folder = changed(tiny_folder, tmp_path / "model", without())
+    engine_thread().run(lambda: add(folder))
+    assert works(folder, "fp32")

@@ -40,7 +40,7 @@ from .spec.snapshot import ActiveAdapter, Form, Snapshot
 from .spec.variant import AdapterChoice, Variant
 from .terminal import ProgressLine
 from .weights import adapters as adapter_sources
-from .weights import sources, uploads
+from .weights import own_folder, sources, uploads
 
 
 class Answers:
@@ -315,6 +315,7 @@ class Answers:
 
     def _converted(self, card: ModelCard, source: Snapshot) -> Generator[Progress, None, Snapshot]:
         """A GGUF snapshot as safetensors: written once, by a process of its own, then taken from the cache."""
+        own_folder.require(self.settings)
         folder = conversion_folder(card, source, self.settings)
 
         def convert(on_progress: OnProgress, cancelled: Cancelled) -> None:

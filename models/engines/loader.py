@@ -13,7 +13,7 @@ from ..spec.messages import Progress
 from ..spec.snapshot import Snapshot
 from .decode_attention import attend_by_rows
 from .device import give_back_memory, tensors_outside_the_heap
-from .faults import translated
+from .faults import detail_of, translated
 from .few_rows import pair_lone_rows
 from .model_bytes import measured_bytes
 from .recipes import Recipe, recipe_for
@@ -53,10 +53,13 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
     with translated(during="while loading the model"), tensors_outside_the_heap():
         recipe, quantized_already = recipe_for(snapshot.path, mode)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 warns of a cast at every layer and token
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         safely = {"trust_remote_code": False, "local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
+        with _understood("config.json"):
+            AutoConfig.from_pretrained(snapshot.path, **safely)
+        with _understood("The tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
         with _tensor_progress(on_progress, "read" if quantized_already else recipe.stage):
             how = _how(recipe, quantized_already, accelerator)
             how |= safely | {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
@@ -104,10 +107,29 @@ def _require_all(loading: dict[str, Any]) -> None:
 
 def _require_embeddings(model: Any, tokenizer: Any) -> None:
     """Raise CorruptWeights when ordinary tokens have no embeddings; that some are added for nothing is usual."""
-    rows, tokens = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) <= rows:
+        return
+    ordinary = tokenizer.get_vocab().items() - tokenizer.get_added_vocab().items()
+    tokens = 1 + max((number for _, number in ordinary), default=-1)
     if tokens > rows:
         reason = f"it has {tokens:,} tokens, and the model has embeddings for {rows:,}"
         raise CorruptWeights(file="The tokenizer", reason=reason)
+    for token, number in ((tokenizer.bos_token, tokenizer.bos_token_id), (tokenizer.eos_token, tokenizer.eos_token_id)):
+        if number is not None and number >= rows:
+            reason = f"its token {token} has the id {number:,}, and the model has embeddings for {rows:,}"
+            raise CorruptWeights(file="The tokenizer", reason=reason)
+
+
+@contextmanager
+def _understood(file: str) -> Iterator[None]:
+    """Raise what happens inside as CorruptWeights: another quantization would not help."""
+    try:
+        yield
+    except (MemoryError, OSError, ImportError):  # these are not the file's fault
+        raise
+    except Exception as error:
+        raise CorruptWeights(file=file, reason=f"transformers does not understand it, {detail_of(error)}") from error
 
 
 def _leave_the_file(model: Any) -> None:

@@ -322,6 +322,12 @@ class AdapterRefused(WeightsError):
     next_step = "Pick another, or leave it away; only plain LoRA adapters in safetensors files are loaded."
 
 
+class BadCacheFolder(WeightsError):
+    code = "bad_cache_folder"
+    sentence = "The folder that this app keeps its files in, {folder}, cannot be used: {reason}."
+    next_step = "The operator of this app sets {variable} to a folder that can be written to, and starts it again."
+
+
 class DiskFull(WeightsError):
     code = "disk_full"
     sentence = "The disk is full: {file} needs {needed} and {free} are free."

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 from ..spec.errors import CorruptWeights, DiscardedWeights
 from .checksums import Tick, is_published
 
+ABANDONED_S = 3600.0  # a part file that nobody wrote to for so long
+_PART = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\.[0-9a-f]{8}\.incomplete")
 LONGEST_CHAIN = 5  # a snapshot links to a blob, which may link to a shared one
 
 
@@ -30,3 +34,24 @@ def discard(path: Path, inside: Path) -> None:
     for link in chain:
         if link.parent.resolve().is_relative_to(inside.resolve()):
             link.unlink(missing_ok=True)
+
+
+def sweep(storage: Path) -> None:
+    """Remove the part files that killed downloads have left in the folder of a repository of the Hub cache.
+
+    Their names are new each time, so that nothing takes them up again. Those of a download that goes on, by its lock,
+    and those of older programs, which do take them up, are left alone.
+    """
+    from filelock import FileLock, Timeout
+
+    for part in (storage / "blobs").glob("*.incomplete"):
+        found = _PART.fullmatch(part.name)
+        try:
+            if not found or time.time() - part.stat().st_mtime <= ABANDONED_S:
+                continue
+            lock = storage.parent / ".locks" / storage.name / f"{found[1]}.lock"
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock, timeout=0):
+                part.unlink()
+        except (OSError, Timeout):
+            continue

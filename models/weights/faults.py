@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import (
+    CorruptWeights,
     DiskFull,
     DownloadFailed,
     GatedModel,
@@ -17,6 +18,7 @@ from ..spec.errors import (
     NotOnHub,
     PaddockError,
 )
+from . import own_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TRANSPORT = frozenset({"TransportError", "TimeoutException", "OfflineModeIsEnabled"})
@@ -34,14 +36,22 @@ def translated(model: str, folder: Path) -> Iterator[None]:
         raise translate(error, model, folder) from error
 
 
-def translate(error: BaseException, model: str, folder: Path, downloading: bool = False) -> PaddockError:
-    """The error that a visitor is shown for any exception."""
+def translate(
+    error: BaseException,
+    model: str,
+    folder: Path,
+    downloading: bool = False,
+    variable: str = own_folder.VARIABLE,
+) -> PaddockError:
+    """The error that a visitor is shown for any exception; `variable` names `folder` to the operator."""
     if isinstance(error, PaddockError):
         return error
     if isinstance(error, OSError) and error.errno in _FULL:
         return DiskFull(file=model, needed="more", free="too few bytes", folder=str(folder))
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DownloadFailed(what=model, reason=f"nothing can be written to {folder}")
+    if isinstance(error, OSError) and own_folder.is_its_fault(error, folder):
+        return own_folder.refusal(error, folder, variable)
+    if isinstance(error, PermissionError) and error.filename:
+        return CorruptWeights(file=Path(str(error.filename)).name, reason="this process may not read it")
     return _from_hub(error, model, folder, downloading) or DownloadFailed(what=model, reason=_plain(error))
 
 

@@ -9,7 +9,7 @@ from ..spec.catalog import Kind, ModelCard, Quantized, load_catalog
 from ..spec.errors import HubIdsNotAllowed, HubUnreachable
 from ..spec.settings import Settings
 from ..spec.variant import Variant
-from . import access, checkpoints, checks, counting, faults, hub, reach, revisions
+from . import access, checkpoints, checks, counting, faults, hub, own_folder, reach, revisions
 from .architectures import read_context, read_shape
 from .file_names import CHAT_TEMPLATES, CONFIG
 from .json_files import read_object
@@ -50,6 +50,7 @@ def _card(model: str, repo: str, revision: str | None, settings: Settings, token
         if folder is not None and (folder / CONFIG).is_file() and not access.is_restricted(settings, repo):
             return _read(model, repo, folder.name, folder, {})
         raise HubUnreachable(model=model)
+    own_folder.require(settings)
     facts = hub.look_up(repo, facts.get("commit") or revision, settings, reporter, token)
     folder = hub.repo_folder(repo) / "snapshots" / facts["commit"]
     noted = {name: facts.get(name) for name in ("licence", "gated", "parameters")}

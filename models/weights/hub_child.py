@@ -19,7 +19,7 @@ from ..spec.gguf_parts import part_names
 from . import adapter_checks, checkpoints, checks, counting, faults
 from .adapter_bases import Base
 from .architectures import read_shape
-from .discard import refused
+from .discard import refused, sweep
 from .file_names import CHAT_TEMPLATES, CONFIG, INDEX, wanted_names, weights_entry
 from .hub_meter import Meter, bar_class, say
 from .shards import LARGEST_INDEX, weight_files
@@ -39,6 +39,7 @@ def fetch(request: dict[str, Any]) -> dict[str, Any]:
     lacking = sum(sizes[name] for name in names if not (folder / name).exists())
     cache.mkdir(parents=True, exist_ok=True)
     faults.require_space(lacking, repo, cache, shutil.disk_usage(cache).free)
+    sweep(_storage(cache, repo))
     meter = Meter(sum(sizes[name] for name in names))
     for name in names:
         meter.file = name
@@ -128,6 +129,7 @@ def adapter(request: dict[str, Any]) -> dict[str, Any]:
         cache.mkdir(parents=True, exist_ok=True)
         lacking = 0 if (folder / weights).exists() else sizes[weights]
         faults.require_space(lacking, request["repo"], cache, shutil.disk_usage(cache).free)
+        sweep(_storage(cache, request["repo"]))
         meter = Meter(sizes[weights])
         meter.file = weights
         _download(request, info.sha, weights, bar_class(meter, sizes[weights]))
@@ -239,7 +241,8 @@ def main() -> int:
         return 130
     except Exception as error:
         downloading = request["operation"] == "fetch" or bool(request.get("whole"))
-        say(error=faults.translate(error, request["repo"], Path(request["cache"]), downloading).to_dict())
+        fault = faults.translate(error, request["repo"], Path(request["cache"]), downloading, "HF_HUB_CACHE")
+        say(error=fault.to_dict())
         return 1
     return 0
 

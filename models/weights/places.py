@@ -21,6 +21,7 @@ from .markers import Checked
 from .shards import missing_names
 from .sharing import Reporter
 
+RULES = 1  # goes up with the checks, so that what passed by older ones is looked at again
 Origin = Literal["folder", "hub cache", "hub", "package index"]
 
 
@@ -105,7 +106,7 @@ def known_good(place: Place, card: ModelCard, settings: Settings, trusted: bool)
 
     Raises UnsafeWeights when they were checked for another mode than the card's.
     """
-    checked = markers.noted(settings, place.path)
+    checked = markers.noted(settings, place.path, _purpose(place))
     if checked is not None and place.form == "safetensors":
         checkpoints.check_mode(checks.read_config(place.path, card.key), card.key, card.checkpoint)
     return None if checked is None else _snapshot(place, checked, trusted)
@@ -127,7 +128,7 @@ def accept(
         for path, sha256 in _hashes(place, files):
             if not verified:
                 check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
-        return _snapshot(place, markers.remember(settings, place.path, files), trusted)
+        return _snapshot(place, markers.remember(settings, place.path, files, _purpose(place)), trusted)
     except CorruptWeights as fault:
         if place.origin == "folder":
             name = f"{card.key}/{fault.facts['file']}"
@@ -144,6 +145,11 @@ def accept(
 def is_open(place: Place, settings: Settings) -> bool:
     """Whether anybody may use what lies here."""
     return place.repo is None or not access.is_restricted(settings, place.repo)
+
+
+def _purpose(place: Place) -> str:
+    # A catalog that knows another file by the same name asks anew.
+    return f"model {RULES} {place.sha256 or ''} {place.size or ''}".strip()
 
 
 def _operators(card: ModelCard, form: Form, settings: Settings) -> Iterator[Place]:

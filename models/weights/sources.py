@@ -12,7 +12,7 @@ from ..spec.messages import Progress
 from ..spec.quantization import cards_of
 from ..spec.settings import Settings
 from ..spec.snapshot import Form, Snapshot
-from . import access, faults, hub, reach, revisions, wheel
+from . import access, faults, hub, own_folder, reach, revisions, wheel
 from .hub_card import hub_card
 from .places import Place, accept, glance, hub_cache_place, is_open, known_good, places
 from .sharing import Reporter, turn
@@ -42,6 +42,7 @@ def resolve(
             known = known_good(first, card, settings, _is_listed(card))
             if known is not None:
                 return known
+        own_folder.require(settings)
         with turn(settings, reporter):
             return _resolve(card, form, settings, reporter, token)
 

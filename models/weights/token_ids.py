@@ -11,9 +11,10 @@ from typing import Any
 from ..spec.errors import CorruptWeights, UnsafeWeights
 from ..spec.file_state import state_of
 from .file_names import CHAT_TEMPLATES
-from .json_files import read_json
+from .json_files import read_json, read_object
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+LARGEST = 500_000_000  # bytes of a tokenizer; the largest vocabularies take a tenth of it
 _ENDS, _LISTS = ("bos_token_id", "eos_token_id", "pad_token_id"), ("eos_token_id",)
 
 
@@ -33,7 +34,7 @@ def check_settings(data: dict[str, Any], file: str, vocabulary: int, model: str)
 
 
 def check_tokenizer(folder: Path, vocabulary: int) -> None:
-    """Raise CorruptWeights when texts become tokens for which there are no embeddings.
+    """Raise CorruptWeights when texts become tokens for which there are no embeddings, or it cannot be read.
 
     Embeddings without a token are usual: they fill the table up. So is a token that was added for something else
     (images, padding) and that no text and no chat template holds.
@@ -51,7 +52,7 @@ def check_tokenizer(folder: Path, vocabulary: int) -> None:
 @lru_cache(maxsize=64)
 def _tokens_needed(folder: Path, state: str) -> int:
     """One more than the highest id that a text or the template can need; large files take half a second."""
-    tokenizer, config = read_json(folder / TOKENIZER), read_json(folder / TOKENIZER_CONFIG)
+    tokenizer, config = read_object(folder / TOKENIZER, LARGEST), read_json(folder / TOKENIZER_CONFIG)
     added = dict(_added(tokenizer.get("added_tokens")))
     written = " ".join(_templates(folder, config))
     named = {_text(config.get(field)) for field in ("bos_token", "eos_token")}

@@ -15,7 +15,7 @@ from ..spec.catalog import ModelCard
 from ..spec.errors import AdapterRefused
 from ..spec.settings import Settings
 from ..spec.snapshot import Adapter
-from . import adapter_checks, adapter_places, checks, faults, markers
+from . import adapter_checks, adapter_places, checks, faults, markers, own_folder
 from .adapter_bases import base_of
 from .adapter_checks import CONFIG, WEIGHTS
 from .json_files import read_object
@@ -45,7 +45,8 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
         size = weights.stat().st_size
         adapter_checks.check_size(size, BROUGHT, adapter_places.largest(settings))
         read_object(config, checks.LARGEST_CONFIG)
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own_folder.require(settings)
+        root.mkdir(exist_ok=True, mode=0o700)
         faults.require_space(size, WEIGHTS, root, shutil.disk_usage(root).free)
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
         try:

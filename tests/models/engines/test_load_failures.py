@@ -203,3 +203,40 @@ def test_a_tied_head_may_be_missing_or_alone(tiny_folder, tmp_path):
     tied = {"tie_word_embeddings": True}
     assert works(changed(tiny_folder, tmp_path / "without", without("lm_head.weight"), **tied), "fp32")
     assert works(changed(tiny_folder, tmp_path / "alone", without("model.embed_tokens.weight"), **tied), "fp32")
+
+
+def test_a_token_that_was_added_for_nothing_is_usual(tiny_folder, tmp_path):
+    def add(folder):
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_tokens(["<image>"])
+        tokenizer.save_pretrained(folder)
+
+    folder = changed(tiny_folder, tmp_path / "model", without())
+    engine_thread().run(lambda: add(folder))
+    assert works(folder, "fp32")
+
+
+def test_a_named_token_without_an_embedding(tiny_folder, tmp_path):
+    folder = changed(tiny_folder, tmp_path / "model", without())
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token": "<new>"}))
+    with pytest.raises(CorruptWeights, match=r"its token <new> has the id 320, .* embeddings for 320"):
+        load(folder, "fp32")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"eos_token_id": "2"}, {"rms_norm_eps": "1e-5"}, {"rope_parameters": "x"}, {"model_type": None}],
+)
+def test_a_config_that_is_not_understood(tiny_folder, tmp_path, config):
+    with pytest.raises(CorruptWeights, match=r"config\.json cannot be used: transformers does not understand it, "):
+        load(changed(tiny_folder, tmp_path / "model", without(), **config), "fp32")
+
+
+def test_a_tokenizer_that_is_not_understood(tiny_folder, tmp_path):
+    folder = changed(tiny_folder, tmp_path / "model", without())
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(CorruptWeights, match="The tokenizer cannot be used: transformers does not understand it, "):
+        load(folder, "fp32")

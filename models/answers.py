@@ -260,8 +260,7 @@ class Answers:
         beside = yield from self._adapters(variant, card, token)
         load = yield from self._load(variant, mode, card, token, beside)
         asked = _asked(request, card)
-        reuse = isinstance(request, CompletionRequest) or request.reuse
-        return Answering(load, asked.sampling, asked.messages, asked.prompt, beside, reuse)
+        return Answering(load, asked.sampling, asked.messages, asked.prompt, beside, request.reuse)
 
     def _adapters(
         self, variant: Variant, card: ModelCard, token: str | None

@@ -92,7 +92,8 @@ def which(runtime: Runtime, options: argparse.Namespace) -> int:
     if not 1 <= options.context <= max(card.context for card in cards):
         raise BadContext(value=options.context, limit=max(card.context for card in cards))
     fits = which_fit(cards, WHICH_MODES, context=options.context)
-    print(json.dumps([asdict(fit) for fit in fits], indent=2) if options.json else hardware.table(fits))
+    rows = [asdict(fit) | {"fits": fit.fits, "gpus": fit.gpus} for fit in fits]
+    print(json.dumps(rows, indent=2) if options.json else hardware.table(fits))
     return 0
 
 

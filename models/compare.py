@@ -264,21 +264,14 @@ class _Column:
         if held is not None:
             own = {choice.name for choice in self.variant.adapters}
             beside = sum(adapter.bytes for adapter in held.attached if adapter.name in own)
-            figures = replace(figures, measured_bytes=held.bytes + beside, load_s=held.load_s, peak_bytes=self._peak())
+            peak = quality.peak_alone(self.runtime, self.now.usage, self.base) if self.now.usage else None
+            figures = replace(figures, measured_bytes=held.bytes + beside, load_s=held.load_s, peak_bytes=peak)
         self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
         self._note(note)
         if self.now.usage is not None:
             self._note(CONVERTED if self.now.usage.origin == "converted" else "")
             self._note(" ".join(self.now.usage.notes))
         return Step(self._place, self.now)
-
-    def _peak(self) -> int | None:
-        """That of the process while it answered, without the other models that transformers holds in it."""
-        usage = self.now.usage
-        if usage is None or not usage.peak_bytes:
-            return None
-        inside = [line for line in self.runtime.held() if line.engine == usage.engine == "transformers"]
-        return max(0, usage.peak_bytes - sum(line.resident for line in inside if line.name != self.base)) or None
 
     def look_at_tokens(self) -> Generator[Step, None, None]:
         """Record the probability of each token of the answer, and what else was likely."""

@@ -77,7 +77,9 @@ def _ordered(runtime: Answers, card: ModelCard, modes: Sequence[str], reference:
     known = {mode.name: mode for mode in modes_of(card)}
     if unknown := [name for name in (*wanted, reference) if name and name not in ("auto", *known)]:
         raise BadModes(reason=f"there is no “{unknown[0][:40]}”, there are {', '.join(known)}")
-    resolved = [runtime.resolve(Variant(card.key, n), card)[1].name if n == "auto" else n for n in wanted]
+    *resolved, reference = [
+        runtime.resolve(Variant(card.key, n), card)[1].name if n == "auto" else n for n in (*wanted, reference)
+    ]
     names = list(dict.fromkeys(resolved))
     if not reference:
         plain = [name for name in names if known[name].packing == "plain"] or names
@@ -101,9 +103,12 @@ class _Row:
         self._note(reference=reference is None)
         planned: LoadPlan = self._runtime.plan(self._variant, token=self._token)
         self._note(predicted_bytes=planned.weights)
-        with suppress(NotHeld):  # a load time is that of a load; one that is in use stays, and has none
+        with suppress(NotHeld):
             self._runtime.eject(str(self._variant))
+        in_use = any(line.name == str(self._variant) for line in self._runtime.held())
         answer = yield from self._answer()
+        if in_use:  # a load time is that of a load now
+            self._note(load_s=None)
         if answer.usage.origin == "converted":
             self._note(note=CONVERTED)
         if reference is None:
@@ -119,9 +124,10 @@ class _Row:
         return reference
 
     def _answer(self) -> Generator[Progress, None, _Answer]:
-        request: Request = ChatRequest(self._variant, (Message("user", QUESTION),), self._sampling)
+        # Without what was kept of other prompts: a time to the first token is that of the whole.
+        request: Request = ChatRequest(self._variant, (Message("user", QUESTION),), self._sampling, reuse=False)
         if self._card.is_base:
-            request = CompletionRequest(self._variant, OPENING, self._sampling)
+            request = CompletionRequest(self._variant, OPENING, self._sampling, reuse=False)
         text, usage, prompt = "", Usage(), Prompt("")
         with closing(self._runtime.answer(request, self._token)) as stream:
             for event in stream:
@@ -136,7 +142,7 @@ class _Row:
         line = next((line for line in self._runtime.held() if line.name == usage.variant), None)
         self._note(
             measured_bytes=line.bytes if line else None,
-            peak_bytes=usage.peak_bytes or None,
+            peak_bytes=quality.peak_alone(self._runtime, usage, str(self._variant)),
             load_s=line.load_s if line else usage.load_s,
             ttft_s=usage.ttft_s,
             decode_tokens_per_s=usage.decode_tokens_per_s,

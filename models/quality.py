@@ -13,7 +13,7 @@ from .answers import Answers
 from .spec import metrics
 from .spec.comparison import TokenView
 from .spec.engine import Prompt
-from .spec.messages import Event, Progress, Scored
+from .spec.messages import Event, Progress, Scored, Usage
 from .spec.variant import Variant
 
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
@@ -82,6 +82,14 @@ def tokens(
         TokenView(text, math.exp(chance), tuple((other, p) for other, p in best if other != text))
         for text, chance, best in places
     )
+
+
+def peak_alone(runtime: Answers, usage: Usage, base: str) -> int | None:
+    """Peak bytes of the process while it answered, without the other models that transformers holds in it."""
+    if not usage.peak_bytes:
+        return None
+    inside = [line for line in runtime.held() if line.engine == usage.engine == "transformers"]
+    return max(0, usage.peak_bytes - sum(line.resident for line in inside if line.name != base)) or None
 
 
 def _alone(variant: Variant, scored: Scored) -> dict[str, Any]:

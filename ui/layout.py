@@ -102,6 +102,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "i18n": I18N,
         "run_history": False,
         "show_error": True,
+        "enable_monitoring": False,  # its summary would be everybody's
         "max_file_size": max(int(settings.adapter_mb * 1e6), LONGEST_FILE) if settings.uploads else LONGEST_FILE,
         "footer_links": [],
     }

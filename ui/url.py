@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from models.spec.catalog import load_catalog
 from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
 from models.spec.messages import BOUNDS, Sampling
 from models.spec.variant import LONGEST_SPELLING, Variant
@@ -70,10 +71,15 @@ def _short(name: str, text: str) -> str:
 def _read_variant(text: str, errors: list[PaddockError]) -> Variant | None:
     """What a text spells; a plus that was put into an address by hand arrives as a space."""
     try:
-        return Variant.parse(text.replace(" ", "+") if "@" in text else text) if text else None
+        return Variant.parse(text.replace(" ", "+") if _names_a_model(text) else text) if text else None
     except PaddockError as error:
         errors.append(error)
         return None
+
+
+def _names_a_model(text: str) -> bool:
+    head = text.partition(" ")[0]
+    return "@" in text or "/" in head or head.lower() in load_catalog()
 
 
 def _read_sampling(query: Mapping[str, str]) -> Sampling | None:

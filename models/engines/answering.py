@@ -17,7 +17,7 @@ from .device import PeakMemory
 from .growing_cache import empty_cache
 from .loader import Loaded
 from .prefix_cache import PrefixCache
-from .prompt_tokens import tokenize
+from .prompt_tokens import prompt_ids
 from .rope_length import NOT_KEPT
 from .text_stream import Detokenizer, StopStrings
 from .token_bytes import bytes_of
@@ -46,7 +46,7 @@ class Asked:
     def of(cls, loaded: Loaded, prompt: Prompt, sampling: Sampling, context: int, time_limit_s: float) -> Asked:
         """The tokens of a prompt that leaves room for an answer; raises ContextExceeded, EmptyPrompt."""
         started = time.perf_counter()
-        ids = tokenize(loaded.tokenizer, prompt)
+        ids = prompt_ids(loaded, prompt)
         if len(ids) > context - 1:
             raise ContextExceeded(prompt_tokens=len(ids), context=context)
         drawn = sampling.seed is None and not sampling.greedy

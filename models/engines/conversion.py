@@ -23,6 +23,7 @@ from ..spec.errors import CorruptWeights, EngineFailed, OutOfMemory, PaddockErro
 from ..spec.file_state import state_of
 from ..spec.gguf_parts import part_files
 from ..spec.messages import Progress
+from ..spec.secrets import without_secrets
 from ..spec.settings import Settings
 from ..spec.snapshot import Snapshot
 from .faults import translate, without_paths
@@ -162,6 +163,7 @@ def convert_in_subprocess(
     process = subprocess.Popen(
         [sys.executable, "-m", "models.engines.conversion", str(gguf.absolute()), str(out_dir.absolute())],
         cwd=Path(__file__).resolve().parents[2],
+        env=without_secrets(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

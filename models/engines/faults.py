@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..spec.errors import CorruptWeights, DiskFull, EngineFailed, OutOfMemory, PaddockError, TemplateFailed
+from ..spec.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, PaddockError, TemplateFailed
 
 _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":]+){2,}[\\/]?|file://\S+")
@@ -38,7 +38,7 @@ def translate(error: BaseException, during: str) -> PaddockError:
     if isinstance(error, RuntimeError | OSError) and any(mark in text for mark in _MEMORY_TEXTS):
         return OutOfMemory(during=during)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(file="a file", needed="more room", free="no bytes", folder="the cache folder")
+        return DiskFilled(file="a file", folder="the cache folder")
     if _is(error, "SafetensorError"):
         return CorruptWeights(file="The weight file", reason=detail_of(error))
     if _from(error, "jinja2"):

@@ -24,6 +24,7 @@ from .faults import translate
 
 BATCH_S = 0.025
 KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that
+COMPLAINTS_S, QUIET_S = 2.0, 0.1  # how long to wait for the reason of a failed load, and after its last line
 ERRORS_ONLY = 1  # of what it prints
 # That of each token, which tells when it is no number; before the sampling it would cost 4 % of the speed.
 PROBABILITIES = {"n_probs": 1, "post_sampling_probs": True}
@@ -166,6 +167,16 @@ def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]
         threading.Thread(target=compute, args=(message["number"], message["request"]), daemon=True).start()
 
 
+def wait_for_complaints() -> None:
+    """Until what the library prints on standard error, from a thread of its own, is there."""
+    size, deadline = -1, time.monotonic() + COMPLAINTS_S
+    while time.monotonic() < deadline:
+        before, size = size, os.fstat(2).st_size
+        if size == before > 0:
+            return
+        time.sleep(QUIET_S)
+
+
 def main() -> None:
     """Load, say how it went, serve."""
     # Our lines get a channel of their own: whatever the library prints goes to standard error.
@@ -182,6 +193,7 @@ def main() -> None:
     try:
         server, tokens, facts = load(json.loads(sys.stdin.readline()))
     except Exception as error:
+        wait_for_complaints()
         say({"failure": translate(error, "while loading the model").to_dict()})
         os._exit(1)
     say(facts)

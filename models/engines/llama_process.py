@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.errors import CannotLoad, EngineFailed, OutOfMemory, PaddockError, from_dict
+from ..spec.secrets import without_secrets
 from .faults import without_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSE_S = 5.0
-_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET")
 _KILLED = (-9, 137)  # by the kernel, when memory runs out
 LONGEST_COMPLAINT = 20_000  # bytes of what the library printed that are looked at
 # Its lines of errors: time, level, perhaps a part of the program, the function, and what is wrong.
@@ -48,7 +48,7 @@ class LlamaProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "models.engines.llama_child"],
             cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if name not in _SECRETS},
+            env=without_secrets(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

@@ -30,10 +30,7 @@ class PrefixCache:
         self._limit_bytes, self._limit_entries = limit_bytes, entries
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._next_key = 0
-
-    @property
-    def bytes(self) -> int:
-        return sum(entry.bytes for entry in self._entries.values())
+        self.bytes = 0  # kept as a number, since other threads ask for it
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,7 +49,7 @@ class PrefixCache:
             return None, 0
         entry = self._entries[best]
         if length == len(entry.ids):
-            del self._entries[best]
+            self._drop(best)
             return entry.cache, length
         # Not refreshed: a shared system prompt must not keep it before conversations that go on.
         return _cut_copy(entry.cache, len(entry.ids) - length), length
@@ -65,16 +62,21 @@ class PrefixCache:
             if (
                 other.made_with == made_with and held[: len(other.ids)] == other.ids
             ):  # it holds nothing that the new one does not
-                del self._entries[key]
+                self._drop(key)
         if not held or entry.bytes > self._limit_bytes:
             return
         self._entries[self._next_key] = entry
         self._next_key += 1
+        self.bytes += entry.bytes
         while len(self._entries) > self._limit_entries or self.bytes > self._limit_bytes:
-            self._entries.popitem(last=False)
+            self._drop(next(iter(self._entries)))
 
     def clear(self) -> None:
         self._entries.clear()
+        self.bytes = 0
+
+    def _drop(self, key: int) -> None:
+        self.bytes -= self._entries.pop(key).bytes
 
 
 def common_length(first: Sequence[int], second: Sequence[int]) -> int:

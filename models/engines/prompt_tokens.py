@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..spec.engine import Prompt
-from ..spec.errors import EmptyPrompt
+from ..spec.errors import EmptyPrompt, UnknownToken
+from .loader import Loaded
 
 
 def tokenize(tokenizer: Any, prompt: Prompt) -> list[int]:
@@ -20,6 +21,14 @@ def tokenize(tokenizer: Any, prompt: Prompt) -> list[int]:
         ids = [start, *ids]
     if not ids:
         raise EmptyPrompt
+    return ids
+
+
+def prompt_ids(loaded: Loaded, prompt: Prompt) -> list[int]:
+    """The same for a loaded model; raises UnknownToken for one that its tokenizer has and its embeddings lack."""
+    ids, rows = tokenize(loaded.tokenizer, prompt), loaded.model.get_input_embeddings().num_embeddings
+    if (highest := max(ids)) >= rows:
+        raise UnknownToken(token=str(loaded.tokenizer.convert_ids_to_tokens(highest))[:80])
     return ids
 
 

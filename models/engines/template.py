@@ -125,21 +125,27 @@ _CHILD = "import sys; sys.path.insert(0, {root!r}); from models.engines.template
 
 def child() -> None:
     """Render one job from standard input under limits; the main function of the other process."""
-    import resource
-
     import jinja2.ext
     import jinja2.sandbox  # noqa: F401
 
     job = json.loads(sys.stdin.buffer.read())
-    cpu_seconds, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
+    _limit(int(sys.argv[1]), int(sys.argv[2]))
+    answer = _answer_of(job)
+    sys.stdout.buffer.write(json.dumps(answer).encode())
+
+
+def _limit(cpu_seconds: int, memory_bytes: int) -> None:
+    """Set this process's limits; on Windows there are none but the time after which the parent ends it."""
+    try:
+        import resource
+    except ImportError:
+        return
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds + spent, cpu_seconds + spent))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     for no_more in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
         resource.setrlimit(no_more, (0, 0))
-    answer = _answer_of(job)
-    sys.stdout.buffer.write(json.dumps(answer).encode())
 
 
 def _answer_of(job: list[Any]) -> dict[str, str]:

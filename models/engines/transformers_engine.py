@@ -18,7 +18,7 @@ from .engine_thread import engine_thread, prepare_torch
 from .faults import translated
 from .loader import Loaded, OnProgress, load
 from .prefix_cache import LIMIT_BYTES, PrefixCache
-from .prompt_tokens import tokenize
+from .prompt_tokens import prompt_ids
 from .scoring import score
 
 
@@ -63,7 +63,7 @@ class TransformersEngine:
     @property
     def resident(self) -> int:
         """What closing it gives back."""
-        return self.bytes + self._adapters.bytes
+        return self.bytes + self._adapters.bytes + self._prefixes.bytes
 
     @property
     def attached(self) -> tuple[Attached, ...]:
@@ -169,7 +169,7 @@ class TransformersEngine:
             raise EngineFailed(detail="it was taken out of memory meanwhile")
         loaded = self._loaded
         with translated(during="while scoring"), self._adapters.acting(adapters):
-            ids = tokenize(loaded.tokenizer, prompt)
+            ids = prompt_ids(loaded, prompt)
             if len(ids) > self.context:
                 raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
             yield from score(loaded, prompt.text, ids, record, reference, rivals)

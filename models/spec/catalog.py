@@ -65,10 +65,6 @@ class Shape:
         norms = self.norms_per_layer * self.hidden + self.qk_norm * 2 * self.head_dim
         return self.layers * (norms + biases) + self.hidden
 
-    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
-        """Bytes of KV cache that one token of context takes, in all layers."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value
-
     def kv_bytes(self, context: int, bytes_per_value: int = 2) -> int:
         """Bytes of the KV cache of one sequence; layers with a sliding window keep no more than it."""
         seen = (self.layers - self.sliding_layers) * context

@@ -85,6 +85,12 @@ class ContextExceeded(InputError):
     next_step = "Shorten it, start a new conversation, or pick a model with a longer context."
 
 
+class UnknownToken(InputError):
+    code = "unknown_token"
+    sentence = "The prompt holds {token}, a token for which this model has no embedding."
+    next_step = "Take it out; it belongs to other models of the family, such as those that read images."
+
+
 class TooManyTurns(InputError):
     code = "too_many_turns"
     sentence = "The conversation has {turns} messages; this app accepts at most {limit}."
@@ -292,6 +298,12 @@ class NotOnHub(WeightsError):
     next_step = "Check the spelling of owner/name and of the revision."
 
 
+class NoGguf(NotOnHub):
+    code = "no_gguf"
+    sentence = "No GGUF file of {model} is known here."
+    next_step = "Pick another quantization, or put a file into the models folder of this app as {model}/NAME.gguf."
+
+
 class CorruptWeights(WeightsError):
     code = "corrupt_weights"
     sentence = "{file} cannot be used: {reason}."
@@ -332,6 +344,11 @@ class DiskFull(WeightsError):
     code = "disk_full"
     sentence = "The disk is full: {file} needs {needed} and {free} are free."
     next_step = "Free some space in {folder} and send again."
+
+
+class DiskFilled(DiskFull):
+    code = "disk_filled"
+    sentence = "The disk is full: {file} could not be written to the end."
 
 
 class DownloadFailed(WeightsError):
@@ -407,12 +424,6 @@ class EngineLost(EngineError):
     code = "engine_lost"
     sentence = "The computation ended without saying why."
     next_step = "The text so far is kept. Send again."
-
-
-class TooBusy(EngineError):
-    code = "too_busy"
-    sentence = "Too many visitors are waiting."
-    next_step = "Try again in a minute."
 
 
 class TrainingDiverged(EngineError):

@@ -68,11 +68,12 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """The continuation of a text; the model is given exactly `prompt`."""
+    """The continuation of a text; the model is given exactly `prompt`. `reuse` as of a ChatRequest."""
 
     variant: Variant
     prompt: str
     sampling: Sampling = field(default_factory=Sampling)
+    reuse: bool = True
 
 
 @dataclass(frozen=True)

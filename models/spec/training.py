@@ -70,10 +70,6 @@ class TrainingSettings:
             )
         object.__setattr__(self, "targets", tuple(sorted(set(self.targets))))
 
-    @property
-    def rows_a_step(self) -> int:
-        return self.batch * self.accumulate
-
 
 def _checked(name: str, value: Any, bounds: Range) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool)

@@ -40,8 +40,8 @@ class AdapterChoice:
 class Variant:
     """What is picked, shared and compared; `Variant.parse(str(v)) == v` always holds.
 
-    `model` is a catalog key or a Hub id `owner/name[=revision]`, `quantization` a mode's name.
-    Raises BadSpelling or ModelIsAPath for parts that could not be spelled.
+    `model` is a catalog key, in lower case however it is typed, or a Hub id `owner/name[=revision]`; `quantization` is
+    a mode's name. Raises BadSpelling or ModelIsAPath for parts that could not be spelled.
     """
 
     model: str
@@ -50,6 +50,8 @@ class Variant:
 
     def __post_init__(self) -> None:
         _check_name(self.model, self.model, "a model")
+        if not self.is_hub_id:
+            object.__setattr__(self, "model", self.model.lower())
         if not _QUANTIZATION.fullmatch(self.quantization):
             raise BadSpelling(text=self.quantization[:80], reason="a quantization is a name like nf4 or gguf")
         names = [adapter.name for adapter in self.adapters]

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..spec.errors import (
     CorruptWeights,
+    DiskFilled,
     DiskFull,
     DownloadFailed,
     GatedModel,
@@ -47,7 +48,7 @@ def translate(
     if isinstance(error, PaddockError):
         return error
     if isinstance(error, OSError) and error.errno in _FULL:
-        return DiskFull(file=model, needed="more", free="too few bytes", folder=str(folder))
+        return DiskFilled(file=model, folder=str(folder))
     if isinstance(error, OSError) and own_folder.is_its_fault(error, folder):
         return own_folder.refusal(error, folder, variable)
     if isinstance(error, PermissionError) and error.filename:
@@ -64,7 +65,7 @@ def require_space(needed: int, file: str, folder: Path, free: int) -> None:
 def from_pip(output: str, what: str, folder: Path) -> PaddockError:
     """The reason why pip failed, without addresses: they may hold a password."""
     if "No space left on device" in output:
-        return DiskFull(file=what, needed="more", free="too few bytes", folder=str(folder))
+        return DiskFilled(file=what, folder=str(folder))
     if "No module named pip" in output:
         return DownloadFailed(what=what, reason="pip is not installed beside this app")
     if any(sign in output for sign in ("Retrying (", "NewConnectionError", "ConnectTimeout", "NameResolutionError")):

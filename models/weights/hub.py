@@ -11,12 +11,12 @@ from typing import Any
 
 from ..spec.errors import DownloadFailed, GatedModel, HubUnreachable, PaddockError, from_dict
 from ..spec.messages import Progress
+from ..spec.secrets import without_secrets
 from ..spec.settings import Settings
 from . import access, processes, reach
 from .sharing import Reporter
 
 STALL_S = 45.0
-SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_DEBUG")  # HF_DEBUG prints requests
 
 
 def fetch(
@@ -135,9 +135,8 @@ def _ask(
 def _environment(settings: Settings, endpoint: str) -> dict[str, str]:
     root = Path(__file__).resolve().parents[2]
     path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH", ""))))
-    kept = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
     # The token comes with the request or not at all: none is taken from the environment or from a login.
-    return kept | {
+    return without_secrets() | {
         "PYTHONPATH": path,
         "HF_ENDPOINT": endpoint,
         "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..spec.catalog import ModelCard, load_catalog
-from ..spec.errors import GatedModel, HubUnreachable, NotOnHub, WeightsError
+from ..spec.errors import GatedModel, HubUnreachable, NoGguf, NotOnHub, WeightsError
 from ..spec.messages import Progress
 from ..spec.quantization import cards_of
 from ..spec.settings import Settings
@@ -93,7 +93,7 @@ def _from_hub(card: ModelCard, form: Form, settings: Settings, reporter: Reporte
     elif card.gguf is not None:
         repo, revision, file = card.gguf.repo, card.gguf.revision, card.gguf.file
     else:
-        raise NotOnHub(what=f"GGUF file of {card.key} that is known")
+        raise NoGguf(model=card.key)
     if not access.may_try(repo, card.gated and repo == card.hub_id, settings, token):
         raise GatedModel(model=repo)
     if not reach.hub_reachable(settings):

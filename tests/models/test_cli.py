@@ -64,7 +64,8 @@ def test_which_llama_2_runs_on_what():
     assert cells["llama-2-7b-chat", "bf16"][t4].strip() != "yes"
     assert cells["llama-2-7b-chat", "nf4"][t4].strip() == "yes"
     assert cells["llama-2-70b-chat", "fp32"][h200].strip() == "2 x"
-    assert json.loads(cli("which", "Qwen2.5", "--json").stdout)[0]["model"] == "qwen2.5-0.5b-instruct"
+    row = json.loads(cli("which", "Qwen2.5", "--json").stdout)[0]
+    assert (row["model"], row["fits"], row["gpus"]) == ("qwen2.5-0.5b-instruct", True, 1)
 
 
 @pytest.mark.slow

@@ -4,9 +4,11 @@ import math
 
 import pytest
 
-from models.spec.errors import BadModes, PromptTooManyCharacters, UnknownModel
+from models.measure import _ordered
+from models.spec.errors import BadModes, NotHeld, PromptTooManyCharacters, UnknownModel
 from models.spec.measured import Measured
 from models.spec.messages import Progress
+from models.spec.variant import Variant
 
 SMOLLM2, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
 TEXT = "The capital of France is Paris, and the capital of Italy is Rome. Both are old cities on rivers."
@@ -97,3 +99,24 @@ def test_a_base_model_continues_and_its_window_slides(runtime):
     first, second = rows_of(runtime.measure(GEMMA, ["bf16", "nf4"], "", new_tokens=8))
     assert (first.error, second.error) == ("", "")
     assert first.perplexity < second.perplexity * 1.2
+
+
+def test_auto_is_what_it_means_here_also_as_the_reference(runtime):
+    card = runtime.catalog[SMOLLM2]
+    assert _ordered(runtime, card, ["auto", "bf16"], "auto") == ["gguf", "bf16"]
+    assert _ordered(runtime, card, ["gguf"], "auto") == ["gguf"]
+
+
+def test_a_model_that_somebody_uses_has_no_time_of_a_load_now(runtime, monkeypatch):
+    list(runtime.measure(SMOLLM2, ["bf16"], TEXT, new_tokens=2))
+    runtime.preload(Variant(SMOLLM2, "bf16"))
+
+    def in_use(name):
+        raise NotHeld(variant=name, reason="somebody uses it now")
+
+    monkeypatch.setattr(runtime, "eject", in_use)
+    (row,) = rows_of(runtime.measure(SMOLLM2, ["bf16"], TEXT, new_tokens=2))
+    assert (row.load_s, row.error) == (None, "")
+    assert row.ttft_s > 0
+    monkeypatch.undo()
+    runtime.eject(f"{SMOLLM2}@bf16")

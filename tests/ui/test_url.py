@@ -145,3 +145,7 @@ def test_a_plus_that_was_not_escaped_is_still_an_adapter():
     assert not errors
     assert str(state.variant) == "m@nf4+pirate:0.8+json"
     assert [str(variant) for variant in state.variants] == ["m@nf4", "m@nf4+json"]
+    state, errors = read({"variant": "smollm2-135m-instruct pirate", "variants": "owner/name json"})
+    assert not errors
+    assert str(state.variant) == "smollm2-135m-instruct+pirate"
+    assert [str(variant) for variant in state.variants] == ["owner/name+json"]

@@ -6,7 +6,7 @@ import jinja2
 import pytest
 
 from models.engines.faults import detail_of, translate, translated, without_paths
-from models.spec.errors import CorruptWeights, DiskFull, EngineFailed, OutOfMemory, TemplateFailed
+from models.spec.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, TemplateFailed
 
 
 def named(name, base=Exception):
@@ -20,7 +20,7 @@ def named(name, base=Exception):
         (named("OutOfMemoryError", RuntimeError)("CUDA out of memory. Tried to allocate 2.00 GiB"), OutOfMemory),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"), OutOfMemory),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), OutOfMemory),
-        (OSError(errno.ENOSPC, "No space left on device", "/home/u/.cache/x"), DiskFull),
+        (OSError(errno.ENOSPC, "No space left on device", "/home/u/.cache/x"), DiskFilled),
         (named("SafetensorError")("Error while deserializing header: HeaderTooLarge"), CorruptWeights),
         (jinja2.exceptions.TemplateError("no system role"), TemplateFailed),
         (RuntimeError("shapes cannot be multiplied"), EngineFailed),

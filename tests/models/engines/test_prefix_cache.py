@@ -90,7 +90,7 @@ def test_bounded_by_number_and_by_bytes():
     assert len(kept) == 3
     kept.put([9] * 46, FakeCache(46))  # keys and values: 92 bytes
     assert len(kept) == 3
-    assert kept.bytes == 100
+    assert kept.bytes == 100 == sum(entry.bytes for entry in kept._entries.values())
     kept.put([8] * 60, FakeCache(60))
     assert kept.take([8] * 61) == (None, 0)
 

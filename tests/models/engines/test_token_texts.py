@@ -10,6 +10,7 @@ from models.engines.prompt_tokens import tokenize
 from models.engines.text_stream import Detokenizer
 from models.engines.token_bytes import bytes_of
 from models.spec.engine import Prompt
+from models.spec.errors import UnknownToken
 from models.spec.messages import Sampling, Scored
 
 TEXT = "Once upon a time, 😀 é 漢字 there"
@@ -97,3 +98,19 @@ def test_a_prompt_is_what_is_written_plus_at_most_one_start_token(tmp_path, clos
     assert tokenize(tokenizer, Prompt("Once upon</s>")) == [start, *bare, tokenizer.eos_token_id], "as it is written"
     plain = engine_thread().run(lambda: save(byte_level(), tmp_path))
     assert tokenize(plain, Prompt("Once upon")) == bare, "a tokenizer that names one and puts none"
+
+
+def test_a_token_that_was_added_for_nothing_is_told_and_not_computed(tmp_path, opened):
+    def work():
+        tokenizer = byte_level()
+        forced(tmp_path, tokenizer.get_vocab_size(), {}, default=2)
+        tokenizer.add_special_tokens(["<image>"])
+        save(tokenizer, tmp_path)
+
+    engine_thread().run(work)
+    engine = opened(tmp_path)
+    with pytest.raises(UnknownToken, match="<image>"):
+        list(engine.generate(Prompt("Once <image> upon"), Sampling(max_new_tokens=2)))
+    with pytest.raises(UnknownToken):
+        list(engine.score(Prompt("Once <image> upon")))
+    engine.close()

@@ -31,6 +31,11 @@ def test_spelling_comes_back(variant):
     assert Variant.parse(str(variant)) == variant
 
 
+def test_a_listed_model_may_be_typed_in_any_case_and_a_hub_id_is_as_it_is():
+    assert Variant.parse("SmolLM2-135M-Instruct@nf4") == Variant("smollm2-135m-instruct", "nf4")
+    assert Variant.parse("Qwen/Qwen3-0.6B").model == "Qwen/Qwen3-0.6B"
+
+
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.text(st.sampled_from("aZ0.-_/=@+:~\\ \n\x00é1e9"), max_size=24))
 def test_any_text_is_a_variant_or_a_spelling_error(text):

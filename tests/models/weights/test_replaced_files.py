@@ -67,7 +67,10 @@ def test_a_replaced_model_is_another_load(own: Settings, tmp_path: Path, form: F
     assert first.state
     seen = [first]
     for file in files:
-        changed(file, (lambda data: data[:-1] + b" ") if file.suffix == ".json" else lambda data: data[:-1] + b"\1")
+        changed(
+            file,
+            (lambda data: data.replace(b": ", b" :", 1)) if file.suffix == ".json" else lambda data: data[:-1] + b"\1",
+        )
         assert locate(CARD, form, own) == get(own, form)
         seen.append(get(own, form))
     assert len({Load("tiny", snapshot, "x", 1, 1, own) for snapshot in seen}) == len(files) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,8 +59,8 @@ def _write(
     model = load(snapshot, mode, "cpu", on_progress).model
     on_progress(Progress("merge"))
     _add(model, adapters)
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    # A name that nobody else has: what lies beside the target is not ours to remove.
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.part")
     try:
         model.save_pretrained(part)
         _copy_settings(Path(snapshot.path), part)

@@ -94,7 +94,7 @@ def chat(app: ServedApp, variant: str, turns: int = 1) -> list[tuple[str, dict[s
     return answers
 
 
-@pytest.mark.parametrize("turns", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("turns", [1, pytest.param(12, marks=pytest.mark.slow)])
 def test_visitors_with_different_adapters_on_one_base_always_get_their_own(app: ServedApp, turns: int) -> None:
     variants = [f"{SMOLLM2}@bf16{end}" for end in ("", "+pirate", "+json", "+pirate:0.5+json:0.5")]
     alone = {variant: chat(app, variant)[0] for variant in variants}

@@ -125,12 +125,8 @@ def test_an_answer_in_a_plain_c_locale():
 
 
 def test_a_byte_order_mark_is_not_part_of_the_text():
-    answers = [
-        cli("complete", "-", "-v", SMOLLM2, "--json", *GREEDY, stdin=f"{mark}The capital of France is")
-        for mark in ("", "\ufeff")
-    ]
-    tokens = [json.loads(done.stdout)["usage"]["prompt_tokens"] for done in answers]
-    assert tokens == [5, 5]
+    done = cli("complete", "-", "-v", SMOLLM2, "--json", *GREEDY, stdin="\ufeffThe capital of France is")
+    assert json.loads(done.stdout)["usage"]["prompt_tokens"] == 5
 
 
 def test_conversation_from_stdin_goes_on_until_its_end():

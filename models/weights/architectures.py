@@ -37,6 +37,20 @@ ARCHITECTURES: dict[str, Architecture] = {
     "Gemma3ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4, qk_norm=True),
 }
 
+# What each config.json calls its kind, by which a loader builds the model; it does not look at the architecture.
+MODEL_TYPES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "SmolLM3ForCausalLM": "smollm3",
+    "GraniteForCausalLM": "granite",
+    "Phi3ForCausalLM": "phi3",
+    "GemmaForCausalLM": "gemma",
+    "Gemma2ForCausalLM": "gemma2",
+    "Gemma3ForCausalLM": "gemma3_text",
+}
+
 # Wide enough for any model published so far, narrow enough that a forged config cannot ask for absurd memory.
 BOUNDS: dict[str, tuple[int, int]] = {
     "num_hidden_layers": (1, 512),
@@ -58,6 +72,16 @@ def read_architecture(config: dict[str, Any], model: str) -> str:
     if named[0] not in ARCHITECTURES:
         raise UnsafeWeights(model=model, reason=f"its architecture {named[0][:60]} is not one that this app loads")
     return named[0]
+
+
+def check_model_type(config: dict[str, Any], model: str) -> None:
+    """Raise UnsafeWeights when a config calls its model otherwise than the architecture that it names."""
+    name = read_architecture(config, model)
+    kind = config.get("model_type")
+    if kind is not None and kind != MODEL_TYPES[name]:
+        raise UnsafeWeights(
+            model=model, reason=f"its config.json says {name}, and a model type of another ({str(kind)[:40]})"
+        )
 
 
 def read_shape(config: dict[str, Any], model: str) -> Shape:

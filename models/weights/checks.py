@@ -8,7 +8,7 @@ from typing import Any
 
 from ..spec.errors import CorruptWeights, UnsafeWeights
 from . import checkpoints, token_ids
-from .architectures import read_architecture, read_context, read_shape
+from .architectures import check_model_type, read_architecture, read_context, read_shape
 from .expected_tensors import check_complete
 from .file_names import CONFIG, INDEX, SETTINGS_FILES, weights_entry
 from .json_files import read_object
@@ -28,6 +28,7 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
     """
     config = read_object(folder / CONFIG, LARGEST_CONFIG)
     refuse_code(config, CONFIG, model)
+    check_model_type(config, model)
     shape = read_shape(config, model)
     token_ids.check_settings(config, CONFIG, shape.vocabulary, model)
     read_context(config, model)

@@ -50,6 +50,7 @@ def test_good_folder(folder: Path) -> None:
         ({"architectures": ["EvilForCausalLM"]}, "EvilForCausalLM"),
         ({"architectures": None}, "does not name one architecture"),
         ({"architectures": ["LlamaForCausalLM", "EvilForCausalLM"]}, "does not name one architecture"),
+        ({"model_type": "qwen2"}, "says LlamaForCausalLM, and a model type of another"),
         ({"hidden_size": 10**9}, "hidden_size"),
         ({"num_hidden_layers": -1}, "num_hidden_layers"),
         ({"num_hidden_layers": True}, "num_hidden_layers"),

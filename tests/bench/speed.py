@@ -12,7 +12,6 @@ from typing import Any
 from gradio_client import Client
 
 from models.engines.template import render
-from models.spec.messages import Message
 
 from .client import Answer, ask, greedy
 from .processes import GEMMA, SMOLLM2, Stage
@@ -70,7 +69,8 @@ def _first_turn(client: Client, tokens: int) -> Answer:
 def rendered(stage: Stage, text: str) -> str:
     """The prompt that SmolLM2's own template makes of one message."""
     template = Path(stage.snapshot, "chat_template.jinja").read_text(encoding="utf-8")
-    return render(template, [Message("user", text)], "<|im_start|>", "<|im_end|>")
+    special = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
+    return render(template, [{"role": "user", "content": text}], special)
 
 
 def gguf(stage: Stage, new_tokens: int, repeats: int) -> None:

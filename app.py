@@ -4,18 +4,18 @@
 import os
 import threading
 
-from models.spec import proxies
+from models.domain import proxies
 
 proxies.exempt_loopback()
 SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is imported
 
 import gradio as gr
 
+from models.domain.encodings import lenient_output
+from models.domain.errors import PaddockError
+from models.domain.settings import Settings
+from models.domain.variant import Variant
 from models.runtime import Runtime
-from models.spec.encodings import lenient_output
-from models.spec.errors import PaddockError
-from models.spec.settings import Settings
-from models.spec.variant import Variant
 from ui.layout import build_app, launch_options
 
 

@@ -7,17 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import commands
-from .adapter_commands import add_adapter_commands
-from .compare_commands import add_compare
-from .measure import NEW_TOKENS
+from .cli import commands
+from .cli.adapters import add_adapter_commands
+from .cli.compare import add_compare
+from .cli.finetune import add_finetune
+from .domain import proxies
+from .domain.encodings import lenient_output, typed
+from .domain.errors import HubUnreachable, PaddockError
+from .domain.messages import BOUNDS
+from .domain.settings import Settings
 from .runtime import Runtime
-from .spec import proxies
-from .spec.encodings import lenient_output, typed
-from .spec.errors import HubUnreachable, PaddockError
-from .spec.messages import BOUNDS
-from .spec.settings import Settings
-from .training_commands import add_finetune
+from .studies.measure import NEW_TOKENS
 
 SPELLING = "MODEL[@QUANT][+ADAPTER[:WEIGHT]]..."
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from functools import partial
 
-from .background import Cancelled, OnProgress, reported
-from .spec.catalog import ModelCard
-from .spec.errors import AdaptersTooLarge
-from .spec.messages import Progress
-from .spec.plan import adapter_bytes
-from .spec.quantization import Accelerator
-from .spec.settings import Settings
-from .spec.snapshot import ActiveAdapter, Adapter
-from .spec.units import size
-from .spec.variant import Variant
-from .weights import adapters as sources
+from .compute.background import Cancelled, OnProgress, reported
+from .domain.catalog import ModelCard
+from .domain.errors import AdaptersTooLarge
+from .domain.memory.plan import adapter_bytes
+from .domain.messages import Progress
+from .domain.quantization import Accelerator
+from .domain.settings import Settings
+from .domain.snapshot import ActiveAdapter, Adapter
+from .domain.units import size
+from .domain.variant import Variant
+from .weights.adapters import sources
 
 
 def known(variant: Variant, card: ModelCard, settings: Settings, token: str | None) -> tuple[ActiveAdapter, ...]:

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import adapters
-from .background import Cancelled, OnProgress, exhausted, reported
-from .engines.conversion import content_of, conversion_folder, convert_in_subprocess
-from .engines.device import accelerator, native_bf16, packages
-from .gpu import events, pumped
-from .job import Answering, AnsweringRows, Load, Scoring, computing_process
-from .planning import Planner, room
-from .pool import Held
-from .spec import quantization
-from .spec.catalog import Catalog, ModelCard, load_catalog
-from .spec.engine import Prompt
-from .spec.errors import (
+from .cli.terminal import ProgressLine
+from .compute.background import Cancelled, OnProgress, exhausted, reported
+from .compute.gpu import events, pumped
+from .compute.job import Answering, AnsweringRows, Load, Scoring, computing_process
+from .compute.pool import Held
+from .domain import quantization
+from .domain.catalog import Catalog, ModelCard, load_catalog
+from .domain.engine import Prompt
+from .domain.errors import (
     EmptyPrompt,
     HubIdsNotAllowed,
     InvalidText,
@@ -31,16 +29,19 @@ from .spec.errors import (
     SamplingOutOfBounds,
     TooManyTurns,
 )
-from .spec.messages import Event, Message, Progress, Sampling
-from .spec.plan import LoadPlan
-from .spec.quantization import Machine, Mode
-from .spec.request import ChatRequest, CompletionRequest, Request, texts
-from .spec.settings import Settings
-from .spec.snapshot import ActiveAdapter, Form, Snapshot
-from .spec.variant import AdapterChoice, Variant
-from .terminal import ProgressLine
-from .weights import adapters as adapter_sources
-from .weights import own_folder, sources, uploads
+from .domain.memory.plan import LoadPlan
+from .domain.messages import Event, Message, Progress, Sampling
+from .domain.quantization import Machine, Mode
+from .domain.request import ChatRequest, CompletionRequest, Request, texts
+from .domain.settings import Settings
+from .domain.snapshot import ActiveAdapter, Form, Snapshot
+from .domain.variant import AdapterChoice, Variant
+from .engines.device import accelerator, native_bf16, packages
+from .engines.transformers.from_gguf import content_of, conversion_folder, convert_in_subprocess
+from .planning import Planner, room
+from .weights import own_folder, sources
+from .weights.adapters import sources as adapter_sources
+from .weights.adapters import uploads
 
 
 class Answers:

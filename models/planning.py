@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .adapters import parameters
+from .compute.job import computing_process
+from .compute.pool import Room
+from .domain.catalog import ModelCard
+from .domain.errors import BadContext, DoesNotFit
+from .domain.memory.plan import Budget, LoadPlan, alternatives, plan, slots
+from .domain.quantization import Machine, Mode
+from .domain.settings import Settings
+from .domain.snapshot import ActiveAdapter, spelled
+from .domain.units import size
+from .domain.variant import Variant
 from .engines.device import gpu_memory, memory
-from .job import computing_process
-from .pool import Room
-from .spec.catalog import ModelCard
-from .spec.errors import BadContext, DoesNotFit
-from .spec.plan import Budget, LoadPlan, alternatives, plan, slots
-from .spec.quantization import Machine, Mode
-from .spec.settings import Settings
-from .spec.snapshot import ActiveAdapter, spelled
-from .spec.units import size
-from .spec.variant import Variant
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from functools import partial
 
 from .answers import Answers
-from .compare import Step, compare, paced
-from .gpu import relayed
-from .measure import NEW_TOKENS, measure
-from .spec.comparison import Comparison
-from .spec.measured import Measured
-from .spec.messages import Progress
-from .spec.request import CompareRequest
+from .compute.gpu import relayed
+from .domain.messages import Progress
+from .domain.request import CompareRequest
+from .domain.results.comparison import Comparison
+from .domain.results.measured import Measured
+from .studies.compare import Step, compare, paced
+from .studies.measure import NEW_TOKENS, measure
 
 
 class Runtime(Answers):

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from models.spec.proxies import exempt_loopback
+from models.domain.proxies import exempt_loopback
 
 exempt_loopback()  # before any client is made
 ROOT = Path(__file__).parents[1]
@@ -79,8 +79,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
 @pytest.fixture(scope="session")
 def runtime() -> Any:
     """A Runtime in this process, with the run's shared weights."""
+    from models.domain.settings import Settings
     from models.runtime import Runtime
-    from models.spec.settings import Settings
 
     return Runtime(Settings.from_env(os.environ | {"PADDOCK_PRELOAD": "0"}))
 

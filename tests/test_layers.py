@@ -10,16 +10,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "xllamacpp", "huggingface_hub"}
 ALLOWED = {  # layer: what its modules may import of this project
-    "app": ("ui", "models.runtime", "models.spec"),
-    "ui": ("ui", "models.spec"),
+    "app": ("ui", "models.runtime", "models.domain"),
+    "ui": ("ui", "models.domain"),
     "models": ("models",),
-    "models.engines": ("models.engines", "models.spec"),
-    "models.weights": ("models.weights", "models.spec"),
-    "models.spec": ("models.spec",),
+    "models.engines": ("models.engines", "models.domain"),
+    "models.weights": ("models.weights", "models.domain"),
+    "models.domain": ("models.domain",),
 }
 TYPES_ONLY = {"ui": ("models.runtime",)}  # under TYPE_CHECKING: the Runtime reaches the page as an argument
-NEVER_HEAVY = ("app", "ui", "models.spec")  # not even inside a function
-ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.gpu")}
+NEVER_HEAVY = ("app", "ui", "models.domain")  # not even inside a function
+ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.compute.gpu")}
 
 
 def module_name(path: Path) -> str:
@@ -99,7 +99,7 @@ def test_imports_go_down_only(module):
         ("app", "from ui.layout import build_app\nfrom models.runtime import Runtime", 0),
         ("app", "from models.engines import loader", 1),
         ("app", "def f():\n import torch", 1),
-        ("ui.chat_tab", "from .stream import shown\nfrom models.spec.errors import PaddockError\nimport gradio", 0),
+        ("ui.chat_tab", "from .stream import shown\nfrom models.domain.errors import PaddockError\nimport gradio", 0),
         ("ui.chat_tab", "from models.runtime import Runtime", 1),
         ("ui.chat_tab", "from models import runtime", 1),
         ("ui.chat_tab", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from models.runtime import Runtime", 0),
@@ -107,29 +107,33 @@ def test_imports_go_down_only(module):
         ("ui.chat_tab", "import spaces\nimport transformers", 2),
         ("models.runtime", "from .engines import loader\nfrom .weights.sources import find\nfrom . import pool", 0),
         ("models.runtime", "import ui", 1),
-        ("models.pool", "import gradio as gr\nimport spaces", 2),
-        ("models.gpu", "import spaces", 0),
-        ("models.engines.loader", "def f():\n import torch\n from transformers import AutoModel", 0),
-        ("models.engines.loader", "import torch.nn as nn", 1),
-        ("models.engines.loader", "try:\n import torch\nexcept ImportError:\n pass", 1),
-        ("models.engines.loader", "class A:\n import torch", 1),
-        ("models.engines.loader", "import typing\nif typing.TYPE_CHECKING:\n import torch\nelse:\n import peft", 1),
-        ("models.engines.loader", "from ..weights import sources", 1),
-        ("models.engines.loader", "from ..runtime import Runtime", 1),
-        ("models.engines.loader", "from .. import runtime", 1),
-        ("models.weights.sources", "from ..spec.snapshot import Snapshot\nfrom . import hub", 0),
+        ("models.compute.pool", "import gradio as gr\nimport spaces", 2),
+        ("models.compute.gpu", "import spaces", 0),
+        ("models.engines.transformers.loader", "def f():\n import torch\n from transformers import AutoModel", 0),
+        ("models.engines.transformers.loader", "import torch.nn as nn", 1),
+        ("models.engines.transformers.loader", "try:\n import torch\nexcept ImportError:\n pass", 1),
+        ("models.engines.transformers.loader", "class A:\n import torch", 1),
+        (
+            "models.engines.transformers.loader",
+            "import typing\nif typing.TYPE_CHECKING:\n import torch\nelse:\n import peft",
+            1,
+        ),
+        ("models.engines.transformers.loader", "from ...weights import sources", 1),
+        ("models.engines.transformers.loader", "from ...runtime import Runtime", 1),
+        ("models.engines.transformers.loader", "from ... import runtime", 1),
+        ("models.weights.sources", "from ..domain.snapshot import Snapshot\nfrom . import hub", 0),
         ("models.weights.sources", "def f():\n from models.engines import loader", 1),
-        ("models.spec.plan", "from .catalog import Shape", 0),
-        ("models.spec.plan", "from ..engines.device import Device", 1),
-        ("models.spec.plan", "def f():\n import huggingface_hub", 1),
+        ("models.domain.memory.plan", "from ..catalog import Shape", 0),
+        ("models.domain.memory.plan", "from ...engines.device import Device", 1),
+        ("models.domain.memory.plan", "def f():\n import huggingface_hub", 1),
     ],
 )
 def test_the_walk_finds_what_it_should(module, source, count):
-    known = {"models.runtime", "models.pool", "models.engines.loader", "models.weights.sources"}
+    known = {"models.runtime", "models.compute.pool", "models.engines.transformers.loader", "models.weights.sources"}
     assert len(faults(module, source, known=known)) == count
 
 
-@pytest.mark.parametrize("package", ["models.spec", "ui"])
+@pytest.mark.parametrize("package", ["models.domain", "ui"])
 def test_light_packages_load_nothing_heavy(package):
     modules = [module for module in FILES if within(module, [package])]
     heavy = HEAVY - ({"huggingface_hub"} if package == "ui" else set())  # Gradio itself loads the Hub's client

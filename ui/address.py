@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from models.spec.errors import PaddockError
-from models.spec.variant import Variant
+from models.domain.errors import PaddockError
+from models.domain.variant import Variant
 
-from . import render, url
+from . import url
 from .chat_tab import ChatTab
-from .compare_setup import FIRST, reference_choice
-from .compare_tab import CompareTab
+from .compare.setup import FIRST, reference_choice
+from .compare.tab import CompareTab
 from .complete_tab import CompleteTab
-from .events import AT_ONCE
 from .measure_tab import MeasureTab
-from .picked import ASKED, Pick, nothing, read_picked, show, shown
-from .picker import Picker
-from .sampling import read_sampling, sampling_values, within
-from .text import t
+from .picker.picked import ASKED, Pick, nothing, read_picked, show, shown
+from .picker.picker import Picker
+from .shared import render
+from .shared.events import AT_ONCE
+from .shared.sampling import read_sampling, sampling_values, within
+from .shared.text import t
 
 if TYPE_CHECKING:
     from models.runtime import Runtime

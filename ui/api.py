@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from models.spec import metrics
-from models.spec.comparison import Compared, Comparison
-from models.spec.contenders import Contenders, contenders
-from models.spec.errors import BadHistory, EngineLost, NotText, PaddockError
-from models.spec.messages import Delta, Message, Sampling, Scored, read_history
-from models.spec.request import ChatRequest, CompareRequest, CompletionRequest, Request
-from models.spec.variant import LONGEST_SPELLING, Variant
+from models.domain.errors import BadHistory, EngineLost, NotText, PaddockError
+from models.domain.messages import Delta, Message, Sampling, Scored, read_history
+from models.domain.request import ChatRequest, CompareRequest, CompletionRequest, Request
+from models.domain.results import metrics
+from models.domain.results.comparison import Compared, Comparison
+from models.domain.results.contenders import Contenders, contenders
+from models.domain.variant import LONGEST_SPELLING, Variant
 
-from . import stream
-from .events import CONCURRENCY_ID
+from .shared import stream
+from .shared.events import CONCURRENCY_ID
 
 if TYPE_CHECKING:
     from models.runtime import Runtime

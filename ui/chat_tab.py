@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from models.spec.errors import PaddockError
-from models.spec.messages import Message, read_history
-from models.spec.request import BasePrompt, ChatRequest
+from models.domain.errors import PaddockError
+from models.domain.messages import Message, read_history
+from models.domain.request import BasePrompt, ChatRequest
 
-from . import exact, render, stream
-from .base_prompt import draw_base_prompt
-from .conversation import as_text, before, drawn
-from .events import AT_ONCE, IN_ORDER, computing
-from .picked import ASKED, read_picked
-from .picker import Picker
-from .sampling import read_sampling
-from .stops import Stops
-from .text import EXAMPLES, t
-from .visitor import Visitor
+from .picker.picked import ASKED, read_picked
+from .picker.picker import Picker
+from .shared import exact, render, stream
+from .shared.base_prompt import draw_base_prompt
+from .shared.conversation import as_text, before, drawn
+from .shared.events import AT_ONCE, IN_ORDER, computing
+from .shared.sampling import read_sampling
+from .shared.stops import Stops
+from .shared.text import EXAMPLES, t
+from .shared.visitor import Visitor
 
 if TYPE_CHECKING:
     from models.runtime import Runtime

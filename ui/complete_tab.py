@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from models.spec.errors import PaddockError
-from models.spec.request import CompletionRequest
+from models.domain.errors import PaddockError
+from models.domain.request import CompletionRequest
 
-from . import render, stream
-from .events import AT_ONCE, computing
-from .picked import ASKED, read_picked
-from .picker import Picker
-from .sampling import read_sampling
-from .stops import Stops
-from .text import t
-from .visitor import Visitor
+from .picker.picked import ASKED, read_picked
+from .picker.picker import Picker
+from .shared import render, stream
+from .shared.events import AT_ONCE, computing
+from .shared.sampling import read_sampling
+from .shared.stops import Stops
+from .shared.text import t
+from .shared.visitor import Visitor
 
 if TYPE_CHECKING:
     from models.runtime import Runtime

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from models.spec.comparison_file import LONGEST_FILE
-from models.spec.settings import Settings
+from models.domain.results.file import LONGEST_FILE
+from models.domain.settings import Settings
 
 from .address import Pages, draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat_tab import build_chat_tab
-from .compare_tab import build_compare_tab
-from .compare_votes import kept_votes
+from .compare.tab import build_compare_tab
+from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
-from .conversation import restored
-from .events import AT_ONCE
 from .measure_tab import build_measure_tab, follow_model
-from .memory import build_memory, wire_memory
-from .picker import build_picker
-from .sampling import sampling_controls
-from .text import I18N, t
+from .picker.memory import build_memory, wire_memory
+from .picker.picker import build_picker
+from .shared.conversation import restored
+from .shared.events import AT_ONCE
+from .shared.sampling import sampling_controls
+from .shared.text import I18N, t
 
 if TYPE_CHECKING:
     from models.runtime import Runtime

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from models.spec.errors import BadModes, PaddockError
-from models.spec.measured import Measured
-from models.spec.messages import Progress
-from models.spec.reference import REFERENCE_TEXT
-from models.spec.variant import Variant
+from models.domain.errors import BadModes, PaddockError
+from models.domain.messages import Progress
+from models.domain.reference import REFERENCE_TEXT
+from models.domain.results.measured import Measured
+from models.domain.variant import Variant
 
-from . import render, render_card, render_table
-from .downloads import download
-from .events import AT_ONCE, computing
-from .picked import read_picked
-from .picker import Picker
-from .stops import Stops
-from .text import t
-from .visitor import Visitor
+from .compare import table as render_table
+from .picker import card as render_card
+from .picker.picked import read_picked
+from .picker.picker import Picker
+from .shared import render
+from .shared.downloads import download
+from .shared.events import AT_ONCE, computing
+from .shared.stops import Stops
+from .shared.text import t
+from .shared.visitor import Visitor
 
 if TYPE_CHECKING:
     from models.runtime import Runtime

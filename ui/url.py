@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from models.spec.catalog import load_catalog
-from models.spec.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
-from models.spec.messages import BOUNDS, Sampling
-from models.spec.variant import LONGEST_SPELLING, Variant
+from models.domain.catalog import load_catalog
+from models.domain.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
+from models.domain.messages import BOUNDS, Sampling
+from models.domain.variant import LONGEST_SPELLING, Variant
 
-from .sampling import read_stops, write_stops
+from .shared.sampling import read_stops, write_stops
 
 TABS = ("chat", "complete", "compare", "measure")
 LONGEST = 4000  # characters of one text in an address; proxies take no longer ones, and half a text is another one

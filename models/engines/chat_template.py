@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..spec.engine import Prompt
-from ..spec.errors import NoTemplate, TemplateFailed
-from ..spec.messages import Message
+from ..domain.engine import Prompt
+from ..domain.errors import NoTemplate, TemplateFailed
+from ..domain.messages import Message
 from .template import TOO_MUCH, Turn, render, render_untrusted
 
 OF_PROCESSORS = "chat_template.json"  # where models of several kinds of input keep it, {"chat_template": "..."}

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..spec.quantization import Accelerator
+from ..domain.quantization import Accelerator
 
 _CGROUP = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 for “no limit”

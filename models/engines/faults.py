@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..spec.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, PaddockError, TemplateFailed
+from ..domain.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, PaddockError, TemplateFailed
 
 _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":]+){2,}[\\/]?|file://\S+")

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..spec.errors import TemplateFailed
+from ..domain.errors import TemplateFailed
 
 CPU_SECONDS = 2
 WALL_SECONDS = 10  # the process has to start within it too

@@ -1,4 +1,4 @@
-"""The one place that turns what huggingface_hub, pip and the disk raise into the errors of spec/errors.py."""
+"""The one place that turns what huggingface_hub, pip and the disk raise into the errors of domain/errors.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..spec.errors import (
+from ..domain.errors import (
     CorruptWeights,
     DiskFilled,
     DiskFull,

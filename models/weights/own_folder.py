@@ -6,8 +6,8 @@ import errno
 import os
 from pathlib import Path
 
-from ..spec.errors import BadCacheFolder
-from ..spec.settings import Settings
+from ..domain.errors import BadCacheFolder
+from ..domain.settings import Settings
 
 VARIABLE = "PADDOCK_CACHE_DIR"
 _REASONS = {

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..spec.catalog import ModelCard, gguf_label
-from ..spec.errors import CorruptWeights, DamagedFolder, DiscardedWeights, UnsafeWeights
-from ..spec.gguf_parts import part_files, part_names
-from ..spec.settings import Settings
-from ..spec.snapshot import Form, Snapshot
-from ..spec.variant import Variant
-from . import access, checkpoints, checks, gguf_header, hub, markers, revisions, wheel
-from .checksums import check_sha256, linked_sha256
-from .discard import discard, refused
-from .file_names import has_pickles, weights_entry
-from .markers import Checked
-from .shards import missing_names
+from ..domain.catalog import ModelCard, gguf_label
+from ..domain.errors import CorruptWeights, DamagedFolder, DiscardedWeights, UnsafeWeights
+from ..domain.gguf_parts import part_files, part_names
+from ..domain.settings import Settings
+from ..domain.snapshot import Form, Snapshot
+from ..domain.variant import Variant
+from . import wheel
+from .hub import access, revisions
+from .hub import client as hub
 from .sharing import Reporter
+from .verify import checkpoints, checks, gguf_header, markers
+from .verify.checksums import check_sha256, linked_sha256
+from .verify.discard import discard, refused
+from .verify.file_names import has_pickles, weights_entry
+from .verify.markers import Checked
+from .verify.shards import missing_names
 
 RULES = 1  # goes up with the checks, so that what passed by older ones is looked at again
 Origin = Literal["folder", "hub cache", "hub", "package index"]

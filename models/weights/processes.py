@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from ..spec.errors import DownloadFailed
+from ..domain.errors import DownloadFailed
 
 TICK_S = 0.1
 GRACE_S = 3.0  # to clean up after being asked to stop

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..spec.errors import DownloadCancelled
-from ..spec.messages import Progress
-from ..spec.settings import Settings
-from .json_files import read_json, write_json
+from ..domain.errors import DownloadCancelled
+from ..domain.messages import Progress
+from ..domain.settings import Settings
+from .verify.json_files import read_json, write_json
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from ..spec.catalog import ModelCard, load_catalog
-from ..spec.errors import GatedModel, HubUnreachable, NoGguf, NotOnHub, WeightsError
-from ..spec.messages import Progress
-from ..spec.quantization import cards_of
-from ..spec.settings import Settings
-from ..spec.snapshot import Form, Snapshot
-from . import access, faults, hub, own_folder, reach, revisions, wheel
-from .hub_card import hub_card
+from ..domain.catalog import ModelCard, load_catalog
+from ..domain.errors import GatedModel, HubUnreachable, NoGguf, NotOnHub, WeightsError
+from ..domain.messages import Progress
+from ..domain.quantization import cards_of
+from ..domain.settings import Settings
+from ..domain.snapshot import Form, Snapshot
+from . import faults, own_folder, wheel
+from .hub import access, reach, revisions
+from .hub import client as hub
+from .hub.card import hub_card
 from .places import Place, accept, glance, hub_cache_place, is_open, known_good, places
 from .sharing import Reporter, turn
 

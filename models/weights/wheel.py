@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..spec.catalog import ModelCard, WheelFile
-from ..spec.errors import DiscardedWeights, UnsafeWeights
-from ..spec.messages import Progress
-from ..spec.secrets import without_secrets
-from ..spec.settings import Settings
+from ..domain.catalog import ModelCard, WheelFile
+from ..domain.errors import DiscardedWeights, UnsafeWeights
+from ..domain.messages import Progress
+from ..domain.secrets import without_secrets
+from ..domain.settings import Settings
 from . import faults, processes
-from .file_names import is_plain
 from .sharing import Reporter, safe_name
+from .verify.file_names import is_plain
 
 PIECE = 1024 * 1024  # bytes
 STALL_S = 120.0  # pip works on an index page in silence

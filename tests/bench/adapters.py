@@ -11,20 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.engines.engine_thread import engine_thread
-from models.engines.transformers_engine import TransformersEngine, open_transformers
+from models.domain.engine import Prompt
+from models.domain.messages import Sampling
+from models.domain.settings import Settings
+from models.domain.snapshot import ActiveAdapter
+from models.domain.units import size
+from models.domain.variant import Variant
+from models.engines.transformers.engine import TransformersEngine, open_transformers
+from models.engines.transformers.engine_thread import engine_thread
 from models.runtime import Runtime
-from models.spec.engine import Prompt
-from models.spec.messages import Sampling
-from models.spec.settings import Settings
-from models.spec.snapshot import ActiveAdapter
-from models.spec.units import size
-from models.spec.variant import Variant
 
 from .processes import SMOLLM2
 from .report import Row, Target, print_rows, quiet_watch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "engines"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from lora_files import write_adapter
 
 RANK = 8

@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from models.engines.engine_thread import engine_thread
-from models.engines.transformers_engine import TransformersEngine
-from models.spec.engine import Prompt
-from models.spec.messages import Sampling
+from models.domain.engine import Prompt
+from models.domain.messages import Sampling
+from models.engines.transformers.engine import TransformersEngine
+from models.engines.transformers.engine_thread import engine_thread
 
 from .adapters import open_engine
 from .clock import Clock

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.spec.quantization import MODES
-from models.spec.units import size
+from models.domain.quantization import MODES
+from models.domain.units import size
 from tests.models.test_prediction import ALL, MACHINE, figures
 
 from .report import Row, Target, print_rows

@@ -20,10 +20,10 @@ from typing import Any
 
 from gradio_client import Client
 
-from models.engines.conversion import convert_in_subprocess
-from models.engines.gguf_engine import BATCH
-from models.spec.catalog import load_catalog
-from models.spec.settings import Settings
+from models.domain.catalog import load_catalog
+from models.domain.settings import Settings
+from models.engines.llama.engine import BATCH
+from models.engines.transformers.from_gguf import convert_in_subprocess
 from models.weights import sources
 
 from .client import Answer, connect, greedy

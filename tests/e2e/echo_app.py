@@ -11,13 +11,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import app
-import models.gpu
-from models.job import Answering, Job
-from models.spec.messages import END, Delta, Rendered, Usage, to_wire
+import models.compute.gpu
+from models.compute.job import Answering, Job
+from models.domain.messages import END, Delta, Rendered, Usage, to_wire
 
 
 def compute(job: Job) -> Iterator[dict[str, Any]]:
-    """Stands for `models.gpu.compute`; the prompt it says it was given is the conversation as Python writes it."""
+    """Stands for `compute`; the prompt it says it was given is the conversation as Python writes it."""
     assert isinstance(job, Answering)
     yield to_wire(Rendered(repr([message.content for message in job.messages]) if job.messages else job.prompt))
     usage = Usage(variant=job.load.variant, engine="echo", context=4096, ttft_s=0.1)
@@ -30,5 +30,5 @@ def compute(job: Job) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    models.gpu.compute = compute
+    models.compute.gpu.compute = compute
     app.main()

@@ -12,15 +12,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import app
-import models.gpu
-from models.job import Job
-from models.spec.messages import END, Delta, Rendered, Usage, to_wire
+import models.compute.gpu
+from models.compute.job import Job
+from models.domain.messages import END, Delta, Rendered, Usage, to_wire
 
 STEP_S = 1.5
 
 
 def compute(job: Job) -> Iterator[dict[str, Any]]:
-    """Stands for `models.gpu.compute`; says what it does in the log."""
+    """Stands for `models.compute.gpu.compute`; says what it does in the log."""
     print("computing", flush=True)
     try:
         yield to_wire(Rendered("slow"))
@@ -34,5 +34,5 @@ def compute(job: Job) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    models.gpu.compute = compute
+    models.compute.gpu.compute = compute
     app.main()

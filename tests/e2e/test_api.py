@@ -15,7 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from models.spec.messages import Usage
+from models.domain.messages import Usage
 from tests.conftest import GEMMA, ROOT, SMOLLM2, ServedApp
 
 USAGE = set(Usage.__dataclass_fields__)

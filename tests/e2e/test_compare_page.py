@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from models.spec.comparison_file import from_json
-from models.spec.ranking import votes_from_json
+from models.domain.results.file import from_json
+from models.domain.results.ranking import votes_from_json
 from tests.conftest import SMOLLM2
 
 from .conftest import Visit

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from models import answers as answers_module
-from models.runtime import Runtime
-from models.spec.errors import (
+from models.domain.errors import (
     EmptyPrompt,
     HubIdsNotAllowed,
     HubUnreachable,
@@ -21,11 +20,12 @@ from models.spec.errors import (
     UnknownAdapter,
     UnknownModel,
 )
-from models.spec.messages import Delta, Message, Progress, Rendered, Sampling, Usage
-from models.spec.request import BasePrompt, ChatRequest, CompletionRequest
-from models.spec.settings import Settings
-from models.spec.snapshot import Snapshot
-from models.spec.variant import Variant
+from models.domain.messages import Delta, Message, Progress, Rendered, Sampling, Usage
+from models.domain.request import BasePrompt, ChatRequest, CompletionRequest
+from models.domain.settings import Settings
+from models.domain.snapshot import Snapshot
+from models.domain.variant import Variant
+from models.runtime import Runtime
 
 SMOLLM2, GEMMA = Variant("smollm2-135m-instruct"), Variant("gemma-3-270m")
 LIMITS = Settings(max_characters=20, max_turns=4, max_new_tokens=8, hub_ids=False)

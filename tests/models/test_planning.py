@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from models import planning
+from models.domain.catalog import load_catalog
+from models.domain.errors import BadContext, DoesNotFit
+from models.domain.quantization import MODES, Machine
+from models.domain.settings import Settings
 from models.engines.device import Memory
 from models.planning import Planner, room
-from models.spec.catalog import load_catalog
-from models.spec.errors import BadContext, DoesNotFit
-from models.spec.quantization import MODES, Machine
-from models.spec.settings import Settings
 
 CATALOG = load_catalog()
 SMOLLM2, LLAMA = CATALOG["smollm2-135m-instruct"], CATALOG["llama-2-70b-chat"]
@@ -21,7 +21,7 @@ GB = 10**9
 def planner(tmp_path, monkeypatch):
     """A machine with 16 GB, of which 15 are free, and a fifth of them kept for others."""
     monkeypatch.setattr(planning, "memory", lambda: Memory(16 * GB, 15 * GB))
-    monkeypatch.setattr("models.job.free_bytes", lambda: 15 * GB)
+    monkeypatch.setattr("models.compute.job.free_bytes", lambda: 15 * GB)
     return Planner(Settings(cache_dir=str(tmp_path)), Machine("cpu", frozenset({"bitsandbytes"})))
 
 

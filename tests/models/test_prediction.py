@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from models.domain.memory.plan import Budget, plan
+from models.domain.quantization import MODES, Machine
+from models.domain.variant import Variant
 from models.engines.device import native_bf16, packages
 from models.runtime import Runtime
-from models.spec.plan import Budget, plan
-from models.spec.quantization import MODES, Machine
-from models.spec.variant import Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOLLM2, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
@@ -24,12 +24,12 @@ BUDGET = Budget("main memory", 10**12, 10**12)
 CHILD = """
 import json, sys
 from models.engines.device import PeakMemory, resident_bytes
-from models.engines.transformers_engine import open_transformers
-from models.engines.gguf_engine import open_gguf
-from models.spec.engine import Prompt
-from models.spec.messages import Sampling
-from models.spec.settings import Settings
-from models.spec.snapshot import Snapshot
+from models.engines.transformers.engine import open_transformers
+from models.engines.llama.engine import open_gguf
+from models.domain.engine import Prompt
+from models.domain.messages import Sampling
+from models.domain.settings import Settings
+from models.domain.snapshot import Snapshot
 
 snapshot, mode, context, new = json.loads(sys.argv[1])
 snapshot, settings, peak = Snapshot(**snapshot), Settings(context=context), PeakMemory()

@@ -3,7 +3,7 @@
 import pytest
 
 from ui.measure_tab import default_modes
-from ui.press import pressed
+from ui.shared.press import pressed
 
 
 def plans(**fits):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.spec.errors import TooLongForLink
-from models.spec.messages import BOUNDS, SEED_MAX, STOP_STRINGS_MAX, Sampling
-from models.spec.variant import AdapterChoice, Variant
+from models.domain.errors import TooLongForLink
+from models.domain.messages import BOUNDS, SEED_MAX, STOP_STRINGS_MAX, Sampling
+from models.domain.variant import AdapterChoice, Variant
 from ui.url import LONGEST, MOST_VARIANTS, TABS, PageState, read, write
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True)

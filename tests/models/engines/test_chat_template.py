@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from models.domain.errors import NoTemplate, TemplateFailed
+from models.domain.messages import Message
 from models.engines.chat_template import FOLDED, LEFT_OUT, QUESTION_LEFT_OUT, ChatTemplate, template_of
-from models.spec.errors import NoTemplate, TemplateFailed
-from models.spec.messages import Message
 
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
 FIRST = "{{ messages[0].role }}: {{ messages[0].content }} ({{ messages | length }})"

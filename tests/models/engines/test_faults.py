@@ -5,8 +5,8 @@ import errno
 import jinja2
 import pytest
 
+from models.domain.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, TemplateFailed
 from models.engines.faults import detail_of, translate, translated, without_paths
-from models.spec.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, TemplateFailed
 
 
 def named(name, base=Exception):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from models.engines.engine_thread import engine_thread
-from models.spec.engine import Prompt
-from models.spec.messages import Message, Sampling
+from models.domain.engine import Prompt
+from models.domain.messages import Message, Sampling
+from models.engines.transformers.engine_thread import engine_thread
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = [Message("user", "What is the capital of France?")]
@@ -71,12 +71,12 @@ def test_bytes_are_those_of_the_parameters(smollm2):
 MEMORY = """
 import sys
 from models.engines.device import resident_bytes
-from models.engines.engine_thread import engine_thread, prepare_torch
-from models.engines.transformers_engine import open_transformers
-from models.spec.engine import Prompt
-from models.spec.messages import Sampling
-from models.spec.settings import Settings
-from models.spec.snapshot import Snapshot
+from models.engines.transformers.engine_thread import engine_thread, prepare_torch
+from models.engines.transformers.engine import open_transformers
+from models.domain.engine import Prompt
+from models.domain.messages import Sampling
+from models.domain.settings import Settings
+from models.domain.snapshot import Snapshot
 
 def once(mode):
     snapshot = Snapshot(sys.argv[1], "safetensors", "converted", 0)

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from models.engines.engine_thread import engine_thread
+from models.domain.errors import TemplateFailed
 from models.engines.template import render, render_untrusted
-from models.spec.errors import TemplateFailed
+from models.engines.transformers.engine_thread import engine_thread
 
 SMOLLM2 = """{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
 You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>

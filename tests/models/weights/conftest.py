@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from models.spec.settings import Settings
-from models.weights import reach
+from models.domain.settings import Settings
+from models.weights.hub.client import reach
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 

@@ -13,11 +13,11 @@ from fake_hub import FakeHub, Repo, git_commit
 from huggingface_hub import constants
 from visitors import Seen
 
-from models.spec.catalog import GgufFile, ModelCard, WheelFile
-from models.spec.errors import CorruptWeights, DamagedFolder, HubUnreachable, ModelIsAPath, NotOnHub, UnsafeWeights
-from models.spec.quantization import card_for, mode_named
-from models.spec.settings import Settings
-from models.spec.snapshot import Form, Snapshot
+from models.domain.catalog import GgufFile, ModelCard, WheelFile
+from models.domain.errors import CorruptWeights, DamagedFolder, HubUnreachable, ModelIsAPath, NotOnHub, UnsafeWeights
+from models.domain.quantization import card_for, mode_named
+from models.domain.settings import Settings
+from models.domain.snapshot import Form, Snapshot
 from models.weights.sources import locate, resolve
 
 HUB_ID = tiny_models.HUB_ID
@@ -214,7 +214,7 @@ def test_path_is_no_model(settings: Settings, key: str) -> None:
 
 
 def test_listed_card_is_trusted_and_a_changed_one_is_not(settings: Settings, tmp_path: Path) -> None:
-    from models.spec.catalog import load_catalog
+    from models.domain.catalog import load_catalog
 
     own = replace(settings, models_dir=str(tmp_path / "models"))
     listed = load_catalog()["smollm2-135m-instruct"]

@@ -18,10 +18,12 @@ from huggingface_hub import constants
 from visitors import Seen
 
 from models.answers import Answers
-from models.spec.errors import BadCacheFolder, CorruptWeights, DownloadFailed
-from models.spec.settings import Settings
-from models.spec.snapshot import Snapshot
-from models.weights import adapters, faults, own_folder, uploads
+from models.domain.errors import BadCacheFolder, CorruptWeights, DownloadFailed
+from models.domain.settings import Settings
+from models.domain.snapshot import Snapshot
+from models.weights import faults, own_folder
+from models.weights.adapters import sources as adapters
+from models.weights.adapters import uploads
 from models.weights.sources import hub_card, locate, resolve
 
 CARD, ROOT = tiny_models.card(), Path(__file__).parents[3]

@@ -13,12 +13,12 @@ import tiny_models
 from fake_hub import FakeHub, Repo
 from visitors import Seen
 
-from models.job import Load
-from models.spec.errors import AdapterRefused, DamagedFolder
-from models.spec.settings import Settings
-from models.spec.snapshot import Form, Snapshot
-from models.weights import adapters
-from models.weights.adapter_checks import WEIGHTS
+from models.compute.job import Load
+from models.domain.errors import AdapterRefused, DamagedFolder
+from models.domain.settings import Settings
+from models.domain.snapshot import Form, Snapshot
+from models.weights.adapters import sources as adapters
+from models.weights.adapters.checks import WEIGHTS
 from models.weights.sources import locate, resolve
 
 CARD = tiny_models.card()

@@ -12,10 +12,10 @@ import pytest
 import tiny_models
 from visitors import Seen
 
-from models.spec.catalog import WheelFile, load_catalog
-from models.spec.errors import CorruptWeights, DiskFull, DownloadCancelled, DownloadFailed
-from models.spec.settings import Settings
-from models.spec.snapshot import Snapshot
+from models.domain.catalog import WheelFile, load_catalog
+from models.domain.errors import CorruptWeights, DiskFull, DownloadCancelled, DownloadFailed
+from models.domain.settings import Settings
+from models.domain.snapshot import Snapshot
 from models.weights.sources import locate, resolve
 
 

@@ -11,7 +11,7 @@ import numpy
 import tiny_models
 from safetensors.numpy import save
 
-from models.spec.catalog import Shape
+from models.domain.catalog import Shape
 
 NAMES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -13,7 +13,7 @@ import gguf
 import numpy
 from safetensors.numpy import save
 
-from models.spec.catalog import GgufFile, ModelCard, Shape, WheelFile
+from models.domain.catalog import GgufFile, ModelCard, Shape, WheelFile
 
 SHAPE = Shape(2, 64, 4, 2, 16, 128, 256, tied_embeddings=True)
 HUB_ID = "tiny-org/tiny-llama"

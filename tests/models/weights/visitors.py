@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.spec.messages import Progress
+from models.domain.messages import Progress
 
 
 class Seen:

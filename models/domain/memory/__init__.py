@@ -1,0 +1,1 @@
+"""What a variant takes in memory."""

@@ -1,0 +1,96 @@
+"""Bytes of a model's weights in each packing, and of the files that they are loaded from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..catalog import ModelCard
+from ..quantization import GGUF_BITS, Machine, Mode, card_for
+
+BLOCK, BLOCKS = 64, 256  # bitsandbytes: weights that share a scale, scales that share a second one
+GGUF_TOKEN_BYTES = 28  # of a GGUF file for each entry of its vocabulary, which is not held with the weights
+FBGEMM = 512  # torch pads the inputs of a packed matrix to a multiple of it
+
+
+def weight_bytes(card: ModelCard, mode: Mode, machine: Machine | None = None) -> dict[str, int]:
+    """Bytes of the weights by part; without a machine, as they lie on a GPU."""
+    shape = card.shape
+    if mode.packing == "gguf":
+        return {"quantized": max(0, file_bytes(card, mode) - GGUF_TOKEN_BYTES * shape.vocabulary)}
+    packing: str = mode.packing
+    if packing.startswith("4-bit") and machine and machine.accelerator == "cpu" and machine.native_bf16:
+        packing = "4-bit-cpu"
+    form = next((form for form in card.quantized if form.method == mode.name), None)
+    group, bits = (form.group, form.bits) if form else (128, 4)
+    layer = [_PACKINGS[packing](rows, columns, mode, group, bits) for rows, columns in shape.linears]
+    more = card.parameters / shape.parameters  # what the files hold beyond the shape lies in the layers
+    quantized, constants = (round(more * shape.layers * sum(column)) for column in zip(*layer, strict=True))
+    head = 0 if shape.tied_embeddings else shape.embedding_parameters * mode.rest_bytes
+    if mode.packing == "dynamic-int8":  # the head is a linear layer like others, and gets a copy of its own
+        head = sum(_dynamic_int8(shape.vocabulary, shape.hidden, mode, group, bits))
+    return {
+        "linear" if mode.packing == "plain" else "quantized": quantized,
+        "constants": constants,
+        "embeddings": shape.embedding_parameters * mode.rest_bytes,
+        "head": head,
+        "norms": shape.small_parameters * mode.rest_bytes,
+    }
+
+
+def _plain(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    return rows * columns * mode.rest_bytes, 0
+
+
+def _llm_int8(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    return rows * columns, 4 * rows  # a scale a row
+
+
+def _four_bit(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    return math.ceil(rows * columns / 2), 4 * math.ceil(rows * columns / BLOCK) + 64  # and the table of 16 values
+
+
+def _four_bit_double(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    blocks = math.ceil(rows * columns / BLOCK)
+    return math.ceil(rows * columns / 2), blocks + 4 * math.ceil(blocks / BLOCKS) + 68  # and the scales' mean
+
+
+def _four_bit_cpu(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    """On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks at the first use: one bf16 scale a block, never nested."""
+    return math.ceil(rows * columns / 2), 2 * math.ceil(rows * columns / BLOCK) + 68
+
+
+def _dynamic_int8(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    return rows * math.ceil(columns / FBGEMM) * FBGEMM, 12 * rows  # scale, zero point and offset of a row
+
+
+def _grouped(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
+    groups = math.ceil(columns / group) if group > 0 else 1  # scales, zero points, and the group of each input
+    return rows * columns * bits // 8, groups * rows * 2 + groups * rows * bits // 8 + 4 * columns
+
+
+_PACKINGS: dict[str, Callable[[int, int, Mode, int, int], tuple[int, int]]] = {
+    "plain": _plain,
+    "llm-int8": _llm_int8,
+    "4-bit": _four_bit,
+    "4-bit-double": _four_bit_double,
+    "4-bit-cpu": _four_bit_cpu,
+    "dynamic-int8": _dynamic_int8,
+    "grouped": _grouped,
+}
+
+
+def file_bytes(card: ModelCard, mode: Mode) -> int:
+    """Bytes of the files that a mode is loaded from.
+
+    A GGUF file's own size where it is known, else parameters by the usual bits of its label. Safetensors are fp32
+    where they are converted from a package's GGUF, and of two bytes a value on the Hub.
+    """
+    if mode.packing == "grouped":
+        return sum(weight_bytes(card, mode).values())
+    if mode.form == "safetensors":
+        return card.parameters * (4 if card.wheel else 2)
+    narrowed = card_for(mode, card)
+    known = (narrowed.wheel.bytes if narrowed.wheel else 0) or (narrowed.gguf.bytes if narrowed.gguf else 0)
+    label = narrowed.gguf.label.upper() if narrowed.gguf else ""
+    return known or round(card.parameters * GGUF_BITS.get(label, mode.bits) / 8)

@@ -1,0 +1,1 @@
+"""What was measured, compared and suggested, as data."""

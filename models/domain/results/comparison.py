@@ -1,0 +1,203 @@
+"""One prompt put to several variants: what was asked, and a column of answer and figures for each."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from ..catalog import Kind
+from ..checked_json import Unfit, plain
+from ..errors import BadComparison
+from ..messages import Message, Sampling, Usage
+from ..variant import Variant
+from .measured import Measured
+
+MOST_COLUMNS = 16
+MOST_ALTERNATIVES = 20
+DIGITS = 6  # of a probability: what is shown has fewer, and a file with more would be several times as long
+
+
+@dataclass(frozen=True)
+class TokenView:
+    """One token of an answer: how likely it was, and what else the model held likely, likeliest first.
+
+    Probabilities are rounded to `DIGITS` digits. Raises BadComparison.
+    """
+
+    text: str
+    probability: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.alternatives) > MOST_ALTERNATIVES:
+            raise BadComparison(reason=f"a token has more than {MOST_ALTERNATIVES} alternatives")
+        object.__setattr__(self, "probability", _probability(self.probability))
+        others = tuple((text, _probability(value)) for text, value in self.alternatives)
+        object.__setattr__(self, "alternatives", others)
+
+
+def _probability(value: float) -> float:
+    rounded = round(value, DIGITS) if isinstance(value, int | float) and math.isfinite(value) else -1.0
+    if not 0 <= rounded <= 1:
+        raise BadComparison(reason="a probability is not a number from 0 to 1")
+    return rounded + 0.0  # -0.0 becomes 0.0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One variant's column; raises BadComparison, BadSpelling or ModelIsAPath.
+
+    `variant` is spelled as it was asked for, `resolved` with its mode (empty while unknown). `prompt` is the exact text
+    that the model was given, `turns` its own conversation with `answer` as the last one. `predicted_peak` are bytes
+    by the plan; equal `tokenizer`s mean the same tokens. `parts_at_character` is how much of the answer agrees with
+    the reference's, None where all of it does or nothing is known. `error` says why there is no answer; an error of
+    the figures alone stands in them. Figures that are not finite are none.
+    """
+
+    variant: str
+    resolved: str = ""
+    kind: Kind = "instruct"
+    prompt: str = ""
+    turns: tuple[Message, ...] = ()
+    answer: str = ""
+    usage: Usage | None = None
+    figures: Measured = field(default_factory=lambda: Measured(""))
+    predicted_peak: int | None = None
+    tokenizer: str = ""
+    parts_at_character: int | None = None
+    tokens: tuple[TokenView, ...] = ()
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        Variant.parse(self.variant)
+        if self.resolved:
+            Variant.parse(self.resolved)
+        if self.kind not in get_args(Kind):
+            raise BadComparison(reason=f"the kind of {self.variant} is neither base nor instruct")
+        if self.parts_at_character is not None and not 0 <= self.parts_at_character <= len(self.answer):
+            raise BadComparison(reason=f"the answer of {self.variant} parts from the reference's outside of itself")
+        values = vars(self.figures)
+        wild: Any = {name: None for name, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
+        object.__setattr__(self, "figures", replace(self.figures, **wild))
+
+    @property
+    def known(self) -> Measured:
+        """The figures, and where they lack one, what the usage of the answer says."""
+        usage = self.usage
+        if usage is None:
+            return self.figures
+        said: Any = {
+            "peak_bytes": usage.peak_bytes or None,
+            "load_s": usage.load_s,
+            "ttft_s": usage.ttft_s,
+            "decode_tokens_per_s": usage.decode_tokens_per_s or None,
+        }
+        gaps = {name: value for name, value in said.items() if getattr(self.figures, name) is None}
+        return replace(self.figures, **gaps)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was asked, with what, on what, and the columns; raises BadComparison.
+
+    `reference` is the spelling of the variant that the others are held against, or empty; `text` is what quality was
+    scored on. `created` is a moment in ISO 8601, UTC. `machine` is plain data.
+    """
+
+    questions: tuple[str, ...]
+    columns: tuple[Compared, ...]
+    created: str
+    system: str = ""
+    sampling: Sampling = field(default_factory=Sampling)
+    reference: str = ""
+    text: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.columns) > MOST_COLUMNS:
+            raise BadComparison(reason=f"it has {len(self.columns)} variants, and at most {MOST_COLUMNS} are shown")
+        if not _is_utc(self.created):
+            raise BadComparison(reason="the time of its making is not a moment in UTC")
+        if not isinstance(self.machine, Mapping) or not isinstance(self.versions, Mapping):
+            raise BadComparison(reason="the versions or the machine are not an object")
+        try:
+            object.__setattr__(self, "machine", plain(self.machine, "machine"))
+            object.__setattr__(self, "versions", plain(self.versions, "versions"))
+        except Unfit as error:
+            raise BadComparison(reason=str(error)) from None
+        if not all(isinstance(version, str) for version in self.versions.values()):
+            raise BadComparison(reason="a version is not text")
+
+    @property
+    def reference_column(self) -> Compared | None:
+        """The column that the others are held against, where there is one."""
+        return find(self.columns, self.reference)
+
+
+def _is_utc(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except (TypeError, ValueError):
+        return False
+
+
+def find(columns: Sequence[Compared], spelling: str) -> Compared | None:
+    """The column of a variant, as it was asked for or as it was resolved."""
+    asked = next((column for column in columns if column.variant == spelling), None)
+    return asked or next((column for column in columns if spelling and column.resolved == spelling), None)
+
+
+def batches(needed: Sequence[int], free: int) -> tuple[tuple[int, ...], ...]:
+    """Which plans run together: their places in order, as many at once as `free` bytes hold.
+
+    One that needs more than that is alone.
+    """
+    groups: list[list[int]] = []
+    left = 0
+    for place, bytes_ in enumerate(needed):
+        if groups and bytes_ <= left:
+            groups[-1].append(place)
+            left -= bytes_
+        else:
+            groups.append([place])
+            left = free - bytes_
+    return tuple(map(tuple, groups))
+
+
+def agreeing_prefix(reference: str, other: str) -> int:
+    """How many characters two answers begin with in common, cut back to where a word begins or ends in both."""
+    pairs = zip(reference, other, strict=False)
+    place = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(reference), len(other)))
+    while place and not (_is_boundary(reference, place) and _is_boundary(other, place)):
+        place -= 1
+    return place
+
+
+def _is_boundary(text: str, place: int) -> bool:
+    if not 0 < place < len(text):
+        return True
+    before, after = text[place - 1], text[place]
+    if _joins(after) or before == ZERO_WIDTH_JOINER:
+        return False
+    return not (_is_word(before) and _is_word(after))
+
+
+ZERO_WIDTH_JOINER = "\u200d"
+
+
+def _joins(character: str) -> bool:
+    """Does it belong to the character before it, such as an accent or the colour of an emoji?"""
+    skin = "\U0001f3fb" <= character <= "\U0001f3ff"
+    return skin or character == ZERO_WIDTH_JOINER or unicodedata.category(character).startswith("M")
+
+
+def _is_word(character: str) -> bool:
+    """Is it part of a longer word? Wide characters, such as Chinese, are words of their own."""
+    if unicodedata.east_asian_width(character) in "WF":
+        return False
+    return character.isalnum() or character in "_'’" or _joins(character)

@@ -1,0 +1,1 @@
+"""Kernels and caches for a CPU."""

@@ -1,0 +1,205 @@
+"""llama.cpp in a process of its own: python -m models.engines.llama.child, driven by JSON lines.
+
+The first line in says what to load; the first line out what was loaded, or the error. Then lines in are
+{"number", "request"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a request's end.
+The process ends when its standard input does, so it never outlives the app. What the library complains of goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from ...domain.errors import EmptyPrompt, NotFinite
+from ..device import PeakMemory, resident_bytes
+from ..faults import translate
+
+BATCH_S = 0.025
+KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that
+COMPLAINTS_S, QUIET_S = 2.0, 0.1  # how long to wait for the reason of a failed load, and after its last line
+ERRORS_ONLY = 1  # of what it prints
+# That of each token, which tells when it is no number; before the sampling it would cost 4 % of the speed.
+PROBABILITIES = {"n_probs": 1, "post_sampling_probs": True}
+
+
+class Tokens:
+    """Prompts as tokens: what is written, after at most one start token, whatever the file's own flags add."""
+
+    def __init__(self, ask: Callable[[str, dict[str, Any]], dict[str, Any]], start: str) -> None:
+        self._ask = ask
+        bare, dressed = self._ids("a"), self._ids("a", add_special=True)
+        named = self._ids(start) if start else []
+        self._start = named if len(named) == 1 else []
+        self.starts_texts = bool(self._start) and dressed[:1] == self._start != bare[:1]
+
+    def of(self, text: str, rendered: bool) -> list[int]:
+        """The ids of a prompt; one that a template has rendered spells its own start token. Raises EmptyPrompt."""
+        ids = self._ids(text) if text else []
+        if not ids or (self.starts_texts and not rendered and ids[:1] != self._start):
+            ids = self._start + ids
+        if not ids:
+            raise EmptyPrompt
+        return ids
+
+    def _ids(self, text: str, add_special: bool = False) -> list[int]:
+        return list(self._ask("/tokenize", {"content": text, "add_special": add_special})["tokens"])
+
+
+def load(options: dict[str, Any]) -> tuple[Any, Tokens, dict[str, Any]]:
+    """The library's server for {path, context, slots, batch, threads, gpu_layers}, and what it says of the model."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = options["path"]
+    params.n_ctx, params.n_parallel = options["context"] * options["slots"], options["slots"]
+    params.n_batch = params.n_ubatch = options["batch"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options["threads"]
+    params.n_gpu_layers = options["gpu_layers"]
+    params.check_tensors = True  # for NaN and infinity
+    key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
+    params.api_keys, params.ui, params.verbosity = [key], False, ERRORS_ONLY
+    params.cache_ram_mib = KEPT_MIB
+    server = xllamacpp.Server(params)
+
+    def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return _ask(server.listening_address + path, key, body)
+
+    props = ask("/props")
+    (model,) = ask("/v1/models")["data"]
+    return (
+        server,
+        Tokens(ask, props["bos_token"]),
+        {
+            "context": props["default_generation_settings"]["n_ctx"],  # the library rounds it up
+            "bytes": model["meta"]["size"],
+            "resident": resident_bytes(),
+        },
+    )
+
+
+def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+class Batch:
+    """Puts the texts of tokens that come faster than BATCH_S into one chunk, with their number as `tokens`.
+
+    Each line wakes threads of the app, which take the cores from the threads that decode.
+    """
+
+    def __init__(self, say: Callable[[dict[str, Any]], None]) -> None:
+        self._say = say
+        self._texts: list[str] = []
+        self._said = 0.0
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        """Hold a token's text for a moment, or say what is held and then this chunk."""
+        choices = chunk.get("choices") or [{"finish_reason": "none"}]
+        if "prompt_progress" in chunk or choices[0]["finish_reason"]:
+            self._flush()
+            self._say(chunk)
+            return
+        self._texts.append(choices[0]["text"])
+        if time.monotonic() - self._said >= BATCH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._texts:
+            piece = {"text": "".join(self._texts), "finish_reason": None}
+            self._say({"choices": [piece], "tokens": len(self._texts)})
+            self._texts, self._said = [], time.monotonic()
+
+
+def is_finite(chunk: dict[str, Any]) -> bool:
+    """Whether the probabilities of a chunk's tokens are numbers; JSON spells others as null."""
+    told = [choice.get("logprobs") or {} for choice in chunk.get("choices") or ()]
+    return all(token["prob"] is not None for each in told for token in each.get("content") or ())
+
+
+def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
+    """Compute each request in a thread of its own until the lines end."""
+    stops: dict[int, threading.Event] = {}
+
+    def compute(number: int, request: dict[str, Any]) -> None:
+        memory = PeakMemory()
+        memory.start()
+        batch = Batch(lambda chunk: say({"number": number, "chunk": chunk}))
+        broken = False
+
+        def on_chunk(chunk: dict[str, Any]) -> bool:
+            nonlocal broken
+            if "timings" in chunk or "prompt_progress" in chunk:
+                chunk["peak_bytes"] = memory.read()
+            broken = broken or not is_finite(chunk)
+            if not broken:
+                batch.add(chunk)
+            return broken or stops[number].is_set()
+
+        try:
+            ids = tokens.of(request.pop("prompt"), request.pop("rendered"))
+            server.handle_completions({**request, "prompt": ids, **PROBABILITIES}, on_chunk)
+            if broken:
+                raise NotFinite(during="while answering")
+        except Exception as error:
+            say({"number": number, "failure": translate(error, "while answering").to_dict()})
+        say({"number": number, "chunk": None})
+        del stops[number]
+
+    for line in lines:
+        message = json.loads(line)
+        if "stop" in message:
+            if stop := stops.get(message["stop"]):
+                stop.set()
+            continue
+        stops[message["number"]] = threading.Event()
+        threading.Thread(target=compute, args=(message["number"], message["request"]), daemon=True).start()
+
+
+def wait_for_complaints() -> None:
+    """Until what the library prints on standard error, from a thread of its own, is there."""
+    size, deadline = -1, time.monotonic() + COMPLAINTS_S
+    while time.monotonic() < deadline:
+        before, size = size, os.fstat(2).st_size
+        if size == before > 0:
+            return
+        time.sleep(QUIET_S)
+
+
+def main() -> None:
+    """Load, say how it went, serve."""
+    # Our lines get a channel of their own: whatever the library prints goes to standard error.
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    turn = threading.Lock()
+
+    def say(message: dict[str, Any]) -> None:
+        line = json.dumps(message) + "\n"
+        with turn:
+            channel.write(line)
+            channel.flush()
+
+    try:
+        server, tokens, facts = load(json.loads(sys.stdin.readline()))
+    except Exception as error:
+        wait_for_complaints()
+        say({"failure": translate(error, "while loading the model").to_dict()})
+        os._exit(1)
+    say(facts)
+    serve(server, tokens, sys.stdin, say)
+    os._exit(0)  # without waiting for what is still being computed: nobody is there to read it
+
+
+if __name__ == "__main__":
+    main()

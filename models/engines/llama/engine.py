@@ -1,0 +1,255 @@
+"""llama.cpp, through the xllamacpp wheel: the fast way on a CPU.
+
+The library's own server does the batching and keeps prompt prefixes; this file gives it our protocol. Stop strings
+and chat templates are ours, so that they mean the same in every engine.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...domain.engine import Attached, Prompt
+from ...domain.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScorable, PaddockError
+from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, RowDelta, Sampling, Scored, Usage
+from ...domain.settings import Settings
+from ...domain.snapshot import ActiveAdapter, Snapshot
+from ..chat_template import ChatTemplate
+from ..faults import translated
+from ..text_stream import StopStrings
+from .metadata import chat_template_of
+from .process import LlamaProcess
+
+BATCH = 256  # prompt tokens a step: a stop during prefill waits for one step at the most
+HEARTBEAT_S = 0.5
+# The order in which transformers filters the distribution, so that a sampling means the same in both engines.
+SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
+
+
+def open_gguf(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    accelerator: str,
+    context: int,
+    slots: int,
+    on_progress: Callable[[Progress], None],
+) -> GgufEngine:
+    """Load a GGUF file for `slots` conversations of `context` tokens; raises OutOfMemory or CannotLoad."""
+    on_progress(Progress("read", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
+    template = chat_template_of(snapshot.path, snapshot.trusted)
+    process = LlamaProcess(
+        {
+            "path": snapshot.path,
+            "context": context,
+            "slots": slots,
+            "batch": BATCH,
+            "threads": settings.compute_threads,
+            "gpu_layers": 0 if accelerator == "cpu" else -1,
+        }
+    )
+    facts = process.facts
+    return GgufEngine(process, template, facts["context"], slots, facts["bytes"], facts["resident"])
+
+
+class GgufEngine:
+    """A llama.cpp server with `slots` conversations of `context` tokens each."""
+
+    name = "llama.cpp"
+    attached: tuple[Attached, ...] = ()
+
+    def __init__(self, server: Any, template: ChatTemplate, context: int, slots: int, size: int, resident: int) -> None:
+        self._server: Any | None = server
+        self._template = template
+        self.context, self.slots, self.bytes, self.resident = context, slots, size, resident
+
+    def render(self, messages: Sequence[Message]) -> Prompt:
+        return self._template.write(messages)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        time_limit_s: float = float("inf"),
+        adapters: Sequence[ActiveAdapter] = (),
+        reuse: bool = True,
+    ) -> Iterator[Delta]:
+        if self._server is None:
+            raise EngineFailed(detail="the model was ejected")
+        for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
+            raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
+        stream = _Stream(self, prompt, sampling, time_limit_s, reuse)
+        try:
+            yield from stream.deltas()
+        finally:
+            stream.stop()
+
+    def request(self, prompt: Prompt, sampling: Sampling, seed: int | None, reuse: bool = True) -> dict[str, Any]:
+        """The server's own spelling of a request; `seed` is the given or a drawn one, None when greedy."""
+        request: dict[str, Any] = {
+            "prompt": prompt.text,
+            "rendered": prompt.rendered,
+            "n_predict": sampling.max_new_tokens,
+            "stream": True,
+            "return_progress": True,
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repetition_penalty,
+            "repeat_last_n": self.context,
+            "samplers": SAMPLERS,
+            "mirostat": 0,  # a file can ask for it, in place of all of the above
+            # Reused prefixes change the rounding of the logits; a given seed asks for the very same answer.
+            "cache_prompt": reuse and not sampling.repeats,
+        }
+        if not sampling.greedy:
+            request["seed"] = seed
+        return request
+
+    def complete(self, request: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
+        """Run a request to its end, or until `on_chunk` returns True; blocks."""
+        server = self._server
+        if server is not None:
+            server.handle_completions(request, on_chunk)
+
+    def generate_rows(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        rows: Sequence[Sequence[ActiveAdapter]],
+        time_limit_s: float = float("inf"),
+    ) -> Iterator[RowDelta]:
+        """Refused: the rows of a batch differ by adapters, and it takes none."""
+        raise AdapterRefused(adapter="of a row", reason="llama.cpp takes no adapters here")
+
+    def score(
+        self,
+        prompt: Prompt,
+        record: str = "",
+        reference: str = "",
+        adapters: Sequence[ActiveAdapter] = (),
+        rivals: int = 0,
+    ) -> Iterator[Progress | Scored]:
+        """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
+        raise NotScorable(engine=self.name)
+
+    def close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+
+class _Stream:
+    """One request in a thread of its own, read as deltas."""
+
+    def __init__(
+        self, engine: GgufEngine, prompt: Prompt, sampling: Sampling, time_limit_s: float, reuse: bool
+    ) -> None:
+        self._engine, self._sampling = engine, sampling
+        self._seed = secrets.randbelow(SEED_MAX + 1) if sampling.seed is None and not sampling.greedy else sampling.seed
+        self._chunks: queue.SimpleQueue[dict[str, Any] | PaddockError | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._started = time.perf_counter()
+        self._deadline = self._started + time_limit_s
+        self._thread = threading.Thread(
+            target=self._compute, args=(engine.request(prompt, sampling, self._seed, reuse),), daemon=True
+        )
+
+    def _compute(self, request: dict[str, Any]) -> None:
+        def on_chunk(chunk: dict[str, Any]) -> bool:
+            self._chunks.put(chunk)
+            return self._stopped.is_set()
+
+        try:
+            with translated(during="computing the answer"):
+                self._engine.complete(request, on_chunk)
+            self._chunks.put(None)
+        except PaddockError as error:
+            self._chunks.put(error)
+
+    def stop(self) -> None:
+        """End the computation within one token, or one step of prefill, and wait for it."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def deltas(self) -> Iterator[Delta]:
+        stops = StopStrings(self._sampling.stop)
+        usage = Usage(engine=self._engine.name, context=self._engine.context, seed=self._seed)
+        finish: Finish
+        first_token = 0.0
+        self._thread.start()
+        while True:
+            chunk = self._next()
+            now = time.perf_counter()
+            usage = replace(usage, wall_s=now - self._started)
+            progress = chunk.get("prompt_progress") if chunk is not None else None
+            if chunk is not None and "peak_bytes" in chunk:
+                usage = replace(usage, peak_bytes=chunk["peak_bytes"])
+            if progress:
+                usage = replace(usage, prompt_tokens=progress["total"], cached_tokens=progress["cache"])
+            if chunk is None or progress:
+                yield Delta("", usage)
+                if now > self._deadline:
+                    finish = "time_limit"
+                    break
+                continue
+            (choice,) = chunk["choices"]
+            if choice["finish_reason"]:
+                finish = "length" if choice["finish_reason"] == "length" else "stop"
+                break
+            if not first_token:
+                first_token = now
+                read = (usage.prompt_tokens - usage.cached_tokens) / (now - self._started)
+                usage = replace(usage, ttft_s=now - self._started, prefill_tokens_per_s=read)
+            count = usage.new_tokens + chunk.get("tokens", 1)
+            usage = replace(
+                usage,
+                new_tokens=count,
+                decode_tokens_per_s=(count - 1) / (now - first_token) if now > first_token else 0.0,
+            )
+            text = stops.push(choice["text"])
+            yield Delta(text, usage)
+            if stops.found or now > self._deadline:
+                finish = "stop_string" if stops.found else "time_limit"
+                break
+        usage = replace(_with_timings(usage, chunk), finish=finish)
+        yield Delta(stops.finish(), usage)
+
+    def _next(self) -> dict[str, Any] | None:
+        """The next chunk, or None when nothing came for a heartbeat; raises what the server reported."""
+        try:
+            chunk = self._chunks.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            return None
+        if isinstance(chunk, PaddockError):
+            raise chunk
+        if chunk is None:
+            raise EngineFailed(detail="llama.cpp ended without a reason")
+        if error := chunk.get("error"):
+            if error.get("type") == "exceed_context_size_error":
+                raise ContextExceeded(prompt_tokens=error["n_prompt_tokens"], context=error["n_ctx"])
+            raise EngineFailed(detail=str(error.get("message", "unknown"))[:200])
+        return chunk
+
+
+def _with_timings(usage: Usage, chunk: dict[str, Any] | None) -> Usage:
+    """The server's own counts, which know about tokens that carry no text yet."""
+    timings = chunk.get("timings") if chunk is not None else None
+    if not timings:
+        return usage
+    return replace(
+        usage,
+        prompt_tokens=timings["prompt_n"] + timings["cache_n"],
+        cached_tokens=timings["cache_n"],
+        new_tokens=timings["predicted_n"],
+        prefill_tokens_per_s=timings["prompt_per_second"],
+        decode_tokens_per_s=timings["predicted_per_second"] if timings["predicted_n"] > 1 else 0.0,
+    )

@@ -1,0 +1,1 @@
+"""Transformers and torch, on the one engine thread of a process."""

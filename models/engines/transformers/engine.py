@@ -1,0 +1,175 @@
+"""One model on transformers and torch: rendering, tokenizing, streaming with measured usage, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ...domain.engine import Attached, Prompt
+from ...domain.errors import ContextExceeded, EngineFailed, PaddockError
+from ...domain.messages import Delta, Message, Progress, RowDelta, Sampling, Scored
+from ...domain.settings import Settings
+from ...domain.snapshot import ActiveAdapter, Snapshot
+from ..chat_template import ChatTemplate, template_of
+from ..device import give_back_memory
+from ..faults import translated
+from ..lora.adapters import Adapters, made_with
+from .answering import NAME, Asked, answer, answer_rows
+from .engine_thread import engine_thread, prepare_torch
+from .loader import Loaded, OnProgress, load
+from .prefix_cache import LIMIT_BYTES, PrefixCache
+from .prompt_tokens import prompt_ids
+from .scoring import score
+
+
+def open_transformers(
+    snapshot: Snapshot, mode: str, accelerator: str, settings: Settings, on_progress: OnProgress
+) -> TransformersEngine:
+    """Load on the engine thread, from any thread; raises OutOfMemory, CorruptWeights, EngineFailed.
+
+    `on_progress` is called on the engine thread.
+    """
+
+    def work() -> TransformersEngine:
+        prepare_torch(settings.compute_threads)
+        loaded = load(snapshot, mode, accelerator, on_progress)
+        adapters = Adapters(loaded.model, settings.attached, int(settings.attached_mb * 1e6))
+        template = template_of(loaded.tokenizer, snapshot.path, snapshot.trusted)
+        return TransformersEngine(loaded, adapters, template, settings.context, accelerator)
+
+    try:
+        return engine_thread().run(work)
+    except PaddockError:
+        engine_thread().run(give_back_memory)  # what was loaded until then
+        raise
+
+
+class TransformersEngine:
+    """The Engine protocol on a loaded transformers model; all of torch happens on the engine thread."""
+
+    name = NAME
+    slots = 1
+
+    def __init__(
+        self, loaded: Loaded, adapters: Adapters, template: ChatTemplate, context: int, accelerator: str
+    ) -> None:
+        self.context = min(context, loaded.context)
+        self.bytes = loaded.bytes
+        self._loaded: Loaded | None = loaded
+        self._adapters = adapters
+        self._prefixes = PrefixCache(LIMIT_BYTES.get(accelerator, LIMIT_BYTES["cpu"]))
+        self._template = template
+
+    @property
+    def resident(self) -> int:
+        """What closing it gives back."""
+        return self.bytes + self._adapters.bytes + self._prefixes.bytes
+
+    @property
+    def attached(self) -> tuple[Attached, ...]:
+        """The adapters that stay beside the model for a next answer, the last used first."""
+        return self._adapters.attached
+
+    def render(self, messages: Sequence[Message]) -> Prompt:
+        """The conversation by the model's own chat template; raises TemplateFailed."""
+        return self._template.write(messages)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        time_limit_s: float = float("inf"),
+        adapters: Sequence[ActiveAdapter] = (),
+        reuse: bool = True,
+    ) -> Iterator[Delta]:
+        """One delta a token; `close()` of the iterator, from any thread, stops the computation within one token.
+
+        Raises ContextExceeded, EmptyPrompt, AdapterRefused, OutOfMemory, NotFinite, EngineFailed. A request with a seed
+        uses no kept cache, because a prompt computed in two parts rounds differently and the text could change.
+        """
+        return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s, adapters, reuse))
+
+    def generate_rows(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        rows: Sequence[Sequence[ActiveAdapter]],
+        time_limit_s: float = float("inf"),
+    ) -> Iterator[RowDelta]:
+        """One answer a row to the same prompt, all in one batch, each row with its own adapters; raises as `generate`.
+
+        On a CPU each row is what it would be alone (few_rows.py), but for int8; on a GPU, up to rounding.
+        """
+        return engine_thread().stream(lambda: self._row_deltas(prompt, sampling, time_limit_s, rows))
+
+    def score(
+        self,
+        prompt: Prompt,
+        record: str = "",
+        reference: str = "",
+        adapters: Sequence[ActiveAdapter] = (),
+        rivals: int = 0,
+    ) -> Iterator[Progress | Scored]:
+        """How likely each token is; `close()` of the iterator stops the computation within one chunk.
+
+        Raises TextTooShort, ContextExceeded, ReferenceDiffers, AdapterRefused, DiskFull, OutOfMemory, EngineFailed.
+        """
+        return engine_thread().stream(lambda: self._scores(prompt, record, reference, adapters, rivals))
+
+    def close(self) -> None:
+        """Give the memory back, after the answer that is being computed."""
+        engine_thread().run(self._close)
+
+    def _close(self) -> None:
+        self._loaded = None
+        self._prefixes.clear()
+        self._adapters.clear()
+        give_back_memory()
+
+    def _deltas(
+        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter], reuse: bool
+    ) -> Iterator[Delta]:
+        if self._loaded is None:
+            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        with translated(during="while answering"):
+            asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
+            # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
+            with self._adapters.acting(adapters):
+                made = made_with(adapters)
+                # No name for the answer: it has to end before the adapters do.
+                for _, delta in self._stamped((0, d) for d in answer(self._loaded, self._prefixes, asked, made, reuse)):
+                    yield delta
+
+    def _row_deltas(
+        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
+    ) -> Iterator[RowDelta]:
+        if self._loaded is None:
+            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        with translated(during="while answering"):
+            asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
+            with self._adapters.acting(*rows):
+                for row, delta in self._stamped(answer_rows(self._loaded, asked, len(rows))):
+                    yield RowDelta(row, delta.text, delta.usage)
+
+    def _stamped(self, deltas: Iterator[tuple[int, Delta]]) -> Iterator[tuple[int, Delta]]:
+        """The deltas of each row with the adapters that act on it, read from the layers at the first and at the last.
+
+        Reading them for each token, too, cost 2 of 35 ms.
+        """
+        acting: dict[int, tuple[str, ...]] = {}
+        for row, delta in deltas:
+            if row not in acting or delta.usage.finish:
+                acting[row] = self._adapters.read(row)
+            yield row, replace(delta, usage=replace(delta.usage, adapters=acting[row]))
+
+    def _scores(
+        self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int
+    ) -> Iterator[Progress | Scored]:
+        if self._loaded is None:
+            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        loaded = self._loaded
+        with translated(during="while scoring"), self._adapters.acting(adapters):
+            ids = prompt_ids(loaded, prompt)
+            if len(ids) > self.context:
+                raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
+            yield from score(loaded, prompt.text, ids, record, reference, rivals)

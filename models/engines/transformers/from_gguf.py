@@ -1,0 +1,244 @@
+"""GGUF -> safetensors, once: `python -m models.engines.transformers.from_gguf GGUF OUT`, in its own process.
+
+Transformers can load a GGUF by itself, but reads the file's metadata three times in pure Python and keeps nothing:
+20 s for a model of 135M parameters at every load. This uses its tables and its tensor processors, in one pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from ...domain.catalog import ModelCard
+from ...domain.errors import CorruptWeights, EngineFailed, OutOfMemory, PaddockError, from_dict
+from ...domain.file_state import state_of
+from ...domain.gguf_parts import part_files
+from ...domain.messages import Progress
+from ...domain.secrets import without_secrets
+from ...domain.settings import Settings
+from ...domain.snapshot import Snapshot
+from ..faults import translate, without_paths
+
+VERSION = 2  # of the conversion; a higher one makes earlier results stale
+MARKER = "paddock-conversion.json"
+_POLL_SECONDS = 0.1
+_KILLED = (-9, 137)  # how a process ends that the kernel ended for its memory
+
+Report = Callable[[int, int, str], None]
+
+
+class ConversionCancelled(Exception):
+    """The caller did not want the result any more; nothing of it is left."""
+
+
+def conversion_folder(card: ModelCard, source: Snapshot, settings: Settings) -> Path:
+    """Where the conversion of a GGUF snapshot is kept."""
+    name, path = f"{card.key}-{Path(source.path).stem}".replace("/", "--"), Path(source.path)
+    folder = settings.cache / "converted"
+    if source.origin == "package index":
+        return folder / name
+    # Two files of one name may lie in two places, and must not take turns in one folder.
+    place = source.path
+    if source.origin == "folder" and path.is_relative_to(settings.models_dir):
+        place = str(path.relative_to(settings.models_dir))
+    elif card.gguf and source.origin != "folder":
+        place = f"{card.gguf.repo}/{card.gguf.file}"
+    return folder / f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def is_converted(gguf: Path, out_dir: Path) -> bool:
+    """Whether the folder holds a finished conversion of this file, as it is now, by these versions."""
+    marker = _marker(out_dir)
+    try:
+        return marker.get("versions") == _versions() and marker.get("state") == state_of(part_files(gguf))
+    except OSError:
+        return False
+
+
+def content_of(out_dir: Path) -> str:
+    """What tells the content of a conversion from another: that of its source, and how it was made."""
+    marker = _marker(out_dir)
+    return f"{marker.get('sha256', '')} {json.dumps(marker.get('versions', {}), sort_keys=True)}"
+
+
+def convert(gguf: Path, out_dir: Path, report: Report) -> None:
+    """Write OUT with the same values as fp32 safetensors; a caller that comes meanwhile waits and finds it done.
+
+    A file that was only copied or touched since is not converted again. Raises CorruptWeights, UnsafeWeights (an
+    architecture without a conversion), DiskFull.
+    """
+    from filelock import FileLock
+
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{out_dir}.lock"):
+        if is_converted(gguf, out_dir):
+            return
+        files, known = part_files(gguf), _marker(out_dir)
+        for file in files:
+            if not file.is_file():
+                raise CorruptWeights(file=file.name, reason="it is missing")
+        found = {"state": state_of(files), "source": {"file": gguf.name, "bytes": sum(map(_size, files))}}
+        report(0, 0, "reading the file")
+        found["sha256"] = _sha256(files)
+        if known.get("versions") == _versions() and known.get("sha256") == found["sha256"]:
+            _write_marker(out_dir, known | found)
+            return
+        _write(gguf, out_dir, found, report)
+
+
+def _write(gguf: Path, out_dir: Path, found: dict[str, Any], report: Report) -> None:
+    from .gguf_weights import write_model
+
+    _remove_partial(out_dir)
+    partial = out_dir.with_name(f".{out_dir.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    try:
+        write_model(gguf, partial, report)
+        if state_of(part_files(gguf)) != found["state"]:
+            raise CorruptWeights(file=gguf.name, reason="it was replaced while it was read")
+        _write_marker(partial, found | {"versions": _versions()})
+        if out_dir.exists():
+            shutil.rmtree(out_dir)
+        os.replace(partial, out_dir)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _marker(folder: Path) -> dict[str, Any]:
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def _write_marker(folder: Path, marker: dict[str, Any]) -> None:
+    written = folder / f".{MARKER}.{os.getpid()}"
+    written.write_text(json.dumps(marker, indent=2), encoding="utf-8")
+    os.replace(written, folder / MARKER)
+
+
+def _versions() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {"conversion": VERSION, "transformers": version("transformers"), "gguf": version("gguf")}
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _sha256(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as source:
+            while piece := source.read(4 * 1024 * 1024):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def _remove_partial(out_dir: Path) -> None:
+    for leftover in out_dir.parent.glob(f".{out_dir.name}.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def convert_in_subprocess(
+    gguf: Path, out_dir: Path, on_progress: Callable[[Progress], None], cancelled: Callable[[], bool]
+) -> None:
+    """Convert unless it was done before; `cancelled` is asked several times a second.
+
+    Raises ConversionCancelled, OutOfMemory, DiskFull, CorruptWeights, UnsafeWeights, EngineFailed.
+    """
+    if is_converted(gguf, out_dir):
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-m", "models.engines.transformers.from_gguf", str(gguf.absolute()), str(out_dir.absolute())],
+        cwd=Path(__file__).resolve().parents[3],
+        env=without_secrets(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    try:
+        _relay(process, on_progress, cancelled)
+    except BaseException:
+        process.kill()
+        process.wait()
+        shutil.rmtree(out_dir.with_name(f".{out_dir.name}.partial-{process.pid}"), ignore_errors=True)
+        raise
+
+
+def _relay(
+    process: subprocess.Popen[str], on_progress: Callable[[Progress], None], cancelled: Callable[[], bool]
+) -> None:
+    lines: SimpleQueue[str | None] = SimpleQueue()
+    complaints: list[str] = []
+    readers = [
+        threading.Thread(target=_read_lines, args=(process.stdout, lines.put), daemon=True),
+        threading.Thread(target=_read_lines, args=(process.stderr, complaints.append), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    while True:
+        if cancelled():
+            raise ConversionCancelled
+        try:
+            line = lines.get(timeout=_POLL_SECONDS)
+        except Empty:
+            continue
+        if line is None:
+            break
+        _handle(json.loads(line), on_progress)
+    status = process.wait()
+    readers[1].join()
+    if status in _KILLED:
+        raise OutOfMemory(during="while converting the model")
+    if status != 0:
+        words = [line for line in complaints if line and line.strip()]
+        raise EngineFailed(detail=without_paths(words[-1].strip()[:200]) if words else f"it ended with status {status}")
+
+
+def _read_lines(pipe: Any, put: Callable[[Any], None]) -> None:
+    with pipe:
+        for line in pipe:
+            put(line)
+    put(None)
+
+
+def _handle(event: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
+    if "error" in event:
+        raise from_dict(event["error"])
+    on_progress(Progress("convert", event["done"], event["total"], "tensors", event["detail"]))
+
+
+def main(arguments: list[str]) -> int:
+    """Convert, with one JSON object a line on standard output: progress, or at last an error."""
+    if len(arguments) != 2:
+        print("usage: python -m models.engines.transformers.from_gguf GGUF OUT", file=sys.stderr)
+        return 2
+
+    def report(done: int, total: int, detail: str) -> None:
+        print(json.dumps({"done": done, "total": total, "detail": detail}), flush=True)
+
+    try:
+        convert(Path(arguments[0]), Path(arguments[1]), report)
+    except Exception as error:
+        fault: PaddockError = translate(error, "while converting the model")
+        print(json.dumps({"error": fault.to_dict()}), flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

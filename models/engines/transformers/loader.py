@@ -1,0 +1,200 @@
+"""A checked snapshot -> a transformers model and its tokenizer in memory, on the engine thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ...domain.errors import CannotLoad, CorruptWeights, EngineFailed
+from ...domain.messages import Progress
+from ...domain.snapshot import Snapshot
+from ..cpu.decode_attention import attend_by_rows
+from ..cpu.few_rows import pair_lone_rows
+from ..device import give_back_memory, tensors_outside_the_heap
+from ..faults import detail_of, translated
+from .model_bytes import measured_bytes
+from .recipes import Recipe, recipe_for
+from .rope_length import RopeLength
+
+WEIGHTS = "What the weight files hold"
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was loaded; `bytes` are those of all parameters, buffers and quantization tables.
+
+    `eos_ids` end an answer, `context` is the longest sequence that the model was made for, in tokens. Whoever computes
+    with the model tells `length` of each text first.
+    """
+
+    model: Any
+    tokenizer: Any
+    bytes: int
+    eos_ids: tuple[int, ...]
+    context: int
+    length: RopeLength
+
+
+def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
+    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, ModeNotPossible, CannotLoad."""
+    try:
+        return _load(snapshot, mode, accelerator, on_progress)
+    except EngineFailed as error:  # nothing was answered yet, and asking again will not help
+        raise CannotLoad(file="The model", reason=error.facts["detail"]) from error
+
+
+def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
+    if snapshot.form != "safetensors":
+        raise EngineFailed(detail=f"transformers was given {snapshot.form} files, and loads safetensors")
+    with translated(during="while loading the model"), tensors_outside_the_heap():
+        recipe, quantized_already = recipe_for(snapshot.path, mode)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 warns of a cast at every layer and token
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+        safely = {"trust_remote_code": False, "local_files_only": True}
+        with _understood("config.json"):
+            AutoConfig.from_pretrained(snapshot.path, **safely)
+        with _understood("The tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
+        with _tensor_progress(on_progress, "read" if quantized_already else recipe.stage):
+            how = _how(recipe, quantized_already, accelerator)
+            how |= safely | {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+            model, loading = AutoModelForCausalLM.from_pretrained(snapshot.path, **how)
+        _require_all(loading)
+        _require_embeddings(model, tokenizer)
+        model.eval().requires_grad_(False)
+        if recipe.pack is not None:
+            recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
+        if recipe.quantizes:
+            _leave_the_file(model)
+        pair_lone_rows(model)
+        attend_by_rows(model)
+        eos_ids = _eos_ids(model, tokenizer)
+        _forget_sampling_defaults(model)
+        length = RopeLength(model)
+        on_progress(Progress("warm up"))
+        _touch(model)
+        give_back_memory()
+    return Loaded(model, tokenizer, measured_bytes(model), eos_ids, _longest_sequence(model), length)
+
+
+def _how(recipe: Recipe, quantized_already: bool, accelerator: str) -> dict[str, Any]:
+    """The arguments of from_pretrained; weights that are quantized already bring their own quantization_config."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    how: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
+    if accelerator != "cpu" or recipe.bits or quantized_already:
+        how["device_map"] = {"": "cuda:0" if accelerator == "cuda" else accelerator}
+    if recipe.bits and not quantized_already:
+        how["quantization_config"] = BitsAndBytesConfig(**recipe.bits)
+    return how
+
+
+def _require_all(loading: dict[str, Any]) -> None:
+    """Raise CorruptWeights when transformers has filled a parameter with random values."""
+    for name, stored, wanted in sorted(loading["mismatched_keys"]):
+        sizes = [" x ".join(map(str, shape)) for shape in (stored, wanted)]
+        reason = f"its tensor {name} is {sizes[0]}, and by config.json it has to be {sizes[1]}"
+        raise CorruptWeights(file=WEIGHTS, reason=reason)
+    for name in sorted(loading["missing_keys"]):
+        raise CorruptWeights(file=WEIGHTS, reason=f"it lacks the tensor {name} that config.json asks for")
+
+
+def _require_embeddings(model: Any, tokenizer: Any) -> None:
+    """Raise CorruptWeights when ordinary tokens have no embeddings; that some are added for nothing is usual."""
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) <= rows:
+        return
+    ordinary = tokenizer.get_vocab().items() - tokenizer.get_added_vocab().items()
+    tokens = 1 + max((number for _, number in ordinary), default=-1)
+    if tokens > rows:
+        reason = f"it has {tokens:,} tokens, and the model has embeddings for {rows:,}"
+        raise CorruptWeights(file="The tokenizer", reason=reason)
+    for token, number in ((tokenizer.bos_token, tokenizer.bos_token_id), (tokenizer.eos_token, tokenizer.eos_token_id)):
+        if number is not None and number >= rows:
+            reason = f"its token {token} has the id {number:,}, and the model has embeddings for {rows:,}"
+            raise CorruptWeights(file="The tokenizer", reason=reason)
+
+
+@contextmanager
+def _understood(file: str) -> Iterator[None]:
+    """Raise what happens inside as CorruptWeights: another quantization would not help."""
+    try:
+        yield
+    except (MemoryError, OSError, ImportError):  # these are not the file's fault
+        raise
+    except Exception as error:
+        raise CorruptWeights(file=file, reason=f"transformers does not understand it, {detail_of(error)}") from error
+
+
+def _leave_the_file(model: Any) -> None:
+    """Copy the values that are mapped from the file: one is enough to keep all of its pages in memory."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point() and tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
+
+
+@contextmanager
+def _tensor_progress(on_progress: OnProgress, stage: Literal["read", "quantize"]) -> Iterator[None]:
+    """Report transformers' own count of loaded tensors."""
+    from transformers.utils import logging as progress_bars
+
+    def counting(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("desc") != "Loading weights" or not args:
+            return factory(*args, **kwargs)
+        return _Counted(args[0], lambda done, total: on_progress(Progress(stage, done, total, "tensors")))
+
+    previous = progress_bars.set_tqdm_hook(counting)
+    try:
+        yield
+    finally:
+        progress_bars.set_tqdm_hook(previous)
+
+
+class _Counted:
+    """Stands where transformers expects a progress bar over tensors."""
+
+    def __init__(self, items: Any, report: Callable[[int, int], None]) -> None:
+        self._items, self._report = items, report
+
+    def __iter__(self) -> Iterator[Any]:
+        for done, item in enumerate(self._items):
+            self._report(done, len(self._items))
+            yield item
+        self._report(len(self._items), len(self._items))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **kwargs: None
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    found: list[int] = []
+    for source in (model.generation_config, model.config, tokenizer):
+        ids = getattr(source, "eos_token_id", None)
+        found += ids if isinstance(ids, list | tuple) else [] if ids is None else [ids]
+    return tuple(dict.fromkeys(found))
+
+
+def _forget_sampling_defaults(model: Any) -> None:
+    """`generate` fills unset values from the repository's generation_config.json; answers must not depend on it."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig()
+
+
+def _touch(model: Any) -> None:
+    """Compute one token: weights are mapped from the file, and would be read from it during the first answer."""
+    import torch
+
+    with torch.inference_mode():
+        model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), use_cache=False)
+
+
+def _longest_sequence(model: Any) -> int:
+    config = model.config.get_text_config(decoder=True)
+    return int(getattr(config, "max_position_embeddings", None) or 2048)

@@ -1,0 +1,113 @@
+"""Log-probabilities of a text on disk, so that a model can be compared with one that is no longer in memory."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ...domain.errors import DiskFull, ReferenceDiffers
+from ...domain.units import size
+
+_ROWS = 16  # positions compared at once: each is a row of the vocabulary in float64
+
+
+def ids_file(path: Path) -> Path:
+    """Where the tokens of a record stand."""
+    return path.with_name(f"{path.name}.tokens.json")
+
+
+class Record:
+    """Writes float32 rows to a .npy file, which is there under its name once `finish` was called, or not at all."""
+
+    def __init__(self, path: str, ids: Sequence[int]) -> None:
+        self._path, self._ids = Path(path), list(ids)
+        self._partial = self._path.with_name(f".{self._path.name}.partial-{os.getpid()}")
+        self._rows: Any = None
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._rows = None
+        self._partial.unlink(missing_ok=True)
+
+    def write(self, start: int, log_probs: Any) -> None:
+        """Keep the rows of positions from `start` on."""
+        if self._rows is None:
+            self._open(log_probs.shape[-1])
+        self._rows[start : start + len(log_probs)] = log_probs.numpy()
+
+    def finish(self) -> None:
+        self._rows.flush()
+        self._rows = None
+        ids_file(self._path).write_text(json.dumps(self._ids), encoding="utf-8")
+        os.replace(self._partial, self._path)
+
+    def _open(self, vocabulary: int) -> None:
+        from numpy.lib.format import open_memmap
+
+        shape = (len(self._ids) - 1, vocabulary)
+        needed, free = 4 * shape[0] * shape[1] + 4096, shutil.disk_usage(self._path.parent).free
+        try:
+            if needed > free:  # a write to a mapped page without room for it would kill this process
+                raise OSError(errno.ENOSPC, "no room")
+            self._rows = open_memmap(self._partial, mode="w+", dtype="float32", shape=shape)
+            with self._partial.open("r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, self._partial.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            facts = {"file": self._path.name, "needed": size(needed), "free": size(free)}
+            raise DiskFull(**facts, folder=self._path.parent.name) from error
+
+
+class Reference:
+    """A record of the same tokens; raises ReferenceDiffers when it is not one."""
+
+    def __init__(self, path: str, ids: Sequence[int]) -> None:
+        self._path, self._ids = Path(path), list(ids)
+        self._rows: Any = None
+
+    def __enter__(self) -> Reference:
+        import numpy
+
+        try:
+            stored = json.loads(ids_file(self._path).read_text(encoding="utf-8"))
+            self._rows = numpy.load(self._path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ReferenceDiffers(reason="it cannot be read") from error
+        if stored != self._ids:
+            raise ReferenceDiffers(reason="it was made of other tokens")
+        if self._rows.ndim != 2 or len(self._rows) != len(stored) - 1:
+            raise ReferenceDiffers(reason="it is not whole")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._rows = None
+
+    def compare(self, start: int, log_probs: Any, likeliest: Any) -> tuple[list[bool], list[float]]:
+        """Whether both find the same token likeliest, and KL(reference, this) in nats, for each row."""
+        import torch
+
+        ours, theirs = log_probs.shape[-1], self._rows.shape[-1]
+        if ours != theirs:
+            raise ReferenceDiffers(reason=f"its vocabulary has {theirs:,} tokens, and this model's has {ours:,}")
+        agrees: list[bool] = []
+        divergences: list[float] = []
+        for first in range(0, len(log_probs), _ROWS):
+            mine = log_probs[first : first + _ROWS]
+            place = start + first
+            wanted = torch.from_numpy(self._rows[place : place + len(mine)].copy())
+            agrees += (wanted.argmax(dim=-1) == likeliest[first : first + _ROWS]).tolist()
+            chances = wanted.double().exp()
+            # A token that the reference finds impossible counts nothing: 0 times minus infinity is not a number.
+            terms = torch.where(chances > 0, chances * (wanted.double() - mine.double()), 0.0)
+            divergences += terms.sum(dim=-1).clamp(min=0.0).tolist()
+        return agrees, divergences

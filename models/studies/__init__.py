@@ -1,0 +1,1 @@
+"""What several variants cost and are worth: plain functions that take a Runtime."""

@@ -1,0 +1,345 @@
+"""One prompt to several variants, one model at a time: answers as they stream, then what each cost and is worth."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+import time
+from collections.abc import Callable, Generator, Hashable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from ..answers import Answers
+from ..compute.gpu import PAGE_UPDATE_S
+from ..domain.engine import Prompt
+from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
+from ..domain.messages import Delta, Event, Message, Progress, Rendered, RowDelta
+from ..domain.quantization import Mode, rows_stand_alone
+from ..domain.request import ChatRequest, CompareRequest
+from ..domain.results.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix
+from ..domain.results.contenders import acts_as, check_variants
+from ..domain.results.measured import Measured
+from ..domain.variant import Variant
+from . import quality
+from .quality import CONVERTED, LONGEST_TEXT, Yardstick
+
+T = TypeVar("T")
+PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened to the column of a variant, by its place in the request: an event, or the column as of now."""
+
+    column: int
+    event: Event | Compared
+
+
+def compare(runtime: Answers, request: CompareRequest, token: str | None = None) -> Generator[Step, None, Comparison]:
+    """Steps of all columns, and at the end the whole. A column that fails says why, and the others go on.
+
+    Variants of one base follow each other, so that it is loaded once; those that differ by adapters only answer as one
+    batch where `one_pass` asks for it and each row is what it is alone. Raises InputError for the request as a whole.
+    """
+    _check(runtime, request)
+    request = replace(request, reference=_reference_in(runtime, request, token))
+    columns = [_Column(runtime, request, place, token) for place in range(len(request.variants))]
+    seen: dict[Hashable, _Column] = {}
+    for column in columns:
+        yield column.begin()
+        if not column.now.error and seen.setdefault(acts_as(column.resolved), column) is not column:
+            yield column.fail(NamedTwice(variant=f"{column.resolved}, which {column.variant} is here,"))
+    yardstick: Yardstick | None = None
+    with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
+        for group in _groups(columns, request.reference):
+            yield from _answers(group, request.one_pass)
+            for column in group:
+                if request.rivals and column.now.answer and not column.now.error:
+                    yield from column.look_at_tokens()
+                if request.text and not column.now.error:
+                    yardstick = yield from column.score(yardstick, folder)
+    reference = _reference(columns, request.reference)
+    for column in columns:
+        if reference is not None and column is not reference and not column.now.error:
+            yield column.part_from(reference.now.answer)
+    return Comparison(
+        questions=tuple(m.content for m in request.histories[0] if m.role == "user"),
+        columns=tuple(column.now for column in columns),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        system=next((m.content for m in request.histories[0] if m.role == "system"), ""),
+        sampling=request.sampling,
+        reference=str(request.reference or ""),
+        text=request.text,
+        versions={name: _version(name) for name in PACKAGES if _version(name)},
+        machine=_machine(runtime),
+    )
+
+
+def _groups(columns: Sequence[_Column], reference: Variant | None) -> list[list[_Column]]:
+    """Columns that share a model in memory, the reference's first."""
+    groups: dict[str, list[_Column]] = {}
+    for column in columns:
+        if not column.now.error:
+            groups.setdefault(column.base, []).append(column)
+    for group in groups.values():
+        group.sort(key=lambda column: column.variant != reference)
+    return sorted(groups.values(), key=lambda group: group[0].variant != reference)
+
+
+def _answers(group: Sequence[_Column], one_pass: bool) -> Generator[Step, None, None]:
+    same_prompt = len({column.messages for column in group}) == 1
+    together = one_pass and len(group) > 1 and same_prompt and rows_stand_alone(group[0].mode)
+    if together:
+        try:
+            yield from _answer_together(group)
+            return
+        except PaddockError as error:  # one of them, or all: each says so for itself
+            if any(column.now.answer for column in group):
+                for column in group:
+                    ended = column.now.usage is not None and column.now.usage.finish
+                    yield column.end(_batch_note(group)) if ended else column.fail(error)
+                return
+    for column in group:
+        try:
+            yield from column.answer()
+        except PaddockError as error:
+            yield column.fail(error)
+
+
+def _answer_together(group: Sequence[_Column]) -> Generator[Step, None, None]:
+    first = group[0]
+    stream = first.runtime.answer_rows(first.chat(), [column.resolved for column in group], first.token)
+    with closing(stream) as events:
+        for event in events:
+            for row, column in enumerate(group):
+                if not isinstance(event, RowDelta):
+                    yield column.see(event)
+                elif event.row == row:
+                    yield column.see(Delta(event.text, event.usage))
+    for column in group:
+        yield column.end(_batch_note(group))
+
+
+def _batch_note(group: Sequence[_Column]) -> str:
+    note = f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}"
+    if group[0].runtime.machine.accelerator == "cpu":  # where its text is what it is alone
+        return note
+    return f"{note}, and two tokens that are nearly as likely may change places against an answer alone"
+
+
+def _check(runtime: Answers, request: CompareRequest) -> None:
+    """Refuse what no model needs to see; raises InputError, VariantError."""
+    check_variants([str(variant) for variant in request.variants], runtime.settings.compared)
+    if len(request.histories) != len(request.variants):
+        raise BadComparisonRequest(reason="it takes one conversation a variant")
+    if not 0 <= request.rivals <= MOST_ALTERNATIVES:
+        raise BadComparisonRequest(reason=f"{request.rivals} alternatives of a token, at most {MOST_ALTERNATIVES}")
+    if len(request.text) > LONGEST_TEXT:
+        raise PromptTooManyCharacters(characters=len(request.text), limit=LONGEST_TEXT)
+    for variant, messages in zip(request.variants, request.histories, strict=True):
+        runtime.check(ChatRequest(variant, messages, request.sampling, request.base_prompt))
+
+
+def _reference_in(runtime: Answers, request: CompareRequest, token: str | None) -> Variant | None:
+    """The first of the variants that is what the reference is, however each is spelled; raises NoReference."""
+    if request.reference is None:
+        return None
+
+    def known(variant: Variant) -> Hashable:
+        with suppress(PaddockError):  # its own column says why
+            return acts_as(runtime.resolve(variant, runtime.card(variant, token))[0])
+        return acts_as(variant)
+
+    wanted = known(request.reference)
+    for variant in request.variants:
+        if known(variant) == wanted:
+            return variant
+    raise NoReference(variant=str(request.reference))
+
+
+def _reference(columns: Sequence[_Column], reference: Variant | None) -> _Column | None:
+    found = next((column for column in columns if column.variant == reference), None)
+    return None if found is None or found.now.error or not found.now.answer else found
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _machine(runtime: Answers) -> dict[str, Any]:
+    budget = runtime.planner.budget()
+    return {
+        "accelerator": runtime.machine.accelerator,
+        "device": budget.device,
+        "memory_bytes": budget.total,
+        "threads": runtime.settings.compute_threads,
+    }
+
+
+def paced(
+    start: Callable[[], Generator[Step, None, Comparison]], seconds: float = PAGE_UPDATE_S
+) -> Generator[Step | Comparison, None, None]:
+    """The steps with the deltas of each `seconds` and column put together, and the whole as the last item."""
+    held: dict[int, Delta] = {}
+    sent: dict[int, float] = {}
+    with closing(start()) as steps:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                yield end.value
+                return
+            waiting, delta = held.pop(step.column, None), step.event
+            if not isinstance(delta, Delta):
+                if waiting is not None:
+                    yield Step(step.column, waiting)
+                yield step
+                continue
+            delta = Delta(waiting.text + delta.text if waiting else delta.text, delta.usage)
+            now = time.monotonic()
+            if delta.usage.finish or now - sent.get(step.column, 0.0) >= seconds:
+                sent[step.column] = now
+                yield Step(step.column, delta)
+            else:
+                held[step.column] = delta
+
+
+class _Column:
+    """One variant on its way to a Compared, which holds what is known so far."""
+
+    def __init__(self, runtime: Answers, request: CompareRequest, place: int, token: str | None) -> None:
+        self.runtime, self.token, self._request, self._place = runtime, token, request, place
+        self.variant, self.messages = request.variants[place], request.histories[place]
+        self.base = ""
+        self.mode: Mode
+        self.now = Compared(str(self.variant))
+
+    def begin(self) -> Step:
+        """Resolve the variant and plan it."""
+        try:
+            card = self.runtime.card(self.variant, self.token)
+            resolved, mode = self.runtime.resolve(self.variant, card)
+            planned = self.runtime.plan(self.variant, token=self.token)
+            self.base, self.mode = str(resolved.without_adapters), mode
+            weights = planned.weights + sum(part.bytes for part in planned.parts if part.key == "adapters")
+            figures = Measured(str(resolved), self.variant == self._request.reference, weights)
+            self._know(
+                resolved=str(resolved),
+                kind=card.kind,
+                figures=figures,
+                predicted_peak=planned.peak,
+                tokenizer=card.family,
+            )
+            return Step(self._place, self.now)
+        except PaddockError as error:
+            return self.fail(error)
+
+    def chat(self) -> ChatRequest:
+        return ChatRequest(self.variant, self.messages, self._request.sampling, self._request.base_prompt, reuse=False)
+
+    def answer(self) -> Generator[Step, None, None]:
+        with closing(self.runtime.answer(self.chat(), self.token)) as events:
+            for event in events:
+                yield self.see(event)
+        yield self.end()
+
+    def see(self, event: Event) -> Step:
+        """Take an event of the answer into the column."""
+        match event:
+            case Rendered():
+                self._know(prompt=event.prompt)
+            case Delta():
+                self._know(answer=self.now.answer + event.text, usage=event.usage)
+        return Step(self._place, event)
+
+    def end(self, note: str = "") -> Step:
+        """The column once its answer is whole; the load time is that of the model, whenever it was loaded."""
+        held = next((line for line in self.runtime.held() if line.name == self.base), None)
+        figures = replace(self.now.figures, answer=self.now.answer)
+        if held is not None:
+            own = {choice.name for choice in self.variant.adapters}
+            beside = sum(adapter.bytes for adapter in held.attached if adapter.name in own)
+            peak = quality.peak_alone(self.runtime, self.now.usage, self.base) if self.now.usage else None
+            figures = replace(figures, measured_bytes=held.bytes + beside, load_s=held.load_s, peak_bytes=peak)
+        self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
+        self._note(note)
+        if self.now.usage is not None:
+            self._note(CONVERTED if self.now.usage.origin == "converted" else "")
+            self._note(" ".join(self.now.usage.notes))
+        return Step(self._place, self.now)
+
+    def look_at_tokens(self) -> Generator[Step, None, None]:
+        """Record the probability of each token of the answer, and what else was likely."""
+        assert self.now.usage is not None
+        count, rivals = self.now.usage.prompt_tokens, self._request.rivals
+        try:
+            steps = quality.tokens(self.runtime, self.resolved, self._whole(), count, rivals, self.token)
+            self._know(tokens=(yield from self._through(steps)))
+        except PaddockError as error:
+            self._note(str(error))
+        yield Step(self._place, self.now)
+
+    def _whole(self) -> Prompt:
+        """The prompt and the answer."""
+        return Prompt(self.now.prompt + self.now.answer, rendered=self.now.kind == "instruct")
+
+    def score(self, yardstick: Yardstick | None, folder: str) -> Generator[Step, None, Yardstick | None]:
+        """Score the text; returns what the next columns are held against."""
+        text, resolved = self._request.text, self.resolved
+        reference = self._request.reference
+        try:
+            if self.variant == reference and self.now.usage is not None:
+                tokens = self.now.usage.prompt_tokens
+                found, yardstick = yield from self._through(
+                    quality.first(self.runtime, resolved, text, self._whole(), tokens, folder, self.token)
+                )
+            elif yardstick is not None and self._comparable():
+                found = yield from self._through(quality.against(self.runtime, resolved, text, yardstick, self.token))
+            else:
+                found = yield from self._through(quality.alone(self.runtime, resolved, text, self.token))
+            self._know(figures=replace(self.now.figures, **found.figures))
+        except PaddockError as error:
+            self._note(str(error))
+        yield Step(self._place, self.now)
+        return yardstick
+
+    def part_from(self, answer: str) -> Step:
+        """Say from where on the answer is another than the reference's."""
+        if self.now.answer != answer:
+            self._know(parts_at_character=agreeing_prefix(answer, self.now.answer))
+        return Step(self._place, self.now)
+
+    def fail(self, error: PaddockError) -> Step:
+        """The column with the reason why it has no answer, or no whole one."""
+        self._know(error=str(error))
+        return Step(self._place, self.now)
+
+    @property
+    def resolved(self) -> Variant:
+        return Variant.parse(self.now.resolved)
+
+    def _comparable(self) -> bool:
+        """Only models that share a tokenizer have distributions over the same tokens."""
+        reference = self._request.reference
+        assert reference is not None
+        return self.runtime.card(self.variant, self.token).family == self.runtime.card(reference, self.token).family
+
+    def _through(self, steps: Generator[Progress, None, T]) -> Generator[Step, None, T]:
+        """What steps of scoring return, their progress shown at this column."""
+        while True:
+            try:
+                yield Step(self._place, next(steps))
+            except StopIteration as end:
+                return end.value
+
+    def _note(self, text: str) -> None:
+        note = "; ".join(filter(None, (self.now.figures.note, text)))
+        self._know(figures=replace(self.now.figures, note=note))
+
+    def _know(self, **facts: Any) -> None:
+        self.now = replace(self.now, **facts)

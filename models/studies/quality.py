@@ -1,0 +1,118 @@
+"""How good a variant is on a text, and how close to another: scored one after another, with the first one's on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..answers import Answers
+from ..domain.engine import Prompt
+from ..domain.messages import Event, Progress, Scored, Usage
+from ..domain.results import metrics
+from ..domain.results.comparison import TokenView
+from ..domain.variant import Variant
+
+LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
+DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
+CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What others are held against: the file of its scores of the text, its answer, and where that one starts."""
+
+    text_file: str
+    answer_prompt: Prompt
+    prompt_tokens: int
+    scored: Scored
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures by the names of Measured, and the spellings of what was loaded for them."""
+
+    figures: dict[str, Any]
+    loaded: frozenset[str]
+
+
+def first(
+    runtime: Answers, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
+) -> Generator[Progress, None, tuple[Quality, Yardstick]]:
+    """The quality of the one that the others are held against; `answer` is its prompt with its answer."""
+    record = str(Path(folder) / "text.npy")
+    scored = yield from _score(runtime, variant, Prompt(text), token, record)
+    own = yield from _score(runtime, variant, answer, token)
+    figures = _alone(variant, scored) | {"agreement": 1.0, "divergence": 0.0}
+    return Quality(figures, frozenset({scored.variant})), Yardstick(record, answer, prompt_tokens, own)
+
+
+def against(
+    runtime: Answers, variant: Variant, text: str, yardstick: Yardstick, token: str | None
+) -> Generator[Progress, None, Quality]:
+    """The quality of another, on the same text and on the yardstick's own answer; raises ReferenceDiffers."""
+    scored = yield from _score(runtime, variant, Prompt(text), token, reference=yardstick.text_file)
+    theirs = yield from _score(runtime, variant, yardstick.answer_prompt, token)
+    figures = _alone(variant, scored) | {
+        "agreement": metrics.share(scored.agrees),
+        "divergence": metrics.mean(scored.divergences),
+        "parts_at": metrics.parting(yardstick.scored, theirs, yardstick.prompt_tokens),
+        "answer_tokens": len(theirs.likeliest) - max(0, yardstick.prompt_tokens - theirs.offset),
+    }
+    return Quality(figures, frozenset({scored.variant}))
+
+
+def alone(runtime: Answers, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
+    """The quality of one that is held against none."""
+    scored = yield from _score(runtime, variant, Prompt(text), token)
+    return Quality(_alone(variant, scored), frozenset({scored.variant}))
+
+
+def tokens(
+    runtime: Answers, variant: Variant, answer: Prompt, prompt_tokens: int, rivals: int, token: str | None
+) -> Generator[Progress, None, tuple[TokenView, ...]]:
+    """Each token of an answer with its probability and its rivals; `answer` is the prompt with the answer."""
+    scored = yield from _score(runtime, variant, answer, token, rivals=rivals)
+    start = max(0, prompt_tokens - scored.offset)
+    places = zip(scored.tokens[start:], scored.log_probabilities[start:], scored.rivals[start:], strict=True)
+    return tuple(
+        TokenView(text, math.exp(chance), tuple((other, p) for other, p in best if other != text))
+        for text, chance, best in places
+    )
+
+
+def peak_alone(runtime: Answers, usage: Usage, base: str) -> int | None:
+    """Peak bytes of the process while it answered, without the other models that transformers holds in it."""
+    if not usage.peak_bytes:
+        return None
+    inside = [line for line in runtime.held() if line.engine == usage.engine == "transformers"]
+    return max(0, usage.peak_bytes - sum(line.resident for line in inside if line.name != base)) or None
+
+
+def _alone(variant: Variant, scored: Scored) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "perplexity": metrics.perplexity(scored.log_probabilities),
+        "bits_per_byte": metrics.bits_per_byte(scored.log_probabilities, scored.bytes),
+    }
+    return found if scored.variant == str(variant) else found | {"note": DEQUANTIZED}
+
+
+def _score(
+    runtime: Answers,
+    variant: Variant,
+    prompt: Prompt,
+    token: str | None,
+    record: str = "",
+    reference: str = "",
+    rivals: int = 0,
+) -> Generator[Progress, None, Scored]:
+    scored: Event | None = None
+    with closing(runtime.score_prompt(prompt, variant, record, reference, token, rivals)) as stream:
+        for scored in stream:
+            if isinstance(scored, Progress):
+                yield replace(scored, detail=f"{variant} {scored.detail}".strip())
+    assert isinstance(scored, Scored)
+    return scored

@@ -1,0 +1,145 @@
+"""Conversations -> tokens to learn from: the text that the engine would give to the model, only answers labelled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...domain.errors import NotTrainable
+from ...domain.messages import Message, Progress
+from ...domain.request import BasePrompt
+from ...domain.snapshot import Snapshot
+from ...domain.training import RowCounts, TrainingSettings
+from ...engines.chat_template import template_of
+from ...engines.faults import translated
+from ...engines.transformers.engine_thread import engine_thread, prepare_torch
+from .answer_labels import UNLABELLED, Example, Labeller, Unlearnable, Write
+
+__all__ = ["UNLABELLED", "Example", "Examples", "read_examples", "split"]
+
+# Before a template's text, it has the conversation end with its last message; a block takes the line's end with it.
+_NO_NEXT_ANSWER = "{% set add_generation_prompt = false %}\n"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is learned from and what is only looked at; several may be of one row."""
+
+    train: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    counts: RowCounts
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest."""
+        return max(len(example.ids) for example in (*self.train, *self.held_out))
+
+    @property
+    def sha256(self) -> str:
+        """Of all tokens and labels."""
+        digest = hashlib.sha256()
+        for side in (self.train, self.held_out):
+            for example in side:
+                digest.update(repr(example).encode())
+            digest.update(b"held out")
+        return digest.hexdigest()
+
+
+def read_examples(
+    snapshot: Snapshot,
+    rows: Sequence[Sequence[Message]],
+    base: bool,
+    settings: TrainingSettings,
+    threads: int,
+    on_progress: Callable[[Progress], None],
+) -> Examples:
+    """Tokenize the rows and hold some out, from any thread; a `base` model gets the prompt that the Chat tab gives it.
+
+    Raises NotTrainable, TemplateFailed.
+    """
+
+    def work() -> Examples:
+        prepare_torch(threads)
+        with translated(during="while reading the rows"):
+            read = _reader(snapshot, base)
+            examples = []
+            for number, row in enumerate(rows, 1):  # a template that is not trusted takes half a second an answer
+                examples.append(read(row, number))
+                on_progress(Progress("train", number, len(rows), detail="reading the rows"))
+            return split(examples, settings)
+
+    return engine_thread().run(work)
+
+
+def _reader(snapshot: Snapshot, base: bool) -> Callable[[Sequence[Message], int], list[Example]]:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(snapshot.path, trust_remote_code=False, local_files_only=True)
+    model = Path(snapshot.path).name
+    write = _write_base if base else _template_of(tokenizer, snapshot, model)
+    try:
+        labeller = Labeller.of(tokenizer, write, not base, _end_ids(snapshot.path, tokenizer))
+    except Unlearnable as error:
+        raise NotTrainable(model=model, reason=error.reason, suggestion=error.suggestion) from None
+
+    def read(row: Sequence[Message], number: int) -> list[Example]:
+        try:
+            return labeller.examples(row)
+        except Unlearnable as error:
+            reason = f"{error.reason}, as in row {number}"
+            raise NotTrainable(model=model, reason=reason, suggestion=error.suggestion) from None
+
+    return read
+
+
+def _write_base(messages: Sequence[Message], asked: bool) -> str:
+    prompt = BasePrompt()
+    text = prompt.write(messages)
+    return text if asked else text.removesuffix(f"\n{prompt.answer}")
+
+
+def _template_of(tokenizer: Any, snapshot: Snapshot, model: str) -> Write:
+    asking = template_of(tokenizer, snapshot.path, snapshot.trusted)
+    if not asking.source:
+        reason = f"it is no base model, and {asking.lack}"
+        raise NotTrainable(model=model, reason=reason, suggestion="Pick another base.")
+    telling = replace(asking, source=_NO_NEXT_ANSWER + asking.source)
+    return lambda messages, asked: (asking if asked else telling).write(messages).text
+
+
+def _end_ids(folder: str, tokenizer: Any) -> list[int]:
+    """The tokens that the engine takes for the end of an answer, the tokenizer's first; read without the weights."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    generation = Path(folder) / "generation_config.json"
+    stated = json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {}
+    found: list[int] = []
+    for ids in (tokenizer.eos_token_id, stated.get("eos_token_id"), getattr(config, "eos_token_id", None)):
+        found += ids if isinstance(ids, list | tuple) else [] if ids is None else [ids]
+    return list(dict.fromkeys(found))
+
+
+def split(rows: Sequence[Sequence[Example]], settings: TrainingSettings) -> Examples:
+    """Cut what is too long, leave out rows without an answer, and hold out a share of the rest; raises NotTrainable."""
+    limit = settings.max_tokens
+    reached = [row for row in rows if any(example.reaches(limit) for example in row)]
+    used = [[example.cut(limit) for example in row if example.reaches(limit)] for row in reached]
+    if len(used) < 2:
+        reason = f"{len(used)} of {len(rows):,} rows have an answer within {limit:,} tokens"
+        raise NotTrainable(model="The base", reason=reason, suggestion="Give a larger --max-tokens, or shorter rows.")
+    order = list(range(len(used)))
+    random.Random(settings.seed).shuffle(order)
+    held = min(max(1, round(settings.held_out * len(used))), len(used) - 1)
+    apart = set(order[:held])
+    cut = sum(any(len(example.ids) > limit for example in row) for row in reached)
+    return Examples(
+        tuple(example for number, row in enumerate(used) if number not in apart for example in row),
+        tuple(example for number, row in enumerate(used) if number in apart for example in row),
+        RowCounts(len(used) - held, held, cut, len(rows) - len(used)),
+    )

@@ -1,0 +1,327 @@
+"""A LoRA learned on the engine thread: PEFT's matrices, transformers' Trainer, losses on held-out rows."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...domain.errors import NotTrainable, TrainingDiverged, TrainingStopped
+from ...domain.messages import Progress
+from ...domain.snapshot import Snapshot
+from ...domain.training import EpochLoss, TrainingSettings
+from ...engines.device import give_back_memory
+from ...engines.faults import translated
+from ...engines.transformers.engine_thread import engine_thread, prepare_torch
+from ...engines.transformers.loader import OnProgress, load
+from .answer_labels import UNLABELLED, Example
+from .examples import Examples
+
+CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
+MARK = "paddock-training.json"  # in a checkpoint that was written to its end: what it was made with
+WARMUP = 0.1  # share of the steps in which the learning rate rises
+_HELD_OUT, _TRAIN = "paddock_held_out", "paddock_train"  # our entries in the Trainer's history, which checkpoints keep
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained on what; `checkpoints` is a folder of our own, `fingerprint` is written into each of them.
+
+    `hub_id` names the base in the adapter's config; `resume` is the checkpoint to go on from, empty for none.
+    """
+
+    snapshot: Snapshot
+    mode: str
+    accelerator: str
+    threads: int
+    hub_id: str
+    settings: TrainingSettings
+    examples: Examples
+    checkpoints: str
+    fingerprint: dict[str, Any]
+    resume: str = ""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Losses in nats a token; `after` is that of the matrices as they were stored."""
+
+    before: float
+    after: float
+    epochs: tuple[EpochLoss, ...]
+    parameters: int
+
+
+def learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
+    """Train, from any thread, and write the adapter's two files to `folder`.
+
+    Raises TrainingStopped within a step of `cancelled`, TrainingDiverged, NotTrainable, OutOfMemory, EngineFailed.
+    """
+
+    def work() -> Learned:
+        prepare_torch(training.threads)
+        try:
+            with translated(during="while training"), _quiet(), _layout_for_training(training.mode):
+                return _learn(training, folder, on_progress, cancelled)
+        finally:
+            give_back_memory()
+
+    return engine_thread().run(work)
+
+
+def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
+    from transformers import PrinterCallback, Trainer, set_seed
+
+    settings, examples = training.settings, training.examples
+    loaded = load(training.snapshot, training.mode, training.accelerator, on_progress)
+    set_seed(settings.seed)  # of the matrices' first values
+    model = _with_lora(loaded.model, training)
+    watch = _watch(training, on_progress, cancelled)
+    trainer = Trainer(
+        model=model,
+        args=_arguments(training),
+        train_dataset=[{"input_ids": example.ids, "labels": example.labels} for example in examples.train],
+        data_collator=collate,
+        callbacks=[watch],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=training.resume or None)
+    history = trainer.state.log_history
+    for matrix in _trained(model):
+        matrix.data = matrix.data.bfloat16().to(matrix.dtype)
+    after = held_out_loss(model, examples.held_out, settings.batch, _checking(on_progress, "", watch))
+    on_progress(Progress("evaluate", 1, 1, "steps", f"with the adapter as it is stored: held-out loss {after:.3f}"))
+    save(model, training.hub_id, folder)
+    losses = [entry for entry in history if _HELD_OUT in entry]
+    epochs = tuple(EpochLoss(n, entry[_TRAIN], entry[_HELD_OUT]) for n, entry in enumerate(losses[1:], 1))
+    return Learned(losses[0][_HELD_OUT], after, epochs, sum(matrix.numel() for matrix in _trained(model)))
+
+
+def _with_lora(model: Any, training: Training) -> Any:
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    settings = training.settings
+    names = linear_names(model)
+    if missing := [name for name in settings.targets if name not in names]:
+        raise NotTrainable(
+            model=training.hub_id,
+            reason=f"its layers have no linear module {', '.join(missing)}",
+            suggestion=f"Name some of {', '.join(sorted(names))} with --targets.",
+        )
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules=list(settings.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def linear_names(model: Any) -> set[str]:
+    """The last part of the names of linear modules in a model's layers; quantized ones are linear too."""
+    import torch
+
+    linears = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    return {name.rpartition(".")[2] for name in linears if ".layers." in f".{name}"}
+
+
+def _trained(model: Any) -> list[Any]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def _arguments(training: Training) -> Any:
+    from transformers import TrainingArguments
+
+    settings, cuda = training.settings, training.accelerator == "cuda"
+    return TrainingArguments(
+        output_dir=training.checkpoints,
+        per_device_train_batch_size=settings.batch,
+        gradient_accumulation_steps=settings.accumulate,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=WARMUP,
+        weight_decay=0.0,
+        optim="adamw_torch",
+        train_sampling_strategy="group_by_length",  # a batch is padded to its longest row
+        # On a GPU memory is short, and computing activations twice cheap; on a CPU it is the other way round.
+        activation_checkpointing=cuda,
+        activation_checkpointing_kwargs={"use_reentrant": False} if cuda else None,
+        use_cpu=training.accelerator == "cpu",
+        dataloader_pin_memory=cuda,
+        remove_unused_columns=False,
+        seed=settings.seed,
+        save_strategy="epoch",
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def collate(rows: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
+    """Rows as one batch, padded at their ends to the longest, with logits only where some row has something to learn.
+
+    For a vocabulary that is large beside the model the head is a fifth of the work, and its logits of the memory.
+    """
+    import torch
+
+    longest = max(len(row["input_ids"]) for row in rows)
+
+    def padded(name: str, filler: int) -> Any:
+        return torch.tensor([[*row[name], *[filler] * (longest - len(row[name]))] for row in rows])
+
+    labels = padded("labels", UNLABELLED)
+    following = torch.nn.functional.pad(labels, (0, 1), value=UNLABELLED)[:, 1:]
+    kept = (following != UNLABELLED).any(0).nonzero().flatten()
+    return {
+        "input_ids": padded("input_ids", 0),
+        "attention_mask": torch.tensor([[int(at < len(row["input_ids"])) for at in range(longest)] for row in rows]),
+        "labels": labels,
+        "shift_labels": following[:, kept].contiguous(),
+        "logits_to_keep": kept,
+    }
+
+
+def held_out_loss(model: Any, examples: Sequence[Example], batch: int, on_batch: Callable[[int, int], None]) -> float:
+    """The mean over all labelled tokens of all rows, in nats; `on_batch` is told how many batches of how many."""
+    import torch
+
+    model.eval()
+    ordered = sorted(examples, key=lambda example: len(example.ids))
+    starts = range(0, len(ordered), batch)
+    total, count = 0.0, 0
+    for number, start in enumerate(starts):
+        on_batch(number, len(starts))
+        rows = [{"input_ids": row.ids, "labels": row.labels} for row in ordered[start : start + batch]]
+        inputs = {name: tensor.to(model.device) for name, tensor in collate(rows).items()}
+        del inputs["labels"]
+        wanted = inputs.pop("shift_labels").flatten()
+        with torch.inference_mode():
+            logits = model(**inputs, use_cache=False).logits.float().flatten(0, 1)
+            losses = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=UNLABELLED, reduction="sum")
+        total, count = total + float(losses), count + int((wanted != UNLABELLED).sum())
+    return total / count
+
+
+def save(model: Any, hub_id: str, folder: Path) -> None:
+    """The adapter's two files as PEFT reads them: matrices in bf16, a config that names the base by its Hub id."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save as serialized
+
+    matrices = get_peft_model_state_dict(model, save_embedding_layers=False)  # “auto” would ask the Hub
+    stored = {name: matrix.detach().to("cpu", torch.bfloat16).contiguous() for name, matrix in matrices.items()}
+    (folder / MATRICES).write_bytes(serialized(stored, metadata={"format": "pt"}))
+    config = model.peft_config["default"].to_dict() | {"base_model_name_or_path": hub_id, "inference_mode": True}
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    (folder / CONFIG).write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Any:
+    """What the Trainer tells of: progress, cancellation, the held-out losses, and checkpoints that are whole."""
+    from transformers import TrainerCallback
+
+    settings, held_out = training.settings, training.examples.held_out
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self._state = state
+            if state.global_step == 0:
+                self._check(state, kwargs["model"], "before the training", 0.0)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.stop_if_cancelled()
+
+        on_substep_end = on_step_end
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+            if "loss" not in logs:
+                return
+            if not math.isfinite(logs["loss"]):
+                raise TrainingDiverged(step=state.global_step)
+            epoch = min(math.ceil(logs["epoch"]), settings.epochs)
+            detail = f"epoch {epoch} of {settings.epochs}, loss {logs['loss']:.3f}"
+            on_progress(Progress("train", state.global_step, state.max_steps, "steps", detail))
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            last = max(n for n, entry in enumerate(state.log_history) if _HELD_OUT in entry)
+            losses = [entry["loss"] for entry in state.log_history[last:] if "loss" in entry]
+            train = sum(losses) / max(1, len(losses))
+            self._check(state, kwargs["model"], f"epoch {round(state.epoch)} of {settings.epochs}", train)
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            written = Path(training.checkpoints) / f"checkpoint-{state.global_step}"
+            (written / MARK).write_text(json.dumps(training.fingerprint), encoding="utf-8")
+            for other in Path(training.checkpoints).glob("checkpoint-*"):
+                if other != written:
+                    shutil.rmtree(other)
+
+        def stop_if_cancelled(self) -> None:
+            if cancelled():
+                raise TrainingStopped(step=self._state.global_step, steps=self._state.max_steps)
+
+        def _check(self, state: Any, model: Any, when: str, train: float) -> None:
+            loss = held_out_loss(model, held_out, settings.batch, _checking(on_progress, when, self))
+            state.log_history.append({_HELD_OUT: loss, _TRAIN: train, "step": state.global_step})
+            said = f"{when}: {f'loss {train:.3f}, ' if state.global_step else ''}held-out loss {loss:.3f}"
+            on_progress(Progress("evaluate", 1, 1, "steps", said))
+
+    return Watch()
+
+
+def _checking(on_progress: OnProgress, when: str, watch: Any) -> Callable[[int, int], None]:
+    def on_batch(done: int, total: int) -> None:
+        watch.stop_if_cancelled()
+        on_progress(Progress("evaluate", done, total, "steps", when))
+
+    return on_batch
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the libraries would print to themselves; what matters is raised."""
+    from transformers.utils import logging as messages
+
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # imported by PEFT, it warns of what it could use
+    verbosity = messages.get_verbosity()
+    messages.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        messages.set_verbosity(verbosity)
+
+
+@contextmanager
+def _layout_for_training(mode: str) -> Iterator[None]:
+    """Load 4-bit layers that keep their plain layout on a CPU with AVX512-BF16.
+
+    There, a layer's first forward pass in eval mode reorders its weights for a kernel through which no gradient
+    flows, so that all layers but the last would learn nothing. Layers ask once, when they are made (0.50).
+    """
+    if mode in ("fp32", "bf16"):
+        yield
+        return
+    from bitsandbytes.nn import modules
+
+    asked = modules.has_avx512bf16
+    modules.has_avx512bf16 = lambda: False
+    try:
+        yield
+    finally:
+        modules.has_avx512bf16 = asked

@@ -1,0 +1,239 @@
+"""One finetuning from a file of rows to a folder with an adapter: what is checked, where it goes on, what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..compute.background import reported
+from ..domain.catalog import ModelCard
+from ..domain.errors import BadOutputFolder, BadTrainingData, DoesNotFit, NotTrainable, TrainingSettingOutOfBounds
+from ..domain.memory.plan import LoadPlan
+from ..domain.messages import Progress
+from ..domain.training import (
+    TRAINABLE_MODES,
+    RowCounts,
+    TrainingReport,
+    TrainingSettings,
+    difference,
+    fingerprint,
+    training_bytes,
+)
+from ..domain.training_data import FILE_MAX, read_rows
+from ..domain.units import size
+from ..domain.variant import AUTO, Variant
+from ..engines.device import give_back_memory, gpu_memory
+from ..engines.transformers.engine_thread import engine_thread
+from ..runtime import Runtime
+from .engine.examples import read_examples
+from .engine.trainer import CONFIG, MARK, MATRICES, Learned, Training, learn
+
+REPORT, CHECKPOINTS = "training.json", "checkpoints"
+_OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
+
+
+def finetune(
+    runtime: Runtime, base: Variant, data: Path, out: Path, settings: TrainingSettings, overwrite: bool = False
+) -> Generator[Progress | RowCounts, None, TrainingReport]:
+    """Train an adapter for `base` on the rows of `data` and write it to the folder `out`.
+
+    Yields progress, and once what became of the rows; closing it waits until the current step has ended, and leaves
+    the checkpoint of the last whole epoch, from which the next call with the same arguments goes on. A finished
+    adapter is replaced only with `overwrite`, at the very end. Raises PaddockError.
+    """
+    started = time.perf_counter()
+    content = _content(data)
+    rows = read_rows(content, data.name)
+    card = runtime.card(base)
+    settings = replace(settings, quantization=_mode(runtime, base, card, settings))
+    if settings.max_tokens > card.context:
+        wanted = f"at most {card.context:,} for this model"
+        raise TrainingSettingOutOfBounds(name="max_tokens", value=settings.max_tokens, wanted=wanted)
+    variant, mode = runtime.resolve(base.resolved(settings.quantization), card)
+    _check_folder(out, overwrite)
+    planned = runtime.planner.plan(card, mode)
+    runtime.planner.require(planned, runtime.catalog.values(), card)
+    snapshot = yield from reported(
+        lambda on_progress, cancelled: runtime.fetch(variant, on_progress), Progress("download", detail=card.title)
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    threads = runtime.settings.compute_threads
+    examples = yield from reported(
+        lambda on_progress, cancelled: read_examples(snapshot, rows, card.is_base, settings, threads, on_progress),
+        Progress("train", detail="reading the rows"),
+    )
+    weights = f"{snapshot.content} {snapshot.bytes}"
+    made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256)
+    resume = _checkpoint(out, made_with, overwrite)
+    yield examples.counts
+    _require_room(runtime, card, planned, settings, examples.longest)
+    made = out / CHECKPOINTS / "adapter"
+    _make(made)
+    training = Training(
+        snapshot,
+        mode.name,
+        runtime.machine.accelerator,
+        threads,
+        card.hub_id,
+        settings,
+        examples,
+        str(out / CHECKPOINTS),
+        made_with,
+        str(resume or ""),
+    )
+    learned = yield from _stoppable(training, made)
+    report = TrainingReport(
+        base=card.hub_id,
+        base_revision=snapshot.revision,
+        data=data.name,
+        data_sha256=digest,
+        rows=examples.counts,
+        settings=settings,
+        before=learned.before,
+        after=learned.after,
+        epochs=learned.epochs,
+        trained_parameters=learned.parameters,
+        seconds=round(time.perf_counter() - started, 2),
+        resumed=resume is not None,
+        versions={name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
+        machine=_machine(runtime),
+    )
+    _deliver(made, out, report)
+    return report
+
+
+def _stoppable(training: Training, made: Path) -> Generator[Progress, None, Learned]:
+    try:
+        return (
+            yield from reported(
+                lambda on_progress, cancelled: learn(training, made, on_progress, cancelled),
+                Progress("train", detail="starting"),
+            )
+        )
+    except (GeneratorExit, KeyboardInterrupt):
+        engine_thread().run(give_back_memory)  # comes after the step, or the checkpoint, that is being made
+        raise
+
+
+def _content(data: Path) -> bytes:
+    try:
+        if data.is_file() and data.stat().st_size > FILE_MAX:
+            raise BadTrainingData(file=data.name, reason=f"it is larger than {FILE_MAX // 2**20} MiB")
+        return data.read_bytes()
+    except OSError as error:
+        raise BadTrainingData(file=data.name[:80], reason=f"it cannot be read ({error.strerror})") from None
+
+
+def _mode(runtime: Runtime, base: Variant, card: ModelCard, settings: TrainingSettings) -> str:
+    """The mode to load the base in; `auto` is bf16 where a GPU computes it, else fp32."""
+    if base.adapters:
+        reason = "it has an adapter already"
+        raise NotTrainable(model=str(base), reason=reason, suggestion=f"Give {base.without_adapters}, or merge it.")
+    asked = {name for name in (base.quantization, settings.quantization) if name != AUTO}
+    if len(asked) > 1:
+        reason = f"two quantizations were asked for, {' and '.join(sorted(asked))}"
+        raise NotTrainable(model=str(base), reason=reason, suggestion="Name one of them.")
+    gpu = runtime.machine.accelerator == "cuda" and runtime.machine.native_bf16
+    mode = next(iter(asked), card.checkpoint or ("bf16" if gpu else "fp32"))
+    if mode not in TRAINABLE_MODES:
+        raise NotTrainable(
+            model=card.key,
+            reason=f"no gradients flow through weights held as {mode}",
+            suggestion=f"Pick another --quantization: {', '.join(TRAINABLE_MODES)}.",
+        )
+    return mode
+
+
+def _check_folder(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise BadOutputFolder(folder=out.name, reason="it is a file", suggestion="Name a folder with --out.")
+    held = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
+    if held and not any(name in _OURS for name in held):
+        reason = f"it holds other files, like {held[0][:60]}"
+        raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Name a new or empty folder with --out.")
+    if any(name in (CONFIG, MATRICES, REPORT) for name in held) and not overwrite and not _half_delivered(out):
+        raise BadOutputFolder(
+            folder=out.name,
+            reason="it holds a finished adapter",
+            suggestion="Name another folder with --out, or replace it with --overwrite.",
+        )
+
+
+def _half_delivered(out: Path) -> bool:
+    """Whether a run was ended while it put its files in place, which ends with the report."""
+    return (out / CHECKPOINTS).is_dir() and not (out / REPORT).exists()
+
+
+def _checkpoint(out: Path, made_with: dict[str, Any], overwrite: bool) -> Path | None:
+    """The checkpoint to go on from; one of another training is refused, or with `overwrite` deleted."""
+    folder = out / CHECKPOINTS
+    marks = sorted(folder.glob(f"checkpoint-*/{MARK}"), key=lambda mark: mark.stat().st_mtime)
+    for mark in reversed(marks):
+        try:
+            other = difference(json.loads(mark.read_text(encoding="utf-8")), made_with)
+        except (OSError, ValueError):
+            continue
+        if not other:
+            return mark.parent
+        if not overwrite:
+            raise BadOutputFolder(
+                folder=out.name,
+                reason=f"it holds the checkpoint of another training ({other})",
+                suggestion="Run that training's command to go on with it, name another folder with --out, "
+                "or begin anew with --overwrite.",
+            )
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"it cannot be made ({error.strerror})"
+        name = folder.parent.parent.name
+        raise BadOutputFolder(folder=name, reason=reason, suggestion="Name another folder with --out.") from None
+
+
+def _require_room(
+    runtime: Runtime, card: ModelCard, planned: LoadPlan, settings: TrainingSettings, longest: int
+) -> None:
+    """Raise DoesNotFit unless the base and a step of training on the longest rows fit, or the operator overrides."""
+    four_bit = settings.quantization not in ("fp32", "bf16")
+    needed = planned.needed + training_bytes(card.shape, settings, longest, 2 if settings.quantization == "bf16" else 4)
+    if four_bit:  # whatever is not quantized becomes fp32
+        needed += card.shape.embedding_parameters * 2
+    if needed > planned.budget.free and not runtime.settings.load_anyway:
+        raise DoesNotFit(
+            variant=f"Training {planned.variant}",
+            needed=size(needed),
+            device=planned.budget.device,
+            free=size(planned.budget.free),
+            suggestion="Give a smaller --batch with a larger --accumulate, smaller --max-tokens, or a smaller model.",
+        )
+
+
+def _machine(runtime: Runtime) -> dict[str, Any]:
+    gpu = gpu_memory() if runtime.machine.accelerator == "cuda" else None
+    accelerator = gpu.name if gpu else runtime.machine.accelerator
+    return {"accelerator": accelerator, "cores": runtime.settings.compute_threads, "processor": platform.machine()}
+
+
+def _deliver(made: Path, out: Path, report: TrainingReport) -> None:
+    """Put the finished files in place of any earlier ones, the report last, and delete the checkpoints."""
+    (out / REPORT).unlink(missing_ok=True)
+    for name in (MATRICES, CONFIG):
+        os.replace(made / name, out / name)
+    written = made / REPORT
+    written.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    os.replace(written, out / REPORT)
+    shutil.rmtree(out / CHECKPOINTS)

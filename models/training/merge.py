@@ -1,0 +1,32 @@
+"""A copy of a model with adapters merged into its weights, for programs that know no adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import adapters
+from ..compute.background import OnProgress, exhausted
+from ..domain.errors import BadMerge
+from ..domain.variant import AUTO, Variant
+from ..runtime import Runtime
+from .engine.merging import write_merged
+
+MODES = ("bf16", "fp32", "fp16")  # that a merged copy can be written in, the usual one first
+
+
+def merge(runtime: Runtime, variant: Variant, folder: Path, on_progress: OnProgress) -> None:
+    """Write `variant` as a folder of plain weights; what is loaded stays as it is.
+
+    Raises BadMerge, DoesNotFit, and what fetching and loading raise.
+    """
+    mode = MODES[0] if variant.quantization == AUTO else variant.quantization
+    if mode not in MODES or not variant.adapters:
+        raise BadMerge(reason=f"it takes adapters on a model in {', '.join(MODES)}, and this is {variant}")
+    if folder.exists():
+        raise BadMerge(reason=f"{folder.name} exists already")
+    card, settings = runtime.card(variant), runtime.settings
+    resolved, held_as = runtime.resolve(variant.resolved(mode), card)
+    beside = exhausted(adapters.fetched(resolved, card, settings, None), on_progress)
+    planned = runtime.planner.plan(card, held_as, adapters=beside)
+    runtime.planner.require(planned, runtime.catalog.values(), card, beside)
+    write_merged(runtime.fetch(resolved, on_progress), mode, beside, folder, settings, on_progress)

@@ -1,0 +1,1 @@
+"""Where adapters come from, and what they must hold."""

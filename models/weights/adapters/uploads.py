@@ -1,0 +1,115 @@
+"""Adapters that visitors bring: checked, kept for a while, and found only by who knows their name."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from ...domain.catalog import ModelCard
+from ...domain.errors import AdapterRefused
+from ...domain.settings import Settings
+from ...domain.snapshot import Adapter
+from .. import faults, own_folder
+from ..sharing import file_lock
+from ..verify import checks, markers
+from ..verify.json_files import read_object
+from . import checks as adapter_checks
+from . import places as adapter_places
+from .bases import base_of
+from .checks import CONFIG, WEIGHTS
+
+MOST = 64
+MOST_BYTES = 2_000_000_000  # together
+UNUSED_S = 24 * 3600.0
+ABANDONED_S = 3600.0  # of an upload whose process died
+RANDOM_BYTES = 15  # 120 bits: the name is the only key
+BROUGHT = "that you brought"  # before it has a name
+USED = "used"  # an empty file whose time is that of the last use
+_NAME = re.compile(r"upload-[a-z0-9]{24}")
+
+
+def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Adapter:
+    """Check an uploaded pair of files and keep a copy, under a name that nobody can guess and no list shows.
+
+    The least recently used go when there are too many. Raises AdapterRefused, DiskFull.
+    """
+    if not settings.uploads:
+        raise AdapterRefused(adapter=BROUGHT, reason="the operator of this app takes no uploads")
+    base, root = base_of(card), _root(settings)
+    with faults.translated(f"the adapter {BROUGHT}", settings.cache), adapter_checks.refusals(BROUGHT):
+        for path in (config, weights):
+            checks.check_link(path, None, BROUGHT)
+        size = weights.stat().st_size
+        adapter_checks.check_size(size, BROUGHT, adapter_places.largest(settings))
+        read_object(config, checks.LARGEST_CONFIG)
+        own_folder.require(settings)
+        root.mkdir(exist_ok=True, mode=0o700)
+        faults.require_space(size, WEIGHTS, root, shutil.disk_usage(root).free)
+        work = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+        try:
+            # The copy is checked and not the original, which somebody could still write to.
+            shutil.copyfile(config, work / CONFIG)
+            shutil.copyfile(weights, work / WEIGHTS)
+            checked = adapter_checks.check_folder(work, BROUGHT, base, adapter_places.largest(settings))
+            (work / USED).touch()
+            key = f"upload-{base64.b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()}"
+            with file_lock(settings, "uploads"):
+                _make_room(settings, size)
+                os.rename(work, root / key)
+                adapter_places.remember(root / key, checked, base, settings)
+                return adapter_places.here(root / key, key, checked.config, checked.parameters, base)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def is_upload(name: str) -> bool:
+    """Whether a name is one that `keep` gives."""
+    return bool(_NAME.fullmatch(name))
+
+
+def folder_of(name: str, settings: Settings) -> Path | None:
+    """The folder of an upload, noted as used now; None when it is not there, or no longer."""
+    folder = _root(settings) / name
+    if not settings.uploads or not is_upload(name):
+        return None
+    try:
+        os.utime(folder / USED)
+    except FileNotFoundError:
+        return None
+    return folder
+
+
+def _root(settings: Settings) -> Path:
+    return settings.cache / "uploads"
+
+
+def _make_room(settings: Settings, size: int) -> None:
+    """Drop what nobody used for a day, then the least recently used, until one more of `size` bytes has room."""
+    root, now = _root(settings), time.time()
+    for path in root.glob(".*-*"):
+        if path.name.startswith(".old-") or now - path.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(path, ignore_errors=True)
+    kept = sorted((_last_use(path), path) for path in root.iterdir() if is_upload(path.name))
+    total, count = size + sum(_bytes(path) for _, path in kept), 1 + len(kept)
+    for used, path in kept:
+        if now - used <= UNUSED_S and total <= MOST_BYTES and count <= MOST:
+            break
+        total, count = total - _bytes(path), count - 1
+        gone = root / f".old-{path.name}"
+        os.rename(path, gone)  # at once, so that nobody finds half of it
+        shutil.rmtree(gone, ignore_errors=True)
+        markers.forget(settings, path)
+
+
+def _last_use(path: Path) -> float:
+    return (path / USED).stat().st_mtime if (path / USED).is_file() else 0.0
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir())

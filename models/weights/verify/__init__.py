@@ -1,0 +1,1 @@
+"""Is what lies here safe, whole, and what it says it is?"""

@@ -1,0 +1,107 @@
+"""Is a safetensors file whole? Answered from its header and its size, without reading the weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...domain.errors import CorruptWeights
+
+LONGEST_HEADER = 100_000_000  # bytes, the limit of the format's own reader
+MOST_DIMENSIONS = 16
+_BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
+_BITS |= {"F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E5M2FNUZ": 8, "F8_E4M3FNUZ": 8}
+_BITS |= {"I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32}
+_BITS |= {"I64": 64, "U64": 64, "F64": 64, "C64": 64}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as a header describes it; it lies in the file from byte `begin` up to `end`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def read_tensors(path: Path) -> dict[str, list[int]]:
+    """The shape of each tensor of a file that is whole; raises CorruptWeights that says what is wrong."""
+    return {name: list(tensor.shape) for name, tensor in read_layout(path).items()}
+
+
+def read_layout(path: Path, longest: int = LONGEST_HEADER) -> dict[str, Tensor]:
+    """The tensors of a file that is whole and whose header has at most `longest` bytes; raises CorruptWeights."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = header_length(path.name, file.read(8), size, longest)
+        return parse(path.name, file.read(length), size)
+
+
+def header_length(file: str, start: bytes, size: int, longest: int = LONGEST_HEADER) -> int:
+    """The bytes of a header, by the first eight of a file of `size` bytes; raises CorruptWeights."""
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or not 2 <= length <= LONGEST_HEADER:
+        raise CorruptWeights(file=file, reason="it is not a safetensors file")
+    if 8 + length > size:
+        raise CorruptWeights(file=file, reason=f"it is cut short: it ends within its header, at {size:,} bytes")
+    if length > longest:
+        raise CorruptWeights(file=file, reason=f"its header has {length:,} bytes, more than {longest:,}")
+    return length
+
+
+def parse(file: str, raw: bytes, size: int) -> dict[str, Tensor]:
+    """The tensors that a header describes, in the order of their bytes; they fill a file of `size` bytes.
+
+    Raises CorruptWeights.
+    """
+    try:
+        header = json.loads(raw, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise CorruptWeights(file=file, reason="its header cannot be read")
+    start = 8 + len(raw)
+    spans = sorted((*_span(file, name, entry), name) for name, entry in header.items() if name != "__metadata__")
+    end = 0
+    for begin, stop, name in spans:
+        if begin != end:
+            raise CorruptWeights(file=file, reason=f"the tensor {_shown(name)} does not start where the last one ends")
+        end = stop
+    if start + end != size:
+        what = "cut short" if start + end > size else "too long"
+        raise CorruptWeights(file=file, reason=f"it is {what}: {size:,} bytes instead of {start + end:,}")
+    return {
+        name: Tensor(header[name]["dtype"], tuple(header[name]["shape"]), start + begin, start + stop)
+        for begin, stop, name in spans
+    }
+
+
+def _shown(name: str) -> str:
+    return "".join(mark for mark in name[:80] if mark.isprintable())
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Of two entries of one name, another reader might take the other.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice")
+    return found
+
+
+def _span(file: str, name: str, entry: Any) -> tuple[int, int]:
+    """Where a tensor begins and stops after the header; raises CorruptWeights unless its shape takes these bytes."""
+    try:
+        dtype, shape, (begin, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        numbers = [*shape, begin, stop]
+        good = isinstance(shape, list) and len(shape) <= MOST_DIMENSIONS  # before they are multiplied
+        good = good and all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**63 for n in numbers)
+        good = good and (stop - begin) * 8 == math.prod(shape) * _BITS[dtype]
+    except (KeyError, TypeError, ValueError):
+        good = False
+    if not good:
+        raise CorruptWeights(file=file, reason=f"its header describes the tensor {_shown(name)} wrongly")
+    return begin, stop

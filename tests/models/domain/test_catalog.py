@@ -1,0 +1,221 @@
+"""The table of models: sizes that hit the published totals, complete entries, errors that name the entry."""
+
+import re
+from dataclasses import replace
+from itertools import groupby
+
+import pytest
+
+from models.domain.catalog import GgufFile, Shape, gguf_label, load_catalog
+from models.domain.errors import UnknownModel
+from models.domain.quantization import GGUF_BITS
+from models.domain.variant import Variant
+
+CATALOG = load_catalog()
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+PUBLISHED = {  # parameters, by the repositories' safetensors headers
+    "smollm2-135m": 134_515_008,
+    "smollm2-360m": 361_821_120,
+    "smollm2-1.7b": 1_711_376_384,
+    "gemma-3-270m": 268_098_176,
+    "qwen2.5-0.5b": 494_032_768,
+    "qwen2.5-1.5b": 1_543_714_304,
+    "qwen2.5-3b": 3_085_938_688,
+    "qwen2.5-7b": 7_615_616_512,
+    "llama-3.2-1b": 1_235_814_400,
+    "llama-3.2-3b": 3_212_749_824,
+    "llama-3.1-8b": 8_030_261_248,
+    "llama-2-7b": 6_738_415_616,
+    "llama-2-13b": 13_015_864_320,
+    "llama-2-70b": 68_976_648_192,
+    "tinyllama-1.1b": 1_100_048_384,
+    "zephyr-7b-beta": 7_241_732_096,
+}
+
+
+@pytest.mark.parametrize("key", CATALOG)
+def test_parameters_are_the_published_total(key):
+    assert CATALOG[key].parameters == PUBLISHED[key.removesuffix("-instruct").removesuffix("-chat")]
+
+
+def test_every_published_model_is_listed():
+    assert {key.removesuffix("-instruct").removesuffix("-chat") for key in CATALOG} == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("key", CATALOG)
+def test_entry_is_complete(key):
+    card = CATALOG[key]
+    assert key == card.key == key.lower()
+    assert Variant.parse(key) == Variant(key)
+    assert Variant.parse(f"{card.hub_id}={card.revision or 'main'}").is_hub_id
+    assert card.title
+    assert card.family
+    assert card.licence
+    assert card.licence in ("Apache-2.0", "MIT") or card.licence_url.startswith("https://")
+    assert 2048 <= card.context <= 131_072
+    assert card.shape.heads % card.shape.kv_heads == 0
+    assert card.is_base == (card.kind == "base")
+    assert card.is_base != any(word in key for word in ("instruct", "chat", "beta"))
+
+
+@pytest.mark.parametrize("key", CATALOG)
+def test_repositories_are_well_spelled(key):
+    card = CATALOG[key]
+    forms = [(form.repo, form.revision) for form in card.quantized]
+    if card.gguf:
+        forms.append((card.gguf.repo, card.gguf.revision))
+        assert re.fullmatch(r"[\w.-]+\.gguf", card.gguf.file)
+        assert card.gguf.bytes is None or 0.5 < card.gguf.bytes * 8 / card.parameters < 16
+    for repo, revision in [(card.hub_id, card.revision), *forms]:
+        assert Variant(repo).is_hub_id
+        assert revision is None or COMMIT.fullmatch(revision)
+    assert {form.method for form in card.quantized} <= {"gptq", "awq"}
+    assert all(form.bits == 4 and form.group in (-1, 128) for form in card.quantized)
+
+
+@pytest.mark.parametrize("key", CATALOG)
+def test_labels_are_found_in_file_names(key):
+    card = CATALOG[key]
+    if card.wheel:
+        assert gguf_label(card.wheel.file).upper() in GGUF_BITS
+    if card.gguf:
+        labels = [card.gguf.label, *card.gguf.more]
+        assert len({label.lower() for label in labels}) == len(labels)
+        assert all(label.upper() in GGUF_BITS for label in labels)
+        assert all(label.islower() == card.gguf.label.islower() for label in labels), "spelled as in the file names"
+        for label in card.gguf.more:
+            other = card.gguf.other(label)
+            assert (other.repo, other.revision, other.label) == (card.gguf.repo, card.gguf.revision, label)
+            assert other.file == card.gguf.file.replace(card.gguf.label, label)
+            assert (other.bytes, other.more) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("file", "label"),
+    [
+        ("SmolLM2-135M-Instruct-Q4_K_M.gguf", "Q4_K_M"),
+        ("llama-2-7b.Q3_K_S.gguf", "Q3_K_S"),
+        ("qwen2.5-0.5b-instruct-q8_0.gguf", "q8_0"),
+        ("m-f16.gguf", "f16"),
+        ("m.BF16.gguf", "BF16"),
+        ("m-IQ4_XS.gguf", "IQ4_XS"),
+        ("m-Q2_K.gguf", "Q2_K"),
+        ("q8_0-m.gguf", ""),
+        ("m.gguf", ""),
+        ("m-Q8_0.gguf.part1", ""),
+        ("mQ8_0.gguf", ""),
+    ],
+)
+def test_label_of_a_file(file, label):
+    assert gguf_label(file) == label
+    assert GgufFile("o/n", file).label == label
+
+
+def test_biases_are_counted():
+    shape = Shape(2, 64, 4, 2, 16, 128, 256, tied_embeddings=True)
+    assert replace(shape, qkv_bias=True).parameters - shape.parameters == 2 * (64 + 2 * 32)
+    assert replace(shape, o_bias=True).parameters - shape.parameters == 2 * 64
+    assert replace(shape, mlp_bias=True).parameters - shape.parameters == 2 * (128 + 128 + 64)
+
+
+@pytest.mark.parametrize(("by", "wins"), [(1.0, False), (1.01, False), (0.985, False), (1.03, True), (0.1, False)])
+def test_counted_parameters_win_beyond_2_percent(by, wins):
+    card = CATALOG["smollm2-135m"]
+    counted = round(card.shape.parameters * by)
+    assert replace(card, counted_parameters=counted).parameters == (counted if wins else card.shape.parameters)
+
+
+def test_wheels_are_whole():
+    for card in CATALOG.values():
+        if card.wheel:
+            assert re.fullmatch(r"[0-9a-f]{64}", card.wheel.sha256)
+            assert all(re.fullmatch(r"[\w.-]+==[\w.]+", requirement) for requirement, _ in card.wheel.parts)
+
+
+def test_gated_models():
+    owners = {card.hub_id.split("/")[0] for card in CATALOG.values() if card.gated}
+    assert owners == {"meta-llama", "google"}
+    assert all(card.gated for card in CATALOG.values() if card.hub_id.split("/")[0] in owners)
+
+
+def test_families_stand_together_and_the_default_is_first():
+    families = [card.family for card in CATALOG.values()]
+    assert len(list(groupby(families))) == len(set(families))
+    assert next(iter(CATALOG)) == "smollm2-135m-instruct"
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("smollm2-135-instruct", "smollm2-135m-instruct"),
+        ("SmolLM2-135M-Instruct", "smollm2-135m-instruct"),
+        ("zephyr-7b", "zephyr-7b-beta"),
+        ("llama-2-7b-caht", "llama-2-7b-chat"),
+    ],
+)
+def test_unknown_key_suggests_the_nearest(key, nearest):
+    with pytest.raises(UnknownModel) as caught:
+        CATALOG[key]
+    assert caught.value.hint.startswith(f"Did you mean {nearest}")
+
+
+def test_unknown_key_far_from_all():
+    with pytest.raises(UnknownModel, match="Pick one from the list"):
+        CATALOG["§"]
+    assert "§" not in CATALOG
+    assert CATALOG.get("§") is None
+
+
+GOOD = """
+[broken]
+title = "T"
+family = "F"
+kind = "base"
+hub_id = "o/n"
+licence = "MIT"
+context = 2048
+
+[broken.shape]
+layers = 1
+hidden = 8
+heads = 2
+kv_heads = 1
+head_dim = 4
+intermediate = 16
+vocabulary = 32
+tied_embeddings = true
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "catalog.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_catalog(path)
+
+
+def test_small_entry_by_hand(tmp_path):
+    # embeddings 32*8; attention 8*(2*8 + 2*4); feed-forward 3*8*16; norms 2*8; last norm 8
+    assert load(tmp_path, GOOD)["broken"].parameters == 256 + 192 + 384 + 16 + 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'broken = "not a table"',
+        GOOD.replace("kind", 'colour = "red"\nkind'),
+        GOOD.replace('licence = "MIT"\n', ""),
+        GOOD.replace('"base"', '"chat"'),
+        GOOD.replace("2048", '"2048"'),
+        GOOD.replace("2048", "0"),
+        GOOD.replace("layers = 1\n", ""),
+        GOOD.replace("layers", "layer"),
+        GOOD.replace("[broken.shape]", "shape = 3\n[broken.form]"),
+        GOOD.replace("kind", 'gguf = { repo = "o/n" }\nkind'),
+        GOOD.replace("kind", 'wheel = { file = "f", bytes = 1, sha256 = "0" }\nkind'),
+        GOOD.replace("kind", 'quantized = ["gptq"]\nkind'),
+    ],
+)
+def test_malformed_entry_is_named(tmp_path, text):
+    with pytest.raises(ValueError, match="catalog entry broken: "):
+        load(tmp_path, text)

@@ -1,0 +1,105 @@
+"""Settings come from PADDOCK_* variables, and a value that cannot be used is named."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from models.domain.settings import Settings
+from models.domain.variant import Variant
+
+VALUES = {  # field: (text, value)
+    "default_variant": ("qwen2.5-0.5b-instruct@gguf", "qwen2.5-0.5b-instruct@gguf"),
+    "cache_dir": ("/data/cache", "/data/cache"),
+    "models_dir": ("/data/models", "/data/models"),
+    "adapters_dir": ("/data/adapters", "/data/adapters"),
+    "uploads": ("0", False),
+    "adapter_mb": ("10", 10.0),
+    "attached_mb": ("100.5", 100.5),
+    "attached": ("3", 3),
+    "hub_ids": ("off", False),
+    "gated_models": (
+        " meta-llama/Llama-3.2-1B, google/gemma-3-270m,,",
+        ("meta-llama/Llama-3.2-1B", "google/gemma-3-270m"),
+    ),
+    "sign_in": ("1", True),
+    "hub_timeout_s": ("0.5", 0.5),
+    "context": ("8192", 8192),
+    "max_characters": ("1000", 1000),
+    "max_new_tokens": ("64", 64),
+    "compared": ("3", 3),
+    "max_turns": ("10", 10),
+    "time_limit_s": ("30", 30.0),
+    "slots": ("8", 8),
+    "queue": ("5", 5),
+    "threads": ("2", 2),
+    "memory_fraction": ("0.5", 0.5),
+    "load_anyway": ("1", True),
+    "gpu_memory_gb": ("96", 96.0),
+    "preload": ("No", False),
+}
+
+
+def test_every_field_is_tested():
+    assert set(VALUES) == {f.name for f in fields(Settings)}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_each_variable(name):
+    text, value = VALUES[name]
+    settings = Settings.from_env({f"PADDOCK_{name.upper()}": text})
+    assert getattr(settings, name) == value
+    assert type(getattr(settings, name)) is type(value)
+    assert settings != Settings()
+
+
+@pytest.mark.parametrize("env", [{}, {"PADDOCK_CONTEXT": ""}, {"PADDOCK_NO_SUCH_THING": "1"}, {"CONTEXT": "1"}])
+def test_defaults(env):
+    assert Settings.from_env(env) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("context", "lots"),
+        ("context", "4096.5"),
+        ("queue", "-1"),
+        ("queue", "0"),
+        ("context", "0"),
+        ("max_new_tokens", "0"),
+        ("time_limit_s", "soon"),
+        ("time_limit_s", "nan"),
+        ("hub_timeout_s", "0"),
+        ("memory_fraction", "-0.5"),
+        ("memory_fraction", "1.5"),
+        ("hub_ids", "maybe"),
+        ("preload", "2"),
+    ],
+)
+def test_bad_value_is_named(name, text):
+    with pytest.raises(ValueError, match=f"PADDOCK_{name.upper()}=.?{text}"):
+        Settings.from_env({f"PADDOCK_{name.upper()}": text})
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", "on"])
+def test_words_for_yes(word):
+    assert Settings.from_env({"SPACE_ID": "me/paddock", "PADDOCK_HUB_IDS": word}).hub_ids
+
+
+def test_public_space():
+    settings = Settings.from_env({"SPACE_ID": "me/paddock"})
+    assert (settings.hub_ids, settings.preload) == (False, False)
+    asked = Settings.from_env({"SPACE_ID": "me/paddock", "PADDOCK_HUB_IDS": "1", "PADDOCK_PRELOAD": "1"})
+    assert (asked.hub_ids, asked.preload) == (True, True)
+
+
+def test_places_and_threads(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Settings().cache == tmp_path / "paddock"
+    assert Settings(cache_dir="/data").cache == Path("/data")
+    assert Settings(threads=3).compute_threads == 3
+    assert Settings().compute_threads >= 1
+
+
+def test_default_variant_can_be_spelled():
+    assert Variant.parse(Settings().default_variant)

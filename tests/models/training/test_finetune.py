@@ -1,0 +1,184 @@
+"""The finetune command from its arguments to the folder it leaves: refusals, what is said, and going on."""
+
+import argparse
+import json
+import shutil
+from contextlib import closing
+
+import pytest
+
+from models.cli.finetune import add_finetune
+from models.domain.catalog import Catalog, ModelCard, Shape
+from models.domain.errors import (
+    BadOutputFolder,
+    BadTrainingData,
+    BadTrainingRow,
+    DoesNotFit,
+    NotTrainable,
+    PaddockError,
+)
+from models.domain.messages import Progress
+from models.domain.settings import Settings
+from models.domain.training import RowCounts, TrainingSettings
+from models.domain.variant import Variant
+from models.runtime import Runtime
+from models.training import finetune as finetuning
+from models.training.finetune import CHECKPOINTS, CONFIG, MATRICES, REPORT, finetune
+
+SETTINGS = TrainingSettings(rank=4, epochs=2, learning_rate=2e-2, batch=4, max_tokens=128)
+WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
+BASE = Variant("tiny")
+
+
+@pytest.fixture
+def tiny_runtime(tiny_folder, tmp_path):
+    """A Runtime that knows one model, a base model, whose files lie in the operator's folder."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny").symlink_to(tiny_folder, target_is_directory=True)
+    config = json.loads((tiny_folder / "config.json").read_text())
+    shape = Shape(2, 64, 4, 2, 16, 128, config["vocab_size"], tied_embeddings=False)
+    card = ModelCard("tiny", "Tiny", "Tiny", "base", "owner/tiny", "mit", 2048, shape)
+    settings = Settings(models_dir=str(tmp_path / "models"), cache_dir=str(tmp_path / "cache"), threads=1)
+    return Runtime(settings, Catalog((card,)))
+
+
+@pytest.fixture
+def data(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"say {word}", "completion": word}) + "\n" for word in WORDS))
+    return file
+
+
+def events(runtime, data, out, settings=SETTINGS, base=BASE, overwrite=False):
+    """All that was yielded, and the report."""
+    steps, seen = finetune(runtime, base, data, out, settings, overwrite), []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            return seen, end.value
+
+
+def interrupt(runtime, data, out, overwrite=False):
+    """Leave a run in its second epoch."""
+    with closing(finetune(runtime, BASE, data, out, SETTINGS, overwrite)) as steps:
+        for step in steps:
+            if isinstance(step, Progress) and step.detail.startswith("epoch 1 of 2: "):
+                return
+
+
+def test_a_run_leaves_three_files_and_says_what_it_did(tiny_runtime, data, tmp_path):
+    seen, report = events(tiny_runtime, data, tmp_path / "out")
+    assert RowCounts(9, 1) in seen
+    stages = {step.stage for step in seen if isinstance(step, Progress)}
+    assert {"train", "evaluate"} <= stages
+    trained = [step for step in seen if isinstance(step, Progress) and step.stage == "train" and step.unit == "steps"]
+    assert (trained[-1].done, trained[-1].total) == (6, 6)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted((CONFIG, MATRICES, REPORT))
+    written = json.loads((tmp_path / "out" / REPORT).read_text())
+    assert written == json.loads(json.dumps(report.to_dict()))
+    assert (written["base"], written["data"], len(written["data_sha256"])) == ("owner/tiny", "rows.jsonl", 64)
+    assert written["settings"]["quantization"] == "fp32"
+    assert written["after"] < written["before"]
+    assert len(written["epochs"]) == 2
+    assert set(written["versions"]) == {"torch", "transformers", "peft"}
+    assert str(tmp_path) not in (tmp_path / "out" / REPORT).read_text() + (tmp_path / "out" / CONFIG).read_text()
+
+    with pytest.raises(BadOutputFolder, match=r"holds a finished adapter.*--overwrite"):
+        events(tiny_runtime, data, tmp_path / "out")
+
+
+def test_a_run_that_was_left_goes_on_or_is_refused(tiny_runtime, data, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    events(tiny_runtime, data, whole)
+    interrupt(tiny_runtime, data, out)
+    assert [file.name for file in out.iterdir()] == [CHECKPOINTS]
+
+    other = TrainingSettings(**{**SETTINGS.__dict__, "rank": 8})
+    with pytest.raises(BadOutputFolder, match=r"rank 4 instead of 8.*--overwrite"):
+        events(tiny_runtime, data, out, other)
+    more = tmp_path / "more.jsonl"
+    more.write_bytes(data.read_bytes() * 2)
+    with pytest.raises(BadOutputFolder, match="other data"):
+        events(tiny_runtime, more, out)
+
+    checkpoint = next((out / CHECKPOINTS).glob("checkpoint-*")) / finetuning.MARK
+    written = checkpoint.read_text()
+    checkpoint.write_text(json.dumps(json.loads(written) | {"tokens": "of another tokenizer or template"}))
+    with pytest.raises(BadOutputFolder, match="other tokens of the same rows"):
+        events(tiny_runtime, data, out)
+    checkpoint.write_text(written)
+
+    shutil.copytree(next((out / CHECKPOINTS).glob("checkpoint-*")), out / CHECKPOINTS / "checkpoint-99")
+    (out / CHECKPOINTS / "checkpoint-99" / finetuning.MARK).unlink()  # as if it were still being written
+    report = events(tiny_runtime, data, out)[1]
+    assert report.resumed
+    assert (out / MATRICES).read_bytes() == (whole / MATRICES).read_bytes()
+    assert not (out / CHECKPOINTS).exists()
+
+
+def test_a_finished_adapter_stays_until_the_next_is_finished(tiny_runtime, data, tmp_path):
+    out = tmp_path / "out"
+    events(tiny_runtime, data, out)
+    (out / MATRICES).write_bytes(b"of old")
+    (out / "notes.txt").write_text("mine")
+    interrupt(tiny_runtime, data, out, overwrite=True)
+    assert (out / MATRICES).read_bytes() == b"of old"
+    assert events(tiny_runtime, data, out, overwrite=True)[1].resumed
+    assert (out / MATRICES).read_bytes() != b"of old"
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtime, data, tmp_path):
+    def refused(kind: type[PaddockError], words: str, file=data, base="tiny", out="new", **values):
+        settings = TrainingSettings(**{**SETTINGS.__dict__, **values})
+        with pytest.raises(kind, match=words):
+            events(tiny_runtime, file, tmp_path / out, settings, Variant.parse(base))
+
+    for mode in ("int8", "gguf", "dynamic-int8", "gptq", "awq", "fp16"):
+        refused(NotTrainable, f"held as {mode}.*fp32, bf16, nf4", quantization=mode)
+        refused(NotTrainable, f"held as {mode}", base=f"tiny@{mode}")
+    refused(NotTrainable, "two quantizations", base="tiny@nf4", quantization="fp32")
+    refused(NotTrainable, "has an adapter already", base="tiny+pirate")
+    refused(PaddockError, "max_tokens is 4096.*at most 2,048", max_tokens=4096)
+    refused(PaddockError, "no model called", base="tinier")
+    refused(BadTrainingData, "cannot be read", file=tmp_path / "none.jsonl")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(data.read_text() + "{}\n")
+    refused(BadTrainingRow, "Line 11 of bad.jsonl", file=bad)
+    refused(BadOutputFolder, "it is a file", out="bad.jsonl")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.tex").touch()
+    refused(BadOutputFolder, "other files, like thesis.tex", out="foreign")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_step_that_does_not_fit_is_refused(tiny_runtime, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "training_bytes", lambda *arguments: 1 << 50)
+    with pytest.raises(DoesNotFit, match=r"Training tiny@fp32 needs .*--batch"):
+        events(tiny_runtime, data, tmp_path / "out")
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    add_finetune(parser.add_subparsers())
+    return parser.parse_args(["finetune", *arguments])
+
+
+def test_the_command_says_what_matters(tiny_runtime, data, tmp_path, capsys):
+    fast = ("--rank", "4", "--epochs", "2", "--learning-rate", "2e-2", "--batch", "4", "--targets", "q_proj,v_proj")
+    options = parsed("tiny", "--data", str(data), "--out", str(tmp_path / "out"), *fast, "--max-tokens", "128")
+    with data.open("a") as rows:
+        rows.write(json.dumps({"prompt": "fox " * 200, "completion": "crow"}) + "\n")
+    assert options.run(tiny_runtime, options) == 0
+    written = capsys.readouterr()
+    assert "rows" in written.err
+    assert "left out" in written.err
+    assert written.err.count("epoch 1 of 2: loss ") == 1
+    assert "held-out loss" in written.out
+
+
+def test_the_defaults_of_the_command_are_those_of_the_settings():
+    options = vars(parsed("tiny", "--data", "f", "--out", "d"))
+    defaults = TrainingSettings().__dict__
+    assert {name: options[name] for name in defaults} == defaults

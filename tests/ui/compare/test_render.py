@@ -1,0 +1,235 @@
+"""Variants side by side: what is drawn of answers, figures, plans and votes, with nothing from outside as markup."""
+
+import csv
+import io
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from models.domain.messages import Message, Usage
+from models.domain.results.comparison import Compared, Comparison, agreeing_prefix
+from models.domain.results.file import from_json
+from models.domain.results.measured import Measured
+from models.domain.results.ranking import Vote, rank
+from models.domain.results.report import COLUMNS
+from models.domain.results.suggestion import Suggestion
+from tests.ui.markup import EVIL, Markup, is_harmless
+from ui.compare import ranking as render_ranking
+from ui.compare import render as render_compare
+from ui.compare import suggestion as render_suggestion
+
+ANSWER = "A bicycle stays upright because its wheels steer into a fall."
+WORSE = "A bicycle stays upright because of gyroscopes."
+
+
+def column(variant, answer, perplexity=12.0, **other):
+    usage = Usage(variant, "transformers", 38, 0, 12, 2048, 0.2, 181.2, 17.0, 3.1, 1.2, 812_000_000, 7, "length")
+    figures = Measured(variant, False, 269_000_000, 270_000_000, perplexity=perplexity, bits_per_byte=1.0)
+    given = {"answer": answer, "usage": usage, "figures": figures, "tokenizer": "t", "predicted_peak": 1_100_000_000}
+    return Compared(variant, variant, **{**given, **other})
+
+
+BF16 = column("m@bf16", ANSWER)
+NF4 = column("m@nf4", WORSE, 12.5, parts_at_character=agreeing_prefix(ANSWER, WORSE))
+FAILED = Compared("m@int8", error="It does not fit.")
+COMPARISON = Comparison(("Why?",), (BF16, NF4, FAILED), "2026-01-02T03:04:05+00:00", reference="m@bf16")
+RANKED = rank([*[Vote(("m@bf16", "m@nf4"), "m@bf16")] * 3, Vote(("m@bf16", "m@nf4"), "m@nf4")])
+
+
+class Marked(HTMLParser):
+    """The text inside of a mark."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.inside, self.text = False, ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = self.inside or tag == "mark"
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "mark"
+
+    def handle_data(self, data):
+        self.text += data if self.inside else ""
+
+
+def test_an_answer_is_marked_where_it_parts():
+    html = render_compare.answer(NF4, "m@bf16")
+    assert Markup(html).text == WORSE
+    assert Marked(html).text == "of"
+    assert Markup(html).values("title") == ["From here on it differs from the answer of m@bf16"]
+    assert "mark" not in Markup(render_compare.answer(BF16, "m@bf16")).tags
+
+
+def test_an_answer_that_ends_early_says_so():
+    short = replace(BF16, answer=ANSWER[:9], parts_at_character=9)
+    html = render_compare.answer(short, "m@bf16")
+    assert Markup(html).values("title") == ["It ends before the answer of m@bf16"]
+    assert Markup(html).text == "A bicycle"
+
+
+def test_an_answer_that_failed():
+    assert Markup(render_compare.answer(FAILED, "")).text == "It does not fit."
+    broken = replace(BF16, error="It broke.")
+    assert Markup(render_compare.answer(broken, "")).text == ANSWER + "It broke."
+
+
+def test_the_footer_has_the_figures_and_what_they_mean():
+    markup = Markup(render_compare.footer(NF4))
+    for words in ("1.20 s", "0.20 s", "181 tok/s", "17.0 tok/s", "38 tokens", "12 tokens", "812 MB", "1.1 GB",
+                  "cut at the limit", "12.500", "1.000"):  # fmt: skip
+        assert words in markup.text
+    assert "agreement" not in markup.text
+    meanings = {column.heading: column.meaning for column in COLUMNS}
+    assert {meanings["TTFT"], meanings["prefill"], meanings["peak"]} <= set(markup.values("title"))
+    assert render_compare.footer(FAILED) == ""
+    noted = replace(NF4, figures=replace(NF4.figures, note="dequantized", error="Not scored."))
+    assert "dequantized" in render_compare.footer(noted)
+    assert "Not scored." in render_compare.footer(noted)
+
+
+def plan(variant, needed):
+    return {"variant": variant, "needed": needed, "weights": needed // 2, "bytes": {"adapters": 10**8}}
+
+
+@pytest.mark.parametrize(
+    ("needed", "sentence"),
+    [
+        ([1, 2], "Both run together: 3.0 GB of 5.0 GB that can be had."),
+        ([1, 1, 1], "All 3 run together: 3.0 GB of 5.0 GB that can be had."),
+        ([1, 2, 9], "q0 and q1 run together: 3.0 GB of 5.0 GB that can be had. q2 does not fit: 5.0 GB can be had."),
+        ([3, 3], "They run one after another: q0, then q1. All at once would take 6.0 GB, and 5.0 GB can be had."),
+        (
+            [2, 3, 1],
+            "They run one after another: q0 and q1 together, then q2. All at once would take 6.0 GB, ",
+        ),
+        ([2, 9], "q0 fits: 2.0 GB of 5.0 GB that can be had. q1 does not fit: 5.0 GB can be had."),
+        ([8, 9], "q0 and q1 do not fit: 5.0 GB can be had."),
+    ],
+)
+def test_the_plan_says_which_run_together(needed, sentence):
+    plans = [plan(f"m@q{place}", count * 10**9) for place, count in enumerate(needed)]
+    markup = Markup(render_compare.plan_lines(plans, 5 * 10**9))
+    assert markup.text.startswith(sentence)
+    assert ("does not fit" in markup.text) == (max(needed) > 5)
+    assert len([style for style in markup.values("style") if style.startswith("width")]) == len(plans)
+
+
+def test_variants_of_one_base_share_its_memory():
+    plans = [plan("m@q+a", 3 * 10**9), plan("m@q", 2 * 10**9), plan("m@q+b", 3 * 10**9)]
+    markup = Markup(render_compare.plan_lines(plans, 5 * 10**9))
+    assert markup.text.startswith("All 3 run together: 3.2 GB of 5.0 GB that can be had.")
+    other = Markup(render_compare.plan_lines([*plans, plan("m@r", 4 * 10**9)], 5 * 10**9))
+    assert other.text.startswith("They run one after another: q+a, q and q+b together, then r. All at once would take")
+
+
+def test_adapters_that_do_not_fit_together_run_one_after_another():
+    plans = [plan("m@q+a", 3 * 10**9), plan("m@q+b", 3 * 10**9), plan("m@q+c", 4 * 10**9)]
+    text = Markup(render_compare.plan_lines(plans, 3_050_000_000)).text
+    assert text.startswith(
+        "They run one after another: q+a, then q+b. All at once would take 3.1 GB, and 3.0 GB can be"
+    )
+    assert "q+c does not fit: 3.0 GB can be had." in text
+
+
+def test_no_plan_and_no_memory():
+    assert render_compare.plan_lines([], 1) == ""
+    assert "do not fit: 0 B can be had" in render_compare.plan_lines([plan("a@x", 1), plan("b@y", 1)], -5)
+
+
+def test_the_table_has_all_figures_and_its_files():
+    markup = Markup(render_compare.table(COMPARISON))
+    assert "bf16 (reference)" in markup.text
+    assert "It does not fit." in markup.text
+    assert {column.meaning for column in COLUMNS} <= set(markup.values("title"))
+    (text,), (rows,), (report,) = (markup.values(f"data-{form}") for form in ("json", "csv", "markdown"))
+    assert from_json(text) == COMPARISON
+    assert [row["variant"] for row in csv.DictReader(io.StringIO(rows))] == ["m@bf16", "m@nf4", "m@int8"]
+    assert report.startswith("# 3 variants compared\n\n")
+    assert render_compare.table(replace(COMPARISON, columns=())) == ""
+
+
+def test_names_are_as_short_as_tells_them_apart():
+    assert render_compare.labels([BF16, NF4]) == ["bf16", "nf4"]
+    assert render_compare.labels([BF16, Compared("n@nf4+a:0.5")]) == ["m@bf16", "n@nf4+a:0.5"]
+    assert render_compare.labels([Compared("m@nf4+a:0.5"), Compared("m@nf4")]) == ["nf4+a:0.5", "nf4"]
+    assert render_compare.labels([Compared("m", "m@bf16"), Compared("m@bf16", "m@bf16")]) == ["m", "m@bf16"]
+
+
+def test_the_charts_show_every_figure():
+    markup = Markup(render_compare.charts([BF16, NF4, FAILED], "m@bf16"))
+    assert "m@nf4: perplexity 12.500, 270 MB" in markup.values("title")
+    assert "m@nf4: weights 270 MB measured, 269 MB predicted" in markup.values("title")
+    assert "point reference" in markup.values("class")
+    assert "17.0 tok/s" in markup.text
+    assert "int8" not in markup.text
+    assert render_compare.charts([BF16, FAILED]) == ""
+    other = render_compare.charts([BF16, replace(NF4, tokenizer="u")])
+    assert "Bits per byte against memory" in Markup(other).text
+
+
+def test_charts_of_what_was_not_scored_or_measured():
+    bare = [replace(one, usage=None, figures=Measured("")) for one in (BF16, NF4)]
+    assert render_compare.charts(bare) == ""
+    planned = [replace(one, figures=Measured("", predicted_bytes=5_000_000)) for one in bare]
+    assert "5 MB predicted" in Markup(render_compare.charts(planned)).text
+
+
+def test_long_names_are_numbered_beside_points_and_stand_above_bars():
+    long = replace(NF4, variant="owner/a-very-long-name-of-a-model@nf4", resolved="")
+    markup = Markup(render_compare.charts([BF16, long]))
+    assert "bars stacked" in markup.values("class")
+    assert "ol" in markup.tags
+    assert "owner/a-very-long-name-of-a-model@nf4" in markup.text
+
+
+def test_suggestion():
+    found = Markup(render_suggestion.suggestion(Suggestion("Keep it.", "The rule.", "m")))
+    assert found.text == "Keep it. The rule."
+    assert render_suggestion.suggestion(None) == ""
+
+
+def test_ranking():
+    markup = Markup(render_ranking.ranking(RANKED))
+    assert "Too few votes to tell m@bf16 from m@nf4." in markup.text
+    assert "3 of 4" in markup.text
+    assert "1074" in markup.text
+    sure = rank([Vote(("m@bf16", "m@nf4"), "m@bf16")] * 30)
+    assert "m@bf16 is ahead of all others." in render_ranking.ranking(sure)
+    assert "No votes yet" in render_ranking.ranking([])
+
+
+def evil_column():
+    return replace(
+        NF4,
+        answer=EVIL,
+        prompt=EVIL,
+        turns=(Message("user", EVIL),),
+        tokenizer=EVIL,
+        parts_at_character=3,
+        usage=replace(NF4.usage, variant=EVIL, engine=EVIL, finish=EVIL),
+        figures=replace(NF4.figures, variant=EVIL, note=EVIL, error=EVIL),
+    )
+
+
+@pytest.mark.parametrize("error", ["", EVIL])
+def test_nothing_from_outside_is_markup(error):
+    evil = replace(evil_column(), error=error)
+    whole = Comparison((EVIL,), (BF16, evil), COMPARISON.created, EVIL, reference=EVIL, text=EVIL,
+                       versions={EVIL: EVIL}, machine={EVIL: [EVIL]})  # fmt: skip
+    drawn = [
+        render_compare.answer(evil, EVIL),
+        render_compare.footer(evil),
+        render_compare.table(whole),
+        render_compare.charts([BF16, evil], EVIL),
+        render_compare.plan_lines([plan(EVIL, 5), plan("m", 9)], 6),
+        render_suggestion.suggestion(Suggestion(EVIL, EVIL)),
+        render_ranking.ranking([replace(row, variant=EVIL) for row in RANKED]),
+    ]
+    for html in drawn:
+        assert is_harmless(html), html
+    assert EVIL in Markup(drawn[0]).text
+    (text,) = Markup(drawn[2]).values("data-json")
+    assert EVIL in text.encode().decode("unicode_escape")

@@ -1,0 +1,165 @@
+"""The picker's lines and the card: what a variant takes, whether it fits, what does, and what was measured."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from models.domain.memory.plan import LABELS, Budget, LoadPlan, Part
+from tests.ui.markup import EVIL, Markup, is_harmless
+from ui.picker import card as render_card
+
+PLANS = {
+    "bf16": {"weights": 269_000_000, "total": 700_000_000, "fits": True},
+    "nf4": {"weights": 111_000_000, "total": 600_000_000, "fits": True},
+}
+MODEL = {
+    "key": "m",
+    "title": "Model",
+    "kind": "instruct",
+    "hub_id": "owner/name",
+    "parameters": 135_000_000,
+    "context": 2048,
+    "context_here": 2048,
+    "licence": "MIT",
+    "licence_url": "https://example.org/licence",
+    "gated": False,
+    "auto": "nf4",
+    "plans": PLANS,
+    "without_hub": False,
+    "on_this_machine": [],
+}
+PARTS = (Part("quantized", "quantized weights", 100_000_000), Part("kv", "KV cache", 60_000_000))
+ROOMY = LoadPlan("m@nf4", "nf4", 2048, 1, PARTS, 0, Budget("main memory", 32_000_000_000, 16_000_000_000))
+TIGHT = LoadPlan("m@nf4", "nf4", 2048, 1, PARTS, 0, Budget("main memory", 200_000_000, 80_000_000))
+HELD = SimpleNamespace(engine="transformers", predicted_bytes=111_000_000, bytes=112_400_000, load_s=2.71)
+
+
+def planned(mode="nf4", **changes):
+    return LoadPlan(**{**vars(ROOMY), "variant": f"m@{mode}", "mode": mode, **changes})
+
+
+def shown(change=(), plan=ROOMY, nearest=(), held=None):
+    return render_card.card(MODEL | dict(change), plan, nearest, held)
+
+
+@pytest.mark.parametrize("field", ["title", "hub_id", "licence", "licence_url", "key"])
+def test_cards_are_escaped(field):
+    for text in (EVIL, f"https://example.org/{EVIL}"):
+        assert is_harmless(shown({field: text}))
+        assert is_harmless(render_card.refused({EVIL: EVIL}))
+    evil = LoadPlan(EVIL, EVIL, 1, 1, (Part("kv", EVIL, 1),), 0, Budget(EVIL, 1, 0))
+    assert is_harmless(shown(plan=evil, nearest=[evil]))
+
+
+@pytest.mark.parametrize(
+    ("address", "links"),
+    [
+        ("https://example.org/licence", 2),
+        ("javascript:alert(1)", 1),
+        ("JavaScript:alert(1)", 1),
+        ("data:text/html,x", 1),
+        ("http://example.org", 1),
+        ("//example.org", 1),
+        (" https://example.org", 1),
+        ("", 1),
+    ],
+)
+def test_a_licence_is_a_link_only_to_https(address, links):
+    markup = Markup(shown({"licence_url": address}))
+    assert len(markup.links()) == links
+    assert all(link.startswith("https://") for link in markup.links())
+    assert "MIT" in markup.text
+
+
+def test_what_fits_says_so():
+    markup = Markup(shown())
+    assert "nf4 fits: 160 MB of 16.0 GB that can be had in main memory" in markup.text
+    assert "with a context of 2,048 tokens" in markup.text
+    assert "conversations" not in markup.text
+    assert not markup.values("data-press")
+    assert markup.values("data-variant") == ["m@nf4"]
+    assert "too-large" not in shown()
+
+
+def test_what_does_not_fit_says_what_would():
+    html = shown(plan=TIGHT, nearest=[planned("fp4"), planned("int8")])
+    assert "nf4 does not fit: needs 160 MB, 80 MB can be had in main memory" in Markup(html).text
+    assert Markup(html).values("data-press") == ["m@fp4", "m@int8"]
+    assert "m@fp4 · 160 MB" in Markup(html).text
+    assert "too-large" in html
+    assert 'class="meter"' in html
+    assert "left:50.00%" in html, "the mark stands where memory ends"
+    nothing = render_card.verdict(planned(budget=Budget("main memory", 0, -5)))
+    assert "0 B can be had" in Markup(nothing).text
+
+
+def test_parts_add_up():
+    html = render_card.parts(ROOMY)
+    assert "width:62.50%" in html
+    assert "width:37.50%" in html
+    assert Markup(html).text.startswith("quantized weights100 MBKV cache60 MB")
+    assert "4 conversations at once" in render_card.parts(planned(batch=4))
+
+
+@pytest.mark.parametrize("key", LABELS)
+def test_every_part_says_what_it_is(key):
+    (title,) = set(Markup(render_card.parts(planned(parts=(Part(key, LABELS[key], 1_000),)))).values("title"))
+    assert title.startswith(f"{LABELS[key]}, 1 kB: ")
+
+
+def test_measured_stands_beside_predicted():
+    assert "Loaded in 2.7 s: weights 111 MB predicted, 112 MB measured" in Markup(shown(held=HELD)).text
+    loading = SimpleNamespace(engine="", predicted_bytes=1, bytes=0, load_s=0)
+    for nothing in (None, loading):
+        assert "measured" not in shown(held=nothing)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(134_515_008, "135M"), (1_235_814_400, "1.2B"), (70_000_000_000, "70B"), (68_976_648_192, "69B")],
+)
+def test_parameters(count, text):
+    assert render_card.parameters(count) == text
+
+
+def test_choice_names_what_stands_in_the_way():
+    line = "Model · chat · 135M · 111 MB · MIT"
+    assert render_card.choice(MODEL) == line
+    assert render_card.choice(MODEL | {"kind": "base", "gated": True}) == line.replace("chat", "base") + " · gated"
+    assert render_card.choice(MODEL | {"without_hub": True}).endswith("works without the Hub")
+    here = MODEL | {"gated": True, "without_hub": True, "on_this_machine": ["gguf"]}
+    assert render_card.choice(here) == f"{line} · on this machine"
+    large = {"nf4": PLANS["nf4"] | {"fits": False}}
+    assert render_card.choice(MODEL | {"plans": large}) == f"{line} · does not fit here"
+    assert render_card.choice(MODEL | {"plans": {}, "auto": ""}) == "Model · chat · 135M · MIT · cannot run here"
+
+
+def test_a_mode_says_what_it_takes():
+    assert render_card.mode_choice("nf4", PLANS["nf4"], "4-bit") == "nf4 · 111 MB · 4-bit"
+    assert render_card.mode_choice("nf4", PLANS["nf4"] | {"fits": False}) == "nf4 · 111 MB · does not fit"
+
+
+def test_modes_that_cannot_run_are_grouped_by_reason():
+    html = render_card.refused({"gptq": "no file", "awq": "no file", "fp16": "it needs cuda"})
+    assert Markup(html).text == "Not here: gptq, awq, fp16gptq, awq: no filefp16: it needs cuda"
+    assert render_card.refused({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "mode", "words"),
+    [
+        ({"on_this_machine": ["gguf"]}, "gguf", "on this machine"),
+        ({"on_this_machine": ["gguf"]}, "nf4", "from the Hub"),
+        ({"gated": True}, "nf4", "after you accept the licence"),
+        ({"without_hub": True}, "gguf", "package index"),
+        ({"without_hub": True}, "nf4", "converted to safetensors"),
+        ({"on_this_machine": ["gguf"]}, "gguf-q8_0", "of this label"),
+    ],
+)
+def test_where_files_come_from(change, mode, words):
+    assert words in Markup(shown(change, planned(mode))).text.split("Files")[1]
+
+
+def test_context_says_when_the_operator_gives_less():
+    assert "Context2,048 tokens" in Markup(shown()).text
+    assert "Context512 of its 2,048 tokens" in Markup(shown({"context_here": 512})).text

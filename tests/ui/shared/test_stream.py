@@ -1,0 +1,76 @@
+"""Events of an answer, one by one, and what is shown after each."""
+
+from functools import reduce
+
+from models.domain.errors import EngineLost
+from models.domain.messages import Delta, Progress, Rendered, Usage
+from ui.shared.stream import Answer, advance, messages, status
+
+DONE = Usage("m@gguf", "llama.cpp", prompt_tokens=5, new_tokens=2, context=64, finish="stop")
+
+
+def after(*events):
+    return reduce(advance, events, Answer())
+
+
+def test_text_adds_up_and_the_last_usage_counts():
+    answer = after(Rendered("<p>"), Delta("Hel", Usage(new_tokens=1)), Delta("lo", DONE))
+    assert (answer.text, answer.usage, answer.prompt, answer.progress, answer.done) == (
+        "Hello",
+        DONE,
+        "<p>",
+        None,
+        True,
+    )
+
+
+def test_progress_stands_until_the_first_token():
+    load, reading = Progress("read", 1, 2), Progress("prefill")
+    assert after(load).progress == load
+    assert after(load, Rendered("p")).progress == reading
+    assert after(load, Rendered("p"), Delta("")).progress == reading, "a heartbeat is not a token"
+    assert after(load, Rendered("p"), Delta("", Usage(new_tokens=1))).progress is None
+
+
+def test_done_only_at_the_end():
+    assert not Answer().done
+    assert not after(Delta("a", Usage(new_tokens=1))).done
+    assert after(Delta("", DONE)).done
+    assert after(EngineLost()).done
+
+
+def test_steps_leave_the_earlier_answer_as_it_was():
+    before = after(Delta("a"))
+    advance(before, Delta("b"))
+    assert before.text == "a"
+
+
+def test_status_line():
+    for events, words in (
+        ((), ""),
+        ((Progress("read", 1, 2, detail="m.gguf"),), "Reading the weights m.gguf"),
+        ((Progress("waiting", detail="2 ahead"),), "2 ahead"),
+        ((Rendered("p"),), "Reading the prompt"),
+        ((Delta("a", DONE),), "context 7 of 64 tokens"),
+        ((Progress("read"), EngineLost()), "ended without saying why"),
+    ):
+        assert words in status(after(*events))
+    assert status(after()) == ""
+
+
+def test_messages_while_it_streams_at_the_end_and_after_an_error():
+    streaming = after(Delta("Hi", Usage(new_tokens=1)))
+    assert messages(streaming) == [{"role": "assistant", "content": "Hi"}]
+    text, note = messages(after(Delta("Hi", DONE)))
+    assert text["content"] == "Hi"
+    assert note["metadata"]["title"].startswith("2 tokens")
+    assert "llama.cpp" in note["content"]
+    text, note = messages(after(Delta("Hi", Usage(new_tokens=1)), EngineLost()))
+    assert text["content"] == "Hi", "the text before an error is kept"
+    assert note["metadata"]["title"] == "stopped by an error after 1 tokens"
+    assert "Send again" in note["content"]
+
+
+def test_notes_can_be_told_from_answers():
+    for shown in (after(Delta("Hi", DONE)), after(Delta("Hi"), EngineLost())):
+        assert [bool(message.get("metadata", {}).get("title")) for message in messages(shown)] == [False, True]

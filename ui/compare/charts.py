@@ -1,0 +1,101 @@
+"""Points and bars as HTML, for whatever is compared. Pure; everything from outside is escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from models.domain.units import size
+
+LABEL_PX, HEIGHT_PX = 16, 200
+LONGEST_LABEL = 16  # characters beside a point or a bar; longer ones are listed below, or stand above
+ROOM = 1.25  # of the widest value, so that the last label has a place
+
+
+@dataclass(frozen=True)
+class Point:
+    """One of what is compared: bytes to the right, quality (less is better) downwards."""
+
+    label: str
+    bytes: int
+    quality: float
+    title: str
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of bars; `mark` is a second value on the same scale, such as what was predicted."""
+
+    label: str
+    value: float
+    text: str
+    title: str = ""
+    mark: float | None = None
+
+
+def charts(*figures: str) -> str:
+    """Pictures side by side where there is room; empty without any."""
+    drawn = "".join(figures)
+    return f'<div class="charts">{drawn}</div>' if drawn else ""
+
+
+def points(places: Sequence[Point], caption: str, meaning: str) -> str:
+    """Quality, on a scale of its logarithm, against memory."""
+    widest = max(point.bytes for point in places) * ROOM
+    heights = [math.log(point.quality) for point in places]  # one poor one must not press the others together
+    pad = max((max(heights) - min(heights)) * 0.15, 0.005)
+    low, span = min(heights) - pad, max(heights) - min(heights) + 2 * pad
+    numbered = max(len(point.label) for point in places) > LONGEST_LABEL
+    labels = [str(number) if numbered else point.label for number, point in enumerate(places, 1)]
+    drawn: list[str] = []
+    taken: list[tuple[float, float, float]] = []
+    for point, label, height in sorted(zip(places, labels, heights, strict=True), key=lambda triple: triple[2]):
+        x, y = point.bytes / widest, (height - low) / span
+        reach = 0.02 + 0.025 * len(label)  # about the width of a label on a phone
+        left = x + reach > 1.05
+        start = x - reach if left else x
+        place = y * HEIGHT_PX
+        while any(start < to and begin < start + reach and abs(place - at) < LABEL_PX for begin, to, at in taken):
+            place += 1
+        taken.append((start, start + reach, place))
+        title = escape(point.title)
+        kind = "point reference" if point.reference else "point"
+        side = ' class="left"' if left else ""
+        drawn.append(f'<i class="{kind}" style="left:{x:.1%};bottom:{y:.1%}" title="{title}"></i>')
+        style = f"left:{x:.1%};bottom:{place:.0f}px"
+        drawn.append(f'<span{side} style="{style}" title="{title}">{escape(label)}</span>')
+    drawn += [f'<small class="x" style="left:{part:.0%}">{size(widest * part)}</small>' for part in (0, 0.4, 0.8)]
+    drawn += [
+        f'<small class="y" style="bottom:{part:.0%}">{math.exp(low + span * part):.2f}</small>' for part in (0, 0.5, 1)
+    ]
+    names = "".join(f"<li>{escape(point.label)}</li>" for point in places) if numbered else ""
+    key = f'<ol class="key">{names}</ol>' if names else ""
+    return (
+        f'<figure><figcaption title="{escape(meaning)}">{escape(caption)}</figcaption>'
+        f'<div class="plot" style="height:{HEIGHT_PX}px">{"".join(drawn)}</div>{key}</figure>'
+    )
+
+
+def bars(lines: Sequence[Bar], caption: str, meaning: str) -> str:
+    """A bar a line on one scale; empty where there is nothing but zeros."""
+    longest = max((max(bar.value, bar.mark or 0) for bar in lines), default=0)
+    if not longest:
+        return ""
+    rows = "".join(_line(bar, longest) for bar in lines)
+    kind = "bars stacked" if max(len(bar.label) for bar in lines) > LONGEST_LABEL else "bars"
+    return (
+        f'<figure><figcaption title="{escape(meaning)}">{escape(caption)}</figcaption>'
+        f'<table class="{kind}">{rows}</table></figure>'
+    )
+
+
+def _line(bar: Bar, longest: float) -> str:
+    title = f' title="{escape(bar.title)}"' if bar.title else ""
+    mark = "" if bar.mark is None else f'<b style="left:{bar.mark / longest:.1%}"></b>'
+    drawn = f'<i style="width:{bar.value / longest:.1%}"></i>{mark}'
+    if mark:
+        drawn = f'<div class="marked">{drawn}</div>'
+    return f'<tr{title}><td>{escape(bar.label)}</td><td class="line">{drawn}</td><td>{escape(bar.text)}</td></tr>'

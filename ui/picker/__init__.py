@@ -1,0 +1,1 @@
+"""The sidebar: what is picked, its plan, and what is in memory."""

@@ -1,0 +1,122 @@
+"""The sidebar's adapters: which of them, how strongly each, where more come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from models.domain.errors import AdapterRefused
+from models.domain.variant import ADAPTER_WEIGHT_BOUNDS, ADAPTERS_MAX, AUTO, AdapterChoice, Variant
+
+from ..shared.text import t
+from . import render_adapters
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+STEP = 0.05
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class AdapterPicker:
+    """A list of names, a slider for each of the first so many, and the two ways to find more."""
+
+    names: gr.Dropdown
+    strengths: list[gr.Slider]
+    shown: gr.State  # the names that the sliders stand for
+    notes: gr.HTML
+    search: gr.Button | None
+    files: gr.File | None
+
+    @property
+    def inputs(self) -> list[Component]:
+        return [self.names, *self.strengths]
+
+    @property
+    def outputs(self) -> list[Component]:
+        return [self.names, *self.strengths, self.shown, self.notes]
+
+
+def draw_adapters(runtime: Runtime) -> AdapterPicker:
+    """Draw them; the events belong to the picker that they are a part of."""
+    low, high = ADAPTER_WEIGHT_BOUNDS
+    names = gr.Dropdown(
+        [],
+        value=[],
+        multiselect=True,
+        max_choices=ADAPTERS_MAX,
+        allow_custom_value=True,  # Hub ids and names of uploads; the server checks every name
+        label=t("adapters"),
+        info=t("adapters_info"),
+        elem_id="adapters",
+    )
+    strengths = [
+        gr.Slider(low, high, value=1, step=STEP, visible=False, elem_id=f"strength-{n}", elem_classes="strength")
+        for n in range(ADAPTERS_MAX)
+    ]
+    notes = gr.HTML(elem_id="adapter-notes")
+    search = files = None
+    if runtime.settings.hub_ids or runtime.settings.uploads:
+        with gr.Accordion(t("more_adapters"), open=False, elem_id="more-adapters"):
+            if runtime.settings.hub_ids:
+                search = gr.Button(t("search_hub"), size="sm", elem_id="search-adapters")
+            if runtime.settings.uploads:
+                files = gr.File(
+                    file_count="multiple",
+                    file_types=[".json", ".safetensors"],
+                    label=t("upload_adapter"),
+                    height=110,
+                    elem_id="upload-adapter",
+                )
+    return AdapterPicker(names, strengths, gr.State(()), notes, search, files)
+
+
+def read_variant(model: str, mode: str, names: Sequence[str] | None, *strengths: float) -> Variant:
+    """The variant that the components spell, in the order of Picker.inputs; raises VariantError."""
+    pairs = zip_longest(names or [], strengths[: len(names or [])], fillvalue=1.0)
+    adapters = tuple(AdapterChoice(str(name).strip(), _number(weight)) for name, weight in pairs)
+    return Variant((model or "").strip(), mode or AUTO, adapters)
+
+
+def follow_names(names: Sequence[str] | None, shown: Sequence[str], strengths: Sequence[float]) -> list[float]:
+    """The strengths of the names that are picked now: each keeps its own when another one leaves."""
+    known = dict(zip(shown, strengths, strict=False))
+    return [known.get(name, 1.0) for name in names or []]
+
+
+def adapter_values(
+    runtime: Runtime, variant: Variant, warnings: Sequence[str], found: Sequence[dict[str, Any]] = ()
+) -> list[Any]:
+    """Values for `AdapterPicker.outputs`; `found` are the Hub's that a search has brought."""
+    listed = runtime.adapters(variant)
+    titles = {entry["key"]: entry["title"] for entry in listed}
+    titles |= {entry["hub_id"]: render_adapters.found(entry) for entry in found}
+    for adapter in variant.adapters:
+        titles.setdefault(adapter.name, render_adapters.short(adapter.name))
+    choices = [(title, name) for name, title in titles.items()]
+    names = [adapter.name for adapter in variant.adapters]
+    sliders: list[Any] = [
+        gr.Slider(visible=True, value=adapter.weight, label=titles[adapter.name]) for adapter in variant.adapters
+    ]
+    hidden = [gr.Slider(visible=False, value=1) for _ in range(ADAPTERS_MAX - len(sliders))]
+    notes = render_adapters.notes(variant, listed, warnings)
+    return [gr.Dropdown(choices=choices, value=names), *sliders, *hidden, tuple(names), notes]
+
+
+def pair_of(files: Sequence[str] | None) -> tuple[Path, Path]:
+    """The config and the weights among uploaded files; raises AdapterRefused."""
+    by_end = {Path(file).suffix: Path(file) for file in files or []}
+    if set(by_end) != {".json", ".safetensors"} or len(files or []) != 2:
+        raise AdapterRefused(adapter="upload", reason=f"it takes two files, {CONFIG} and {WEIGHTS}")
+    return by_end[".json"], by_end[".safetensors"]
+
+
+def _number(weight: Any) -> float:
+    return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else float("nan")

@@ -1,0 +1,69 @@
+"""From the events of an answer to what a component shows: one pure step an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from models.domain.errors import PaddockError
+from models.domain.messages import Delta, Event, Progress, Rendered, RowDelta, Scored, Usage
+
+from . import render
+from .conversation import note
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer so far."""
+
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    progress: Progress | None = None
+    prompt: str = ""
+    error: PaddockError | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.usage.finish is not None or self.error is not None
+
+    @property
+    def unanswered(self) -> bool:
+        """It ended before any text, by an error or by the visitor's Stop: the question can be asked again."""
+        return not self.text and (self.error is not None or self.usage.finish == "cancelled")
+
+
+def advance(answer: Answer, event: Event | PaddockError) -> Answer:
+    """The answer after one more event."""
+    match event:
+        case Progress():
+            return replace(answer, progress=event)
+        case Rendered():
+            return replace(answer, prompt=event.prompt, progress=Progress("prefill"))
+        case Delta():
+            progress = None if event.usage.new_tokens else answer.progress
+            return replace(answer, text=answer.text + event.text, usage=event.usage, progress=progress)
+        case PaddockError():
+            return replace(answer, error=event, progress=None)
+        case Scored() | RowDelta():  # of no answer, or of several
+            return answer
+
+
+def status(answer: Answer) -> str:
+    """The line under the conversation: an error, what is being waited for, or how full the context is."""
+    if answer.error is not None:
+        return render.error(answer.error)
+    if answer.unanswered:
+        return render.stopped()
+    if answer.progress is not None:
+        return render.progress(answer.progress)
+    return render.gauge(answer.usage)
+
+
+def messages(answer: Answer) -> list[dict[str, Any]]:
+    """The answer as messages of a Chatbot: the text, and once it is over a note with its figures."""
+    shown: list[dict[str, Any]] = [{"role": "assistant", "content": answer.text}]
+    if answer.error is not None and answer.text:
+        shown.append(note(f"stopped by an error after {answer.usage.new_tokens} tokens", str(answer.error)))
+    elif answer.done:
+        shown.append(note(render.figures(answer.usage), render.figures_table(answer.usage)))
+    return shown

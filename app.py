@@ -4,25 +4,35 @@
 import os
 import threading
 
-from models.domain import proxies
+from models.system import proxies
 
 proxies.exempt_loopback()
 SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is imported
 
 import gradio as gr
 
-from models.domain.encodings import lenient_output
+from models.cli.terminal import ProgressLine
 from models.domain.errors import PaddockError
+from models.domain.messages import Progress, Sampling
+from models.domain.request import CompletionRequest
 from models.domain.settings import Settings
 from models.domain.variant import Variant
 from models.runtime import Runtime
+from models.system.encodings import lenient_output
 from ui.layout import build_app, launch_options
 
 
 def preload(runtime: Runtime) -> None:
     """Have the default variant in memory before the first visitor asks; a failure waits for him to see it."""
     try:
-        runtime.preload(Variant.parse(runtime.settings.default_variant))
+        line = ProgressLine()
+        request = CompletionRequest(
+            Variant.parse(runtime.settings.default_variant), "Hello", Sampling(max_new_tokens=1, temperature=0)
+        )
+        for event in runtime.answer(request):
+            if isinstance(event, Progress):
+                line.show(event)
+        line.clear()
     except PaddockError as error:
         print(f"Not preloaded: {error}", flush=True)
 

@@ -7,15 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .adapters import parameters
 from .compute.job import computing_process
-from .compute.pool import Room
 from .domain.catalog import ModelCard
-from .domain.errors import BadContext, DoesNotFit
-from .domain.memory.plan import Budget, LoadPlan, alternatives, plan, slots
+from .domain.errors import AdaptersTooLarge, BadContext, DoesNotFit
+from .domain.load import ActiveAdapter, Room, spelled
+from .domain.memory.plan import Budget, LoadPlan, adapter_bytes, alternatives, plan, slots
 from .domain.quantization import Machine, Mode
 from .domain.settings import Settings
-from .domain.snapshot import ActiveAdapter, spelled
 from .domain.units import size
 from .domain.variant import Variant
 from .engines.device import gpu_memory, memory
@@ -63,6 +61,8 @@ class Planner:
         """The plan of a model in a mode, with adapters; raises BadContext."""
         tokens = self.context(card, context)
         spelling = spelled(str(Variant(card.key, mode.name)), adapters)
+        if card.remote is not None:
+            return LoadPlan(spelling, mode.name, tokens, 1, (), 0, Budget(card.remote.endpoint, 0, 0))
         batch = self.slots(card, mode, tokens)
         beside = parameters(adapters)
         planned = plan(spelling, card, mode, self.machine, budget or self.budget(), tokens, batch, adapters=beside)
@@ -106,6 +106,17 @@ class Planner:
             free=size(planned.budget.free),
             suggestion=suggestion,
         )
+
+    def require_adapters(self, variant: Variant, adapters: tuple[ActiveAdapter, ...]) -> None:
+        """Raise AdaptersTooLarge when a variant's adapters take more together than may stay attached to a model."""
+        needed = adapter_bytes(parameters(adapters), self.machine.accelerator)
+        if needed > (limit := int(self.settings.attached_mb * 1e6)):
+            raise AdaptersTooLarge(variant=str(variant), needed=size(needed), limit=size(limit))
+
+
+def parameters(adapters: tuple[ActiveAdapter, ...]) -> tuple[int, ...]:
+    """Of those that act: one of weight 0 is not even attached."""
+    return tuple(active.adapter.parameters for active in adapters if active.weight)
 
 
 def room(planned: LoadPlan) -> Room:

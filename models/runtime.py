@@ -1,55 +1,313 @@
-"""The one object that the page, the API and the command line talk to."""
+"""What is asked of one variant: checked, planned, its weights found, and its answer streamed."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-from .answers import Answers
-from .compute.gpu import relayed
-from .domain.messages import Progress
-from .domain.request import CompareRequest
-from .domain.results.comparison import Comparison
-from .domain.results.measured import Measured
-from .studies.compare import Step, compare, paced
-from .studies.measure import NEW_TOKENS, measure
+from . import loading
+from .compute.background import OnProgress, exhausted
+from .compute.gpu import events
+from .compute.job import Answering, Scoring, computing_process
+from .compute.pool import LoadedModel
+from .compute.relay import pumped
+from .domain import quantization
+from .domain.adapters import FoundAdapter, ListedAdapter
+from .domain.catalog import Catalog, ModelCard, load_catalog
+from .domain.engine import Prompt
+from .domain.errors import (
+    EmptyPrompt,
+    HubIdsNotAllowed,
+    InvalidText,
+    ModeNotPossible,
+    PromptTooManyCharacters,
+    SamplingOutOfBounds,
+    TooManyTurns,
+)
+from .domain.load import ActiveAdapter, Load, Local, Snapshot
+from .domain.memory.plan import LoadPlan
+from .domain.messages import Event, Progress
+from .domain.model_info import ModelInfo, Offer
+from .domain.quantization import Machine, Mode
+from .domain.request import ChatRequest, CompletionRequest, Request, texts
+from .domain.settings import Settings
+from .domain.variant import AdapterChoice, Variant
+from .engines.device import accelerator, native_bf16, packages
+from .planning import Planner
+from .weights import sources
+from .weights.adapters import sources as adapter_sources
+from .weights.adapters import uploads
 
 
-class Runtime(Answers):
-    """Answers of one variant at a time, and what several cost and are worth."""
+class Runtime:
+    """The one object that the page, the API, the command line and the studies ask; it knows one machine."""
 
-    def compare(self, request: CompareRequest, token: str | None = None) -> Generator[Step, None, Comparison]:
-        """One prompt to several variants: what happens to each column, and at the end the whole."""
-        return compare(self, request, token)
+    def __init__(self, settings: Settings | None = None, catalog: Catalog | None = None) -> None:
+        self.settings = settings or Settings()
+        self.catalog = catalog or load_catalog()
+        self.machine = Machine(accelerator(), packages(), native_bf16())
+        self.planner = Planner(self.settings, self.machine)
+        Variant.parse(self.settings.default_variant)
 
-    def comparing(
-        self, request: CompareRequest, stop: threading.Event | None = None, token: str | None = None
-    ) -> AsyncGenerator[Step | Comparison, None]:
-        """The same for an event loop, with about ten deltas a second and column; the last item is the Comparison."""
-        return relayed(partial(paced, partial(self.compare, request, token)), stop)
+    # --- what there is ---------------------------------------------------------------------------------
 
-    def measure(
+    def card(self, variant: Variant, token: str | None = None) -> ModelCard:
+        """The card of a variant's model; raises UnknownModel, HubIdsNotAllowed or a WeightsError."""
+        if not variant.is_hub_id:
+            return self.catalog[variant.model]
+        hub_id = variant.model.partition("=")[0]
+        listed = next((card for card in self.catalog.values() if card.hub_id == hub_id), None)
+        if listed is not None and hub_id == variant.model:
+            return listed
+        if not self.settings.hub_ids:
+            raise HubIdsNotAllowed(model=variant.model)
+        return sources.hub_card(variant.model, self.settings, token)
+
+    def resolve(self, variant: Variant, card: ModelCard) -> tuple[Variant, Mode]:
+        """The variant with `auto` replaced by what it means on this machine; raises ModeNotPossible."""
+        mode = quantization.resolve(variant, card, self.machine, lambda mode: self.planner.plan(card, mode).fits)
+        return variant.resolved(mode.name), mode
+
+    def plan(self, variant: Variant, context: Any = None, token: str | None = None) -> LoadPlan:
+        """What a variant would take in memory here, without downloading weights.
+
+        Raises BadContext, VariantError, and WeightsError for an adapter that cannot be used.
+        """
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        known = loading.known_adapters(variant, card, self.settings, token)
+        self.planner.require_adapters(resolved, known)
+        return replace(self.planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
+
+    def nearest(self, variant: Variant, context: Any = None, token: str | None = None) -> list[LoadPlan]:
+        """The nearest variants that fit here: the same model with fewer bits, then smaller ones of its family."""
+        card = self.card(variant, token)
+        known = loading.known_adapters(variant, card, self.settings, token)
+        return self.planner.nearest(self.catalog.values(), card, context, known)
+
+    def models(self) -> list[ModelInfo]:
+        """The catalog: what runs here with its bytes, and which files are already on this machine."""
+        return [self.describe(card) for card in self.catalog.values()]
+
+    def describe(self, card: ModelCard, adapters: tuple[AdapterChoice, ...] = ()) -> ModelInfo:
+        """One model here; with adapters, only modes that take them, and what they take themselves is not counted."""
+        budget, some = self.planner.budget(), bool(adapters)
+        modes = quantization.possible_modes(card, self.machine, some)
+        plans = [self.planner.plan(card, mode, budget) for mode in modes]
+        reasons = {mode: quantization.why_not(mode, card, self.machine, some) for mode in quantization.modes_of(card)}
+        try:
+            auto = self.resolve(Variant(card.key, adapters=adapters), card)[1].name
+        except ModeNotPossible:
+            auto = ""
+        return ModelInfo(
+            key=card.key,
+            title=card.title,
+            family=card.family,
+            kind=card.kind,
+            hub_id=card.hub_id,
+            parameters=card.parameters,
+            context=card.context,
+            context_here=min(card.context, self.settings.context),
+            licence=card.licence,
+            licence_url=card.licence_url,
+            gated=card.gated,
+            auto=auto,
+            plans={p.mode: Offer(p.weights, p.total, p.fits) for p in plans},
+            refused={mode.name: reason for mode, reason in reasons.items() if reason},
+            without_hub=card.wheel is not None,
+            on_this_machine=() if card.remote else loading.forms_here(card, self.settings),
+        )
+
+    def adapters(self, model: Variant, token: str | None = None) -> list[ListedAdapter]:
+        """The adapters that are listed for a model."""
+        card = self.card(model, token)
+        return [] if card.remote else adapter_sources.listed(card, self.settings)
+
+    def adapters_on_hub(self, model: Variant, token: str | None = None) -> list[FoundAdapter]:
+        """The Hub's adapters that are registered for a model, most downloaded first; none where it is out of reach."""
+        card = self.card(model, token)
+        return [] if card.remote else adapter_sources.search(card, self.settings, token)
+
+    def upload_adapter(self, config: Path, weights: Path, model: Variant, token: str | None = None) -> str:
+        """Check a visitor's own adapter and keep a copy; returns the name that only he knows. Raises AdapterRefused."""
+        return uploads.keep(config, weights, self.card(model, token), self.settings).name
+
+    def held(self) -> list[LoadedModel]:
+        """The models in this process's memory."""
+        return computing_process(self.settings).pool.held()
+
+    def eject(self, name: str) -> None:
+        """Take a model out of memory by its spelling; raises NotHeld when it is in use or not there."""
+        computing_process(self.settings).pool.eject(name)
+
+    # --- answering -------------------------------------------------------------------------------------
+
+    def check(self, request: Request) -> None:
+        """Refuse what no model needs to see; raises InputError before anything is computed."""
+        if isinstance(request, CompletionRequest):
+            empty = not request.prompt
+        else:
+            empty = not request.messages or not request.messages[-1].content.strip()
+            if len(request.messages) > self.settings.max_turns:
+                raise TooManyTurns(turns=len(request.messages), limit=self.settings.max_turns)
+        if empty:
+            raise EmptyPrompt
+        self._check_texts(texts(request))
+        if request.sampling.max_new_tokens > self.settings.max_new_tokens:
+            raise SamplingOutOfBounds(
+                name="max_new_tokens",
+                value=request.sampling.max_new_tokens,
+                wanted=f"at most {self.settings.max_new_tokens:,} on this server",
+            )
+
+    def answer(self, request: Request, token: str | None = None) -> Generator[Event, None, None]:
+        """The events of an answer: progress, the rendered prompt, deltas. Closing it stops the computation.
+
+        `token` is the visitor's own Hub token, used for this call only. Raises PaddockError.
+        """
+        self.check(request)
+        job = yield from self._prepared(request, token)
+        with closing(events(job)) as stream:
+            yield from stream
+
+    def answering(
+        self, request: Request, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The same for an event loop, with about ten deltas a second.
+
+        Setting `stop` ends the computation at its next event; the last delta's usage then says `cancelled`.
+        """
+        return pumped(partial(self.answer, request, token), stop)
+
+    def answer_rows(
+        self, request: ChatRequest, variants: Sequence[Variant], token: str | None = None
+    ) -> Generator[Event, None, None]:
+        """The answers of variants that differ by adapters only, as one batch: deltas with a `row` for each.
+
+        `variants` name the same mode, `request` is that of any of them; raises PaddockError.
+        """
+        self.check(request)
+        card = self.card(variants[0], token)
+        base, mode = self.resolve(variants[0], card)
+        rows = []
+        for variant in variants:
+            rows.append((yield from self._adapters(variant, card, token)))
+        together = tuple({active.adapter.name: active for row in rows for active in row}.values())
+        self.planner.require_adapters(base, together)
+        load = yield from self._load(base, mode, card, token, together)
+        with closing(events(_answering(request, card, load, tuple(rows)))) as stream:
+            yield from stream
+
+    def score(self, text: str, variant: Variant, token: str | None = None) -> Generator[Event, None, None]:
+        """How likely a variant finds a text: progress, then one Scored. Raises PaddockError.
+
+        llama.cpp cannot score a given text, so a `gguf` variant is scored on its own weights dequantized to fp32.
+        """
+        yield from self.score_prompt(Prompt(text), variant, token=token)
+
+    def scoring(
+        self, text: str, variant: Variant, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The same for an event loop."""
+        return pumped(partial(self.score, text, variant, token), stop)
+
+    def score_prompt(
         self,
-        model: str,
-        modes: Sequence[str],
-        text: str,
+        prompt: Prompt,
+        variant: Variant,
+        record: str = "",
         reference: str = "",
-        new_tokens: int | None = None,
         token: str | None = None,
-    ) -> Generator[Progress | Measured, None, None]:
-        """What modes of a model cost and are worth: progress, and one Measured a mode, the reference first."""
-        new_tokens = min(NEW_TOKENS, self.settings.max_new_tokens) if new_tokens is None else new_tokens
-        return measure(self, model, modes, text, reference, new_tokens, token)
+        rivals: int = 0,
+    ) -> Generator[Event, None, None]:
+        """Score a text, plain or rendered, with the files and the rivals of Engine.score."""
+        self._check_texts((prompt.text,))
+        if not prompt.text.strip():
+            raise EmptyPrompt
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        beside = yield from self._adapters(resolved, card, token)
+        load = yield from self._scorable(resolved, mode, card, token, beside)
+        if isinstance(load.where, Local):
+            loading.require_short(prompt.text, load.where)
+        with closing(events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
+            yield from stream
 
-    def measuring(
-        self,
-        model: str,
-        modes: Sequence[str],
-        text: str,
-        reference: str = "",
-        stop: threading.Event | None = None,
-        token: str | None = None,
-    ) -> AsyncGenerator[Progress | Measured, None]:
-        """The same for an event loop; setting `stop` ends it after the row's current step."""
-        return relayed(partial(self.measure, model, modes, text, reference, token=token), stop)
+    def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
+        """The checked weights of a variant on this machine, downloaded and converted if need be."""
+        card = self.card(variant)
+        return exhausted(loading.snapshot(card, self.resolve(variant, card)[1], self.settings, None), on_progress)
+
+    def _check_texts(self, texts: Sequence[str]) -> None:
+        if (count := sum(map(len, texts))) > self.settings.max_characters:
+            raise PromptTooManyCharacters(characters=count, limit=self.settings.max_characters)
+        if any(_SURROGATE.search(text) for text in texts):
+            raise InvalidText
+
+    def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Answering]:
+        card = self.card(request.variant, token)
+        variant, mode = self.resolve(request.variant, card)
+        beside = yield from self._adapters(variant, card, token)
+        load = yield from self._load(variant, mode, card, token, beside)
+        return _answering(request, card, load, (beside,))
+
+    def _adapters(
+        self, variant: Variant, card: ModelCard, token: str | None
+    ) -> Generator[Progress, None, tuple[ActiveAdapter, ...]]:
+        """The checked adapters of a variant; raises AdapterRefused, AdaptersTooLarge and others, before any load."""
+        found = yield from loading.fetched_adapters(variant, card, self.settings, token)
+        self.planner.require_adapters(variant, found)
+        return found
+
+    def _load(
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...] = ()
+    ) -> Generator[Progress, None, Load]:
+        """The load of a variant's base, once the whole is known to fit and the files are here.
+
+        Its adapters are no part of it, so that all that differ by them share one model in memory.
+        Raises DoesNotFit, WeightsError.
+        """
+        base = str(variant.without_adapters)
+        if card.remote is not None:
+            return Load(base, card.remote, self.settings)
+        planned = self.planner.plan(card, mode, adapters=beside)
+        if beside or not any(line.name == base for line in self.held()):
+            self.planner.require(planned, self.catalog.values(), card, beside)
+        snapshot = yield from loading.snapshot(card, mode, self.settings, token)
+        return Load(base, loading.local(planned, snapshot, mode), self.settings)
+
+    def _scorable(
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...]
+    ) -> Generator[Progress, None, Load]:
+        """The load that can score: a GGUF file's weights are dequantized to fp32 for it."""
+        if mode.form != "gguf":
+            return (yield from self._load(variant, mode, card, token, beside))
+        fp32 = quantization.MODES["fp32"]
+        planned = self.planner.plan(card, fp32)
+        self.planner.require(planned, self.catalog.values(), card)
+        source = yield from loading.snapshot(card, mode, self.settings, token)
+        snapshot = yield from loading.converted(card, source, self.settings)
+        # Where fp32 itself comes from this file, the two are one and the same load.
+        plain = sources.locate(card, "safetensors", self.settings)
+        shared = plain is not None and plain.path == source.path
+        spelling = str(variant.resolved("fp32")) if shared else f"{variant}, dequantized"
+        return Load(spelling, loading.local(planned, snapshot, fp32), self.settings)
+
+
+def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[ActiveAdapter, ...], ...]) -> Answering:
+    """How a request is put to a kind of model: messages for its template, or a text as it is."""
+    if isinstance(request, CompletionRequest):
+        return Answering(load, request.sampling, prompt=request.prompt, rows=rows, reuse=request.reuse)
+    if card.is_base:
+        sampling, text = request.base_prompt.ending(request.sampling), request.base_prompt.write(request.messages)
+        return Answering(load, sampling, prompt=text, rows=rows, reuse=request.reuse)
+    return Answering(load, request.sampling, request.messages, rows=rows, reuse=request.reuse)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer can encode

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from models.domain.proxies import exempt_loopback
+from models.system.proxies import exempt_loopback
 
 exempt_loopback()  # before any client is made
 ROOT = Path(__file__).parents[1]

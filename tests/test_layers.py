@@ -1,6 +1,7 @@
 """Imports go down only, and what must stay light loads no heavy library."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +10,40 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "xllamacpp", "huggingface_hub"}
-ALLOWED = {  # layer: what its modules may import of this project
-    "app": ("ui", "models.runtime", "models.domain"),
-    "ui": ("ui", "models.domain"),
-    "models": ("models",),
-    "models.engines": ("models.engines", "models.domain"),
-    "models.weights": ("models.weights", "models.domain"),
-    "models.domain": ("models.domain",),
-}
-TYPES_ONLY = {"ui": ("models.runtime",)}  # under TYPE_CHECKING: the Runtime reaches the page as an argument
+# The rooms from the top, a floor a line: each imports from its own room and from those on lower floors.
+FLOORS = (
+    ("app", "models.__main__"),
+    ("models.cli", "ui"),
+    ("ui.compare",),
+    ("ui.page",),
+    ("ui.picker",),
+    ("ui.shared",),
+    ("models.training",),
+    ("models.training.engine", "models.studies"),
+    ("models.runtime",),
+    ("models.loading",),
+    ("models.planning",),
+    ("models.compute",),
+    ("models.engines.transformers",),
+    ("models.engines.lora", "models.engines.llama"),
+    ("models.engines.cpu",),
+    ("models.engines",),
+    ("models.weights.adapters",),
+    ("models.weights.sources",),
+    ("models.weights.hub_card",),
+    ("models.weights.places",),
+    ("models.weights.wheel",),
+    ("models.weights.hub",),
+    ("models.weights",),
+    ("models.weights.verify",),
+    ("models.system",),
+    ("models.domain.results", "models.domain.memory"),
+    ("models.domain",),
+)
+FLOOR = {room: len(FLOORS) - place for place, rooms in enumerate(FLOORS) for room in rooms}
+# The page knows what can be asked and what comes back, nothing of how it is computed; the Runtime is an argument.
+PAGE = ("ui", "models.domain", "models.system", "models.studies")
+TYPES_ONLY = (*PAGE, "models.runtime")
 NEVER_HEAVY = ("app", "ui", "models.domain")  # not even inside a function
 ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.compute.gpu")}
 
@@ -37,8 +63,8 @@ def within(module: str, packages) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
-def layer(module: str) -> str:
-    return next(name for name in sorted(ALLOWED, key=len, reverse=True) if within(module, [name]))
+def room(module: str) -> str:
+    return next((name for name in sorted(FLOOR, key=len, reverse=True) if within(module, [name])), module)
 
 
 def imports(tree: ast.AST, module: str, is_package: bool, known):
@@ -71,14 +97,16 @@ def imports(tree: ast.AST, module: str, is_package: bool, known):
 
 def faults(module: str, source: str, is_package: bool = False, known=frozenset(FILES)) -> list[str]:
     found = []
-    own = layer(module)
+    own = room(module)
     for target, line, at_import, types_only in imports(ast.parse(source), module, is_package, known):
         top = target.split(".")[0]
-        ours = within(target, ("app", "ui", "models"))
-        allowed = ALLOWED[own] + (TYPES_ONLY.get(own, ()) if types_only else ())
-        if ours and not within(target, allowed):
-            found.append(f"{module}:{line} imports {target}; {own} may import {', '.join(allowed)}")
-        if top in HEAVY and not types_only and (at_import or own in NEVER_HEAVY):
+        if within(target, ("app", "ui", "models")):
+            other = room(target)
+            if other != own and FLOOR.get(other, 99) >= FLOOR[own]:
+                found.append(f"{module}:{line} imports {target}, which stands beside or above it")
+            if within(module, ["ui"]) and not within(target, TYPES_ONLY if types_only else PAGE):
+                found.append(f"{module}:{line} imports {target}, which the page may not")
+        if top in HEAVY and not types_only and (at_import or within(module, NEVER_HEAVY)):
             found.append(f"{module}:{line} imports {top} {'at import' if at_import else 'at all'}")
         if top in ONLY_IN and not within(module, ONLY_IN[top]):
             found.append(f"{module}:{line} imports {top}, which is for {' and '.join(ONLY_IN[top])}")
@@ -97,15 +125,19 @@ def test_imports_go_down_only(module):
     ("module", "source", "count"),
     [
         ("app", "from ui.layout import build_app\nfrom models.runtime import Runtime", 0),
-        ("app", "from models.engines import loader", 1),
         ("app", "def f():\n import torch", 1),
         ("ui.chat_tab", "from .stream import shown\nfrom models.domain.errors import PaddockError\nimport gradio", 0),
         ("ui.chat_tab", "from models.runtime import Runtime", 1),
         ("ui.chat_tab", "from models import runtime", 1),
         ("ui.chat_tab", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from models.runtime import Runtime", 0),
         ("ui.chat_tab", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n from models.engines import loader", 1),
+        ("ui.shared.stream", "from ..picker import card", 1),
         ("ui.chat_tab", "import spaces\nimport transformers", 2),
-        ("models.runtime", "from .engines import loader\nfrom .weights.sources import find\nfrom . import pool", 0),
+        (
+            "models.runtime",
+            "from .engines import loader\nfrom .weights.sources import find\nfrom .compute import pool",
+            0,
+        ),
         ("models.runtime", "import ui", 1),
         ("models.compute.pool", "import gradio as gr\nimport spaces", 2),
         ("models.compute.gpu", "import spaces", 0),
@@ -118,19 +150,41 @@ def test_imports_go_down_only(module):
             "import typing\nif typing.TYPE_CHECKING:\n import torch\nelse:\n import peft",
             1,
         ),
-        ("models.engines.transformers.loader", "from ...weights import sources", 1),
+        ("models.engines.transformers.loader", "from ...weights import sources", 0),
+        ("models.engines.transformers.loader", "from ...compute import pool", 1),
         ("models.engines.transformers.loader", "from ...runtime import Runtime", 1),
         ("models.engines.transformers.loader", "from ... import runtime", 1),
-        ("models.weights.sources", "from ..domain.snapshot import Snapshot\nfrom . import hub", 0),
+        ("models.weights.sources", "from ..domain.load import Snapshot\nfrom . import hub", 0),
         ("models.weights.sources", "def f():\n from models.engines import loader", 1),
         ("models.domain.memory.plan", "from ..catalog import Shape", 0),
+        ("models.domain.catalog", "from .memory import plan", 1),
         ("models.domain.memory.plan", "from ...engines.device import Device", 1),
         ("models.domain.memory.plan", "def f():\n import huggingface_hub", 1),
     ],
 )
 def test_the_walk_finds_what_it_should(module, source, count):
-    known = {"models.runtime", "models.compute.pool", "models.engines.transformers.loader", "models.weights.sources"}
+    known = {"models.runtime", "models.compute.pool", "models.weights.sources", "models.domain.memory.plan"}
     assert len(faults(module, source, known=known)) == count
+
+
+PACKAGE_OF = {"pydantic_core": "pydantic", "pynvml": "nvidia-ml-py"}  # where it is not called like the module
+
+
+def test_every_library_that_is_imported_is_declared():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    declared = {re.split(r"[\[<>=~]", line)[0].lower() for line in lines}
+    used = (
+        {
+            target.split(".")[0]
+            for module, path in FILES.items()
+            for target, *_ in imports(
+                ast.parse(path.read_text(encoding="utf-8")), module, path.name == "__init__.py", FILES
+            )
+        }
+        - set(sys.stdlib_module_names)
+        - {"app", "models", "ui"}
+    )
+    assert {PACKAGE_OF.get(name, name) for name in used} - {"_typeshed"} <= declared
 
 
 @pytest.mark.parametrize("package", ["models.domain", "ui"])

@@ -1,59 +1,114 @@
-"""What README says is true: its commands run, its tree exists, its settings are the settings."""
+"""README and docs/ are true: commands and examples run, tables and the tree are those of the code, links resolve."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import models.__main__ as command_line
+from models.cli.which import MODES as WHICH_MODES
+from models.domain.catalog import load_catalog
+from models.domain.memory import hardware
+from models.domain.messages import BOUNDS
 from models.domain.quantization import MODES
 from models.domain.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README_FILE = ROOT / "README.md"
+FILES = [README_FILE, *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
+README = TEXTS["README.md"]
+LONGEST_README = 170  # lines after the front matter
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of a language; text and fences alternate."""
-    fenced = README.split("```")[1::2]
-    return [body for head, _, body in (block.partition("\n") for block in fenced) if head == language]
+def blocks(text: str, language: str | None = None) -> list[str]:
+    """The fenced blocks of a language, or all; text and fences alternate."""
+    fenced = [block.partition("\n") for block in text.split("```")[1::2]]
+    return [body for head, _, body in fenced if language in (None, head)]
 
 
-COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if "python -m models" in line]
+def prose(text: str) -> str:
+    """What is outside of the fenced blocks."""
+    return "".join(text.split("```")[::2])
 
 
-def tree() -> list[tuple[str, str]]:
-    """The paths of the file tree with their descriptions."""
-    folders: list[str] = []
-    found = []
-    for line in next(block for block in blocks("") if block.startswith("app.py")).splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        name, _, description = line.strip().partition("  ")
-        folders = [*folders[:depth], name.rstrip("/")]
-        found.append(("/".join(folders), description.strip()))
-    return found
+def table(text: str, heading: str) -> list[list[str]]:
+    """The cells of the rows of the table whose header begins with `heading`."""
+    lines = text[text.index(f"\n| {heading} |") :].strip().partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines[2:]]
 
 
-RARE = ("models measure", "@fp32")  # what they show is tested elsewhere, in less time
+def named(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# --- what runs ----------------------------------------------------------------------------------------------
+
+LINES = [line for text in TEXTS.values() for block in blocks(text) for line in block.splitlines()]
+COMMANDS = list(dict.fromkeys(line for line in LINES if "python -m models" in line))
+RARE = ("models measure", "models finetune", "models merge", "@fp32")  # shown elsewhere, in less time
 MARKED = [pytest.param(c, marks=pytest.mark.slow) if any(r in c for r in RARE) else c for c in COMMANDS]
+ROWS = next(block for block in blocks(TEXTS["docs/finetuning.md"]) if block.startswith('{"messages"'))
 
 
-@pytest.mark.parametrize("command", MARKED)
-def test_command(command: str) -> None:
-    command = command.replace("python -m", f'"{sys.executable}" -m')
-    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+def parsed(line: str) -> tuple[list[str], str]:
+    """The arguments of a command line, and what it pipes into standard input."""
+    words, piped = shlex.split(line), ""
+    if "|" in words:
+        echo, *said = words[: words.index("|")]
+        assert echo == "echo", line
+        words, piped = words[words.index("|") + 1 :], " ".join(said) + "\n"
+    assert words[:3] == ["python", "-m", "models"], line
+    return words[3:], piped
+
+
+@pytest.mark.parametrize("line", MARKED)
+def test_command(
+    line: str,
+    runtime: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    arguments, piped = parsed(line)
+    monkeypatch.setattr(command_line, "Runtime", lambda settings: runtime)  # models stay loaded from line to line
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped.encode()), encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.jsonl").write_text(ROWS, encoding="utf-8")
+    assert command_line.main(arguments) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.strip()
+
+
+def test_commands_in_prose_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Placeholders such as MODEL are arguments like any other."""
+    parser = command_line._parser(Settings())
+    for text in TEXTS.values():
+        for line in re.findall(r"`python -m models ([a-z][^`]*)`", prose(text)):
+            try:
+                parser.parse_args(shlex.split(line))
+            except SystemExit as end:  # --help ends with 0; a command alone, like `compare`, is only mentioned
+                if end.code and " " in line:
+                    pytest.fail(f"{line}: {capsys.readouterr().err}")
+
+
+def test_every_command_is_in_the_table_of_commands() -> None:
+    commands = next(a for a in command_line._parser(Settings())._actions if a.metavar == "COMMAND").choices
+    assert sorted(named(row[0])[0] for row in table(TEXTS["docs/programs.md"], "command")) == sorted(commands or ())
 
 
 def test_client_example_runs(app: Any) -> None:
-    example = next(block for block in blocks("python") if "gradio_client" in block)
+    example = next(block for block in blocks(README, "python") if "gradio_client" in block)
     done = subprocess.run(
         [sys.executable, "-c", example.replace("http://127.0.0.1:7860", app.url)],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
@@ -62,13 +117,53 @@ def test_client_example_runs(app: Any) -> None:
     assert done.stdout.splitlines()[-1].endswith(("stop", "length"))
 
 
-def test_library_example_runs() -> None:
-    example = next(block for block in blocks("python") if "Runtime" in block)
-    done = subprocess.run(
-        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout) > 10
+def test_endpoints_table_is_the_api(app: Any) -> None:
+    from gradio_client import Client
+
+    client = Client(app.url, verbose=False, analytics_enabled=False)
+    try:
+        endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    finally:
+        client.close()
+    sampling = [*BOUNDS, "seed", "stop"]
+    found = {
+        named(name)[0]: Counter(named(parameters) + ("sampling" in parameters) * sampling)
+        for name, parameters, _ in table(TEXTS["docs/programs.md"], "endpoint")
+    }
+    assert found == {
+        name: Counter(p["parameter_name"] for p in endpoint["parameters"]) for name, endpoint in endpoints.items()
+    }
+
+
+def test_library_example_runs(
+    runtime: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("models.runtime.Runtime", lambda: runtime)
+    example = next(block for block in blocks(README, "python") if "Runtime" in block)
+    exec(compile(example, "README.md", "exec"), {"__name__": "__example__"})
+    assert len(capsys.readouterr().out) > 10
+
+
+def test_the_two_commands_stand_there() -> None:
+    assert "pip install -r requirements.txt && python app.py\n" in README
+    assert "bash tests/run.sh\n" in README
+    assert os.access(ROOT / "tests/run.sh", os.X_OK)
+    assert "tests/run.sh" in (ROOT / ".ci/run").read_text()
+
+
+# --- what is listed -----------------------------------------------------------------------------------------
+
+
+def tree() -> list[tuple[str, str]]:
+    """The paths of the file tree with their descriptions."""
+    folders: list[str] = []
+    found = []
+    for line in next(block for block in blocks(README, "") if block.startswith("app.py")).splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name, _, description = line.strip().partition("  ")
+        folders = [*folders[:depth], name.rstrip("/")]
+        found.append(("/".join(folders), description.strip()))
+    return found
 
 
 def test_every_path_of_the_tree_exists_and_has_a_description() -> None:
@@ -80,31 +175,66 @@ def test_every_path_of_the_tree_exists_and_has_a_description() -> None:
 
 
 def test_no_folder_of_code_is_missing_from_the_tree() -> None:
-    named = {path for path, _ in tree()}
     folders = {
         init.parent.relative_to(ROOT).as_posix()
         for top in ("models", "ui")
         for init in (ROOT / top).rglob("__init__.py")
     }
-    assert folders - named <= {"models/training/engine"}
+    assert folders - {path for path, _ in tree()} <= {"models/training/engine"}
 
 
 def test_settings_table_is_the_settings() -> None:
-    rows = dict(re.findall(r"^\| `PADDOCK_(\w+)` \| `?([^`|]*)", README, flags=re.MULTILINE))
-    assert list(rows) == [f.name.upper() for f in fields(Settings)]
+    rows = {named(name)[0]: default for name, default, _ in table(TEXTS["docs/settings.md"], "variable")}
+    assert list(rows) == [f"PADDOCK_{f.name.upper()}" for f in fields(Settings)]
     shown = {"": "none", "()": "none", "True": "1", "False": "0"}
-    for f in fields(Settings):
-        default = shown.get(str(f.default), str(f.default))
-        assert rows[f.name.upper()].strip() == (default if f.name != "cache_dir" else "~/.cache/paddock"), f.name
+    for variable, f in zip(rows, fields(Settings), strict=True):
+        default = shown.get(str(f.default), str(f.default)) if f.name != "cache_dir" else "~/.cache/paddock"
+        assert (named(rows[variable]) or [rows[variable]])[0] == default, variable
 
 
 def test_modes_table_is_the_modes() -> None:
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", README, flags=re.MULTILINE)) == {"auto", *MODES}
+    rows = {named(name)[0]: cells for name, *cells in table(README, "mode")}
+    assert list(rows) == ["auto", *MODES]
+    for name, mode in MODES.items():
+        bits, _, cpu, cuda, adapters, _ = rows[name]
+        low, _, high = bits.partition(" to ")
+        assert float(low) - 0.05 <= mode.bits <= float(high or low) + 0.05, name
+        assert [cpu != "no", cuda != "no"] == [device in mode.accelerators for device in ("cpu", "cuda")], name
+        assert adapters == ("yes" if mode.takes_adapters else "no"), name
 
 
-def test_pictures_exist() -> None:
-    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
-        assert (ROOT / path).stat().st_size > 10_000, path
+def test_table_of_gpus_is_what_which_prints() -> None:
+    cards = [card for card in load_catalog().values() if card.family == "Llama 2" and card.kind == "instruct"]
+    assert hardware.table(hardware.which_fit(cards, WHICH_MODES)).strip() in TEXTS["docs/hardware.md"]
+
+
+# --- the pages themselves -----------------------------------------------------------------------------------
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives the headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_and_pictures_resolve(name: str) -> None:
+    for picture, target in re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", prose(TEXTS[name])):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = (ROOT / name).parent / path if path else ROOT / name
+        assert file.is_file(), target
+        assert not picture or file.stat().st_size > 10_000, target
+        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+def test_readme_links_every_page_of_docs() -> None:
+    assert {name for name in TEXTS if name != "README.md"} <= set(re.findall(r"\((docs/[^)#]+)\)", README))
+
+
+def test_readme_is_short() -> None:
+    assert len(README.split("---\n", 2)[2].strip().splitlines()) <= LONGEST_README
 
 
 def test_front_matter_is_what_a_space_needs() -> None:
@@ -114,10 +244,3 @@ def test_front_matter_is_what_a_space_needs() -> None:
     assert f"sdk_version: {pinned.group(1)}" in front
     assert 'python_version: "3.12"' in front
     assert "app_file: app.py" in front
-
-
-def test_the_two_commands_stand_there() -> None:
-    assert "pip install -r requirements.txt && python app.py\n" in README
-    assert "bash tests/run.sh\n" in README
-    assert os.access(ROOT / "tests/run.sh", os.X_OK)
-    assert "tests/run.sh" in (ROOT / ".ci/run").read_text()

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from models.domain.errors import PaddockError
 from models.domain.variant import Variant
 
-from . import url
-from .chat_tab import ChatTab
-from .compare.setup import FIRST, reference_choice
-from .compare.tab import CompareTab
-from .complete_tab import CompleteTab
-from .measure_tab import MeasureTab
-from .picker.picked import ASKED, Pick, nothing, read_picked, show, shown
-from .picker.picker import Picker
-from .shared import render
-from .shared.events import AT_ONCE
+from .page import Page, Tab
+from .picker.picked import Pick, nothing, show, shown
+from .shared import render, url
+from .shared.events import AT_ONCE, Values, named
 from .shared.sampling import read_sampling, sampling_values, within
 from .shared.text import t
-
-if TYPE_CHECKING:
-    from models.runtime import Runtime
 
 # A reload or a copied address keeps the variant; a card without data-variant shows an error and nothing was picked.
 FOLLOW_VARIANT = """(spelling, card) => {
@@ -33,20 +24,6 @@ FOLLOW_VARIANT = """(spelling, card) => {
     address.searchParams.set("variant", spelling); history.replaceState(null, "", address);
   }
 }"""
-# A prompt that was sent does not come back into the box at the next reload.
-FORGET_PROMPT = """() => {
-  const address = new URL(window.location);
-  address.searchParams.delete("prompt"); history.replaceState(null, "", address);
-}"""
-
-
-class Pages(NamedTuple):
-    """The tabs that a link can open and fill."""
-
-    chat: ChatTab
-    complete: CompleteTab
-    compare: CompareTab
-    measure: MeasureTab
 
 
 def draw_link() -> tuple[gr.Button, gr.Textbox]:
@@ -57,56 +34,27 @@ def draw_link() -> tuple[gr.Button, gr.Textbox]:
     return button, link
 
 
-def wire_link(
-    button: gr.Button,
-    link: gr.Textbox,
-    picker: Picker,
-    pages: Pages,
-    sampling: list[Component],
-    tab: gr.State,
-) -> None:
-    """Write the link from what the shown tab holds, the picker, and the sampling."""
-    setup = pages.compare.setup
-    texts = [pages.chat.system, pages.chat.box, pages.complete.text, setup.system, setup.prompt]
+def wire_link(button: gr.Button, link: gr.Textbox, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.State) -> None:
+    """Write the link from what the open tab holds, the picker, and the sampling."""
 
-    def write(
-        request: gr.Request,
-        shown: str,
-        listed: list[str] | None,
-        reference: str | None,
-        chat_system: str,
-        message: str,
-        text: str,
-        system: str,
-        prompt: str,
-        *values: Any,
-    ) -> str:
+    def write(request: gr.Request, values: Values) -> str:
+        name = values[opened_tab]
         try:
-            variant, sampling = read_picked(*values[:ASKED]), read_sampling(values[ASKED:])
-            state = url.PageState(variant, sampling, chat_system, text if shown == "complete" else message, shown)
-            if shown == "compare":
-                variants = tuple(map(Variant.parse, listed or []))
-                held_against = Variant.parse(reference) if reference else None
-                state = url.PageState(variant, sampling, system, prompt, shown, variants, held_against)
-            query = url.write(state)
+            picked, sampling = page.picker.read(values).variant, read_sampling(named(page.sampling, values))
+            first = name == next(iter(tabs))
+            query = url.write(url.PageState(picked, sampling, tab="" if first else name, **tabs[name].state(values)))
         except PaddockError as error:
             return str(error)
-        page = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
-        return f"{page}?{query}"
+        address = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
+        return f"{address}?{query}"
 
-    inputs = [tab, setup.variants, setup.reference, *texts, *picker.asked, *sampling]
-    button.click(write, inputs, link, **AT_ONCE)
+    linked = [component for tab in tabs.values() for component in tab.linked]
+    button.click(write, {opened_tab, *linked, *page.picker.asked, *page.sampling.values()}, link, **AT_ONCE)
 
 
-def wire_opening(
-    app: gr.Blocks,
-    runtime: Runtime,
-    picker: Picker,
-    sampling: list[Component],
-    pages: Pages,
-    tabs: gr.Tabs,
-) -> Any:
-    """Fill the page from its address when it opens; what cannot be used is said in each tab. Returns the event."""
+def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> None:
+    """Fill the page from its address when it opens; what cannot be used is said in each tab."""
+    runtime, picker = page.runtime, page.picker
     default = Variant.parse(runtime.settings.default_variant)
 
     def pick(state: url.PageState, errors: list[PaddockError]) -> list[Any]:
@@ -122,37 +70,29 @@ def wire_opening(
             return nothing(str(state.variant), str(default), error)
 
     def open_link(request: gr.Request) -> list[Any]:
-        state, errors = url.read(dict(request.query_params))
+        state, errors = url.read(dict(request.query_params), tabs, runtime.catalog)
+        opened = state.tab or next(iter(tabs))
         picked = pick(state, errors)
-        values = [gr.skip() for _ in sampling]
+        sampling: dict[str, Any] = dict.fromkeys(page.sampling, gr.skip())
         if state.sampling:
-            values = sampling_values(within(state.sampling, runtime.settings.max_new_tokens, errors))
-        in_complete, in_compare = state.tab == "complete", state.tab == "compare"
-        texts = [
-            "" if in_compare else state.system,
-            "" if in_complete or in_compare else state.prompt,
-            state.prompt if in_complete else "",
-            state.system if in_compare else "",
-            state.prompt if in_compare else "",
-        ]
-        spellings = [str(variant) for variant in state.variants]
-        reference = reference_choice(spellings, str(state.reference or FIRST))
+            sampling = sampling_values(within(state.sampling, runtime.settings.max_new_tokens, errors))
+        filled = [tab.open(state) if name == opened else [gr.skip()] * len(tab.linked) for name, tab in tabs.items()]
+        said = "".join(map(render.error, errors))  # gr.Warning would need the queue, which may be full
         return [
             *picked,
-            *values,
-            *(text or gr.skip() for text in texts),
-            *([spellings, reference] if spellings else [gr.skip()] * 2),
-            *["".join(map(render.error, errors))] * 4,  # gr.Warning would need the queue, which may be full
-            gr.Tabs(selected=state.tab),
+            *(sampling[name] for name in page.sampling),
+            *(value for values in filled for value in values),
+            *[said] * len(tabs),
+            gr.Tabs(selected=opened),
         ]
 
-    chat, complete, setup = pages.chat, pages.complete, pages.compare.setup
-    statuses = [chat.status, complete.status, pages.compare.status, pages.measure.status]
-    texts = [chat.system, chat.box, complete.text, setup.system, setup.prompt]
-    filled = [*picker.outputs, *sampling, *texts, setup.variants, setup.reference, *statuses, tabs]
-    opened = app.load(open_link, None, filled, **AT_ONCE)
+    linked = [component for tab in tabs.values() for component in tab.linked]
+    statuses = [tab.status for tab in tabs.values()]
+    outputs = [*picker.outputs, *page.sampling.values(), *linked, *statuses, shown_tabs]
+    opened = page.app.load(open_link, None, outputs, **AT_ONCE)
     for event in (opened, *picker.picked, *picker.weighed):
         event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")
-    for event in (*chat.answered, *complete.answered):  # in Compare the prompt stays where it was written
-        event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
-    return opened
+    for event in (opened, *picker.picked):
+        for tab in tabs.values():
+            if tab.follow is not None:
+                event.then(*tab.follow, **AT_ONCE)

@@ -3,20 +3,23 @@
 Gradio reads the parameters, their defaults and the outputs from the signatures, so annotations here are evaluated.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from models.domain.errors import BadHistory, EngineLost, NotText, PaddockError
-from models.domain.messages import Delta, Message, Sampling, Scored, read_history
+from models.domain.messages import BOUNDS, Delta, Message, Sampling, Scored, read_history
 from models.domain.request import ChatRequest, CompareRequest, CompletionRequest, Request
 from models.domain.results import metrics
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.results.contenders import Contenders, contenders
 from models.domain.variant import LONGEST_SPELLING, Variant
+from models.studies.compare import comparing
 
 from .shared import stream
 from .shared.events import CONCURRENCY_ID
@@ -26,111 +29,86 @@ if TYPE_CHECKING:
 
 _D = Sampling()
 Output = tuple[str, dict[str, Any]]
+Rows = list[dict[str, Any]]
 
 
 def build_api(runtime: "Runtime") -> None:
     """Register /chat, /complete, /compare, /models, /adapters, /plan and /score on the Blocks being built."""
     default = runtime.settings.default_variant
-    longest = min(_D.max_new_tokens, runtime.settings.max_new_tokens)
 
     async def chat(
         message: str,
         history: list[dict[str, Any]] = [],  # noqa: B006
         variant: str = default,
         system: str = "",
-        max_new_tokens: int = longest,
-        temperature: float = _D.temperature,
-        top_p: float = _D.top_p,
-        top_k: int = _D.top_k,
-        min_p: float = _D.min_p,
-        repetition_penalty: float = _D.repetition_penalty,
-        seed: int | None = None,
-        stop: list[str] = [],  # noqa: B006
+        *,
+        sampling: Sampling,
         token: gr.OAuthToken | None = None,
     ) -> AsyncIterator[Output]:
         """Stream the next answer of a conversation as (text so far, usage); usage is empty until the end."""
-        with _sentences():
-            sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
-            opening = (Message("system", system),) if _text("system", system).strip() else ()
-            earlier = read_history(history or [])
-            if earlier and earlier[-1].role == "user":
-                raise BadHistory(reason="its last message has no answer")
-            messages = (*opening, *earlier, Message("user", _text("message", message)))
-            request = ChatRequest(Variant.parse(variant or default), messages, sampling)
-            async for shown in _answered(runtime, request, token):
-                yield shown
+        opening = (Message("system", system),) if _text("system", system).strip() else ()
+        earlier = read_history(history or [])
+        if earlier and earlier[-1].role == "user":
+            raise BadHistory(reason="its last message has no answer")
+        messages = (*opening, *earlier, Message("user", _text("message", message)))
+        request = ChatRequest(Variant.parse(variant or default), messages, sampling)
+        async for shown in _answered(runtime, request, token):
+            yield shown
 
     async def complete(
         prompt: str,
         variant: str = default,
-        max_new_tokens: int = longest,
-        temperature: float = _D.temperature,
-        top_p: float = _D.top_p,
-        top_k: int = _D.top_k,
-        min_p: float = _D.min_p,
-        repetition_penalty: float = _D.repetition_penalty,
-        seed: int | None = None,
-        stop: list[str] = [],  # noqa: B006
+        *,
+        sampling: Sampling,
         token: gr.OAuthToken | None = None,
     ) -> AsyncIterator[Output]:
         """Stream the continuation of a text as (text so far, usage); usage is empty until the end."""
-        with _sentences():
-            sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
-            request = CompletionRequest(Variant.parse(variant or default), _text("prompt", prompt), sampling)
-            async for shown in _answered(runtime, request, token):
-                yield shown
+        request = CompletionRequest(Variant.parse(variant or default), _text("prompt", prompt), sampling)
+        async for shown in _answered(runtime, request, token):
+            yield shown
 
     async def compare(
         prompt: str,
         variants: list[str],
         system: str = "",
-        max_new_tokens: int = longest,
-        temperature: float = 0.0,
-        top_p: float = _D.top_p,
-        top_k: int = _D.top_k,
-        min_p: float = _D.min_p,
-        repetition_penalty: float = _D.repetition_penalty,
-        seed: int | None = None,
-        stop: list[str] = [],  # noqa: B006
+        *,
+        sampling: Sampling,
         reference: str = "",
         text: str = "",
         token: gr.OAuthToken | None = None,
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncIterator[Rows]:
         """Stream the answers of several variants: a list with variant, text, usage, error and figures of each.
 
         One that cannot be compared says why, and the others go on where two are left. Figures of quality come where a
         text to be scored is given; the reference is the first variant if none is named.
         """
-        with _sentences():
-            sampling = Sampling(max_new_tokens, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop or ())
-            found = contenders(variants, runtime.settings.compared)
-            held_against = Variant.parse(reference) if reference else found.variants[0]
-            request = CompareRequest.of(
-                found.variants,
-                _text("prompt", prompt),
-                _text("system", system),
-                sampling=sampling,
-                reference=held_against,
-                text=_text("text", text),
-            )
-            rows = _first_rows(variants, found)
-            async with aclosing(runtime.comparing(request, token=token.token if token else None)) as steps:
-                async for step in steps:
-                    if isinstance(step, Comparison):
-                        for place, column in zip(found.places, step.columns, strict=True):
-                            rows[place] = row(column)
-                    elif isinstance(step.event, Compared):
-                        rows[found.places[step.column]] = row(step.event)
-                    elif isinstance(step.event, Delta):
-                        place = found.places[step.column]
-                        rows[place] = rows[place] | {"text": rows[place]["text"] + step.event.text}
-                    else:
-                        continue
-                    yield rows
+        found = contenders(variants, runtime.settings.compared)
+        request = CompareRequest.of(
+            found.variants,
+            _text("prompt", prompt),
+            _text("system", system),
+            sampling=sampling,
+            reference=Variant.parse(reference) if reference else found.variants[0],
+            text=_text("text", text),
+        )
+        rows = _first_rows(variants, found)
+        async with aclosing(comparing(runtime, request, token=token.token if token else None)) as steps:
+            async for step in steps:
+                if isinstance(step, Comparison):
+                    for place, column in zip(found.places, step.columns, strict=True):
+                        rows[place] = row(column)
+                elif isinstance(step.event, Compared):
+                    rows[found.places[step.column]] = row(step.event)
+                elif isinstance(step.event, Delta):
+                    place = found.places[step.column]
+                    rows[place] = rows[place] | {"text": rows[place]["text"] + step.event.text}
+                else:
+                    continue
+                yield rows
 
     def models() -> list[dict[str, Any]]:
         """The models of the catalog: key, kind, size, licence, modes that run here, what is on this machine."""
-        return runtime.models()
+        return [model.to_dict() for model in runtime.models()]
 
     def plan(variant: str, context: int | None = None, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """What a variant would take in memory by part, and the nearest that fit where it does not."""
@@ -145,7 +123,7 @@ def build_api(runtime: "Runtime") -> None:
         with _sentences():
             variant, own = Variant.parse(model or default), token.token if token else None
             found = runtime.adapters_on_hub(variant, own) if hub else []
-            return {"listed": runtime.adapters(variant, own), "hub": found}
+            return {"listed": list(map(asdict, runtime.adapters(variant, own))), "hub": list(map(asdict, found))}
 
     async def score(text: str, variant: str = default, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
@@ -157,15 +135,47 @@ def build_api(runtime: "Runtime") -> None:
                         return metrics.summary(event)
             raise EngineLost
 
-    for endpoint in (chat, complete):
-        endpoint.__annotations__["return"] = Output  # Gradio wants what each step yields
-        gr.api(endpoint, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
-    compare.__annotations__["return"] = list[dict[str, Any]]
-    gr.api(compare, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
-    gr.api(score, concurrency_id=CONCURRENCY_ID, concurrency_limit=runtime.settings.slots)
-    gr.api(models, queue=False)
-    gr.api(adapters, queue=False)
-    gr.api(plan, queue=False)
+    computing: dict[str, Any] = {"concurrency_id": CONCURRENCY_ID, "concurrency_limit": runtime.settings.slots}
+    defaults = {"max_new_tokens": min(_D.max_new_tokens, runtime.settings.max_new_tokens)}
+    gr.api(with_sampling(chat, Output, defaults), **computing)
+    gr.api(with_sampling(complete, Output, defaults), **computing)
+    gr.api(with_sampling(compare, Rows, defaults | {"temperature": 0.0}), **computing)
+    gr.api(score, **computing)
+    for endpoint in (models, adapters, plan):
+        gr.api(endpoint, queue=False)
+
+
+def with_sampling(endpoint: Callable[..., AsyncIterator[Any]], each: Any, defaults: dict[str, Any]) -> Any:
+    """The endpoint with a parameter for each value of a Sampling where it takes one `sampling`; it yields `each`.
+
+    Gradio reads the parameters from the signature.
+    """
+    kinds = {name: int if bound.whole else float for name, bound in BOUNDS.items()}
+    kinds |= {"seed": int | None, "stop": list[str]}  # type: ignore[dict-item]
+    values = {name: getattr(_D, name) for name in kinds} | {"stop": []} | defaults
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(endpoint).parameters.values():
+        if own.name == "sampling":
+            parameters += [_parameter(name, values[name], kind) for name, kind in kinds.items()]
+        else:
+            parameters.append(own.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
+
+    @wraps(endpoint)
+    async def flat(*given: Any) -> AsyncIterator[Any]:
+        named = dict(zip((parameter.name for parameter in parameters), given, strict=False))
+        with _sentences():
+            chosen = {name: named.pop(name) for name in kinds if name in named}
+            sampling = Sampling(**values | chosen | {"stop": chosen.get("stop") or ()})
+            async for shown in endpoint(**named, sampling=sampling):
+                yield shown
+
+    flat.__signature__ = inspect.Signature(parameters, return_annotation=each)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return flat
+
+
+def _parameter(name: str, default: Any, kind: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
 
 
 def _text(name: str, value: Any) -> str:

@@ -4,47 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from models.domain.errors import PaddockError
 from models.domain.messages import Message, read_history
 from models.domain.request import BasePrompt, ChatRequest
 
-from .picker.picked import ASKED, read_picked
-from .picker.picker import Picker
+from .page import Page, Tab
 from .shared import exact, render, stream
-from .shared.base_prompt import draw_base_prompt
-from .shared.conversation import as_text, before, drawn
-from .shared.events import AT_ONCE, IN_ORDER, computing
-from .shared.sampling import read_sampling
+from .shared.conversation import as_text, before, drawn, restored
+from .shared.events import AT_ONCE, FORGET_PROMPT, IN_ORDER, Values, Visitor, computing, named
+from .shared.sampling import draw_base_prompt, read_sampling
 from .shared.stops import Stops
 from .shared.text import EXAMPLES, t
-from .shared.visitor import Visitor
-
-if TYPE_CHECKING:
-    from models.runtime import Runtime
 
 
-@dataclass(frozen=True)
-class ChatTab:
-    """The parts that the rest of the page fills or remembers."""
-
-    chatbot: gr.Chatbot
-    box: gr.Textbox
-    status: gr.HTML
-    system: gr.Textbox
-    base_parts: gr.Column
-    instruct_parts: gr.Accordion
-    answered: list[Any]  # the events after which something was computed
-    undone: Any
-
-
-def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) -> ChatTab:
+def build_chat_tab(page: Page) -> Tab:
     """Draw the tab and wire it."""
+    runtime, picker = page.runtime, page.picker
     chatbot = gr.Chatbot(
         show_label=False,
         elem_id="chatbot",
@@ -84,15 +64,13 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     stops = Stops()
     ready, busy = {"submit_btn": True, "stop_btn": False}, {"submit_btn": False, "stop_btn": True}
 
-    async def converse(
-        visitor: Visitor, values: tuple[Any, ...], turn: Callable[[], tuple[Any, str]]
-    ) -> AsyncIterator[Any]:
+    async def converse(visitor: Visitor, values: Values, turn: Callable[[], tuple[Any, str]]) -> AsyncIterator[Any]:
         """Answer the text of `turn()` after its conversation; whatever fails, the text goes back into the box."""
         state, stop, shown, text = stream.Answer(), stops.begin(visitor.session), gr.skip(), gr.skip()
         try:
             earlier, text = turn()
             shown = drawn(earlier)
-            request = _request(read_history(earlier), text, values)
+            request = asked_for(read_history(earlier), text, values)
             runtime.check(request)
             asked = [*shown, *drawn([{"role": "user", "content": text}])]
             yield asked, gr.Textbox("", **busy), render.waiting(), gr.skip()
@@ -115,31 +93,42 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
         else:
             yield [*asked, *drawn(stream.messages(state))], gr.Textbox(**ready), stream.status(state), gr.skip()
 
+    def asked_for(history: tuple[Message, ...], text: str, values: Values) -> ChatRequest:
+        """The request behind the tab's components; raises VariantError or InputError."""
+        opening = (Message("system", values[system]),) if values[system] and values[system].strip() else ()
+        return ChatRequest(
+            picker.read(values).variant,
+            (*opening, *history, Message("user", text)),
+            read_sampling(named(page.sampling, values)),
+            BasePrompt(**named(base_prompt, values)),
+        )
+
     # The four ways to ask: each says which conversation goes before, and what is asked.
 
-    async def send(
-        request: gr.Request, token: gr.OAuthToken | None, typed: str, posted: Any, *values: Any
-    ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: (as_text(posted), typed)):
+    async def send(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[Any]:
+        turn = partial(_sent, values[chatbot], values[box])
+        async for shown in converse(Visitor.of(request, token), values, turn):
             yield shown
 
     async def example(
-        request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, typed: str, posted: Any, *values: Any
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, values: Values
     ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: (as_text(posted), data.value["text"])):
+        turn = partial(_sent, values[chatbot], data.value["text"])
+        async for shown in converse(Visitor.of(request, token), values, turn):
             yield shown
 
     async def retry(
-        request: gr.Request, token: gr.OAuthToken | None, data: gr.RetryData, typed: str, posted: Any, *values: Any
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.RetryData, values: Values
     ) -> AsyncIterator[Any]:
-        async for shown in converse(Visitor.of(request, token), values, lambda: before(posted, data.index)):
+        turn = partial(before, values[chatbot], data.index)
+        async for shown in converse(Visitor.of(request, token), values, turn):
             yield shown
 
     async def edit(
-        request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, typed: str, posted: Any, *values: Any
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, values: Values
     ) -> AsyncIterator[Any]:
         def edited() -> tuple[Any, str]:
-            return before(posted, data.index)[0], exact.read(str(data.value))
+            return before(values[chatbot], data.index)[0], exact.read(str(data.value))
 
         async for shown in converse(Visitor.of(request, token), values, edited):
             yield shown
@@ -159,7 +148,7 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
     def stop_answer(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    inputs = [box, chatbot, *picker.asked, system, *base_prompt, *sampling]
+    inputs = {box, chatbot, system, *picker.asked, *base_prompt.values(), *page.sampling.values()}
     outputs = [chatbot, box, status, prompt_sent]
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
     answered = [
@@ -171,19 +160,27 @@ def build_chat_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) 
             (chatbot.edit, edit),
         )
     ]
+    for event in answered:
+        event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
     undone = chatbot.undo(undo, chatbot, [chatbot, box, status], **IN_ORDER)
     chatbot.clear(clear, None, [chatbot, box, status, prompt_sent], **IN_ORDER)
     box.stop(stop_answer, None, None, **AT_ONCE)
-    return ChatTab(chatbot, box, status, system, base_parts, instruct_parts, answered, undone)
 
+    def follow_kind(is_base: bool) -> tuple[Any, Any]:
+        return gr.Column(visible=is_base), gr.Accordion(visible=not is_base)
 
-def _request(history: tuple[Message, ...], text: str, values: tuple[Any, ...]) -> ChatRequest:
-    """The request behind the tab's components, in the order of its inputs; raises VariantError or InputError."""
-    system, instruction, question, answer, *sampling = values[ASKED:]
-    opening = (Message("system", system),) if system and system.strip() else ()
-    return ChatRequest(
-        read_picked(*values[:ASKED]),
-        (*opening, *history, Message("user", text)),
-        read_sampling(sampling),
-        BasePrompt(instruction, question, answer),
+    page.app.load(restored, page.conversation, chatbot, **AT_ONCE)
+    for changed in (*(event.then for event in answered), undone.then, chatbot.clear):
+        changed(None, chatbot, page.conversation, js="(messages) => [messages]", api_visibility="private")
+    return Tab(
+        status,
+        answered,
+        (follow_kind, [picker.is_base], [base_parts, instruct_parts]),
+        (system, box),
+        lambda state: [state.system or gr.skip(), state.prompt or gr.skip()],
+        lambda values: {"system": values[system] or "", "prompt": values[box] or ""},
     )
+
+
+def _sent(posted: Any, text: str) -> tuple[Any, str]:
+    return as_text(posted), text

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from models.domain.errors import PaddockError
 from models.domain.request import CompletionRequest
 
-from .picker.picked import ASKED, read_picked
-from .picker.picker import Picker
+from .page import Page, Tab
 from .shared import render, stream
-from .shared.events import AT_ONCE, computing
+from .shared.events import AT_ONCE, FORGET_PROMPT, Values, Visitor, computing, named
 from .shared.sampling import read_sampling
 from .shared.stops import Stops
 from .shared.text import t
-from .shared.visitor import Visitor
-
-if TYPE_CHECKING:
-    from models.runtime import Runtime
 
 
-@dataclass(frozen=True)
-class CompleteTab:
-    """The parts that the rest of the page fills or remembers."""
-
-    text: gr.Textbox
-    status: gr.HTML
-    answered: list[Any]
-
-
-def build_complete_tab(runtime: Runtime, picker: Picker, sampling: list[Component]) -> CompleteTab:
+def build_complete_tab(page: Page) -> Tab:
     """Draw the tab and wire it; the model is given exactly what is in the box."""
+    runtime, picker = page.runtime, page.picker
     text = gr.Textbox(
         label=t("text"), placeholder=t("text_placeholder"), lines=14, max_lines=24, buttons=["copy"], elem_id="text"
     )
@@ -49,16 +34,14 @@ def build_complete_tab(runtime: Runtime, picker: Picker, sampling: list[Componen
     earlier = gr.State("")  # the text before the last continuation, for Undo
     stops = Stops()
 
-    async def continue_text(
-        request: gr.Request, token: gr.OAuthToken | None, prompt: str, *values: Any
-    ) -> AsyncIterator[Any]:
+    async def continue_text(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[Any]:
         visitor = Visitor.of(request, token)
         state, stop = stream.Answer(), stops.begin(visitor.session)
-        prompt = prompt or ""
+        prompt = values[text] or ""
         running = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(interactive=False)]
         try:
-            variant, rest = read_picked(*values[:ASKED]), values[ASKED:]
-            asked = CompletionRequest(variant, prompt, read_sampling(rest))
+            sampling = read_sampling(named(page.sampling, values))
+            asked = CompletionRequest(picker.read(values).variant, prompt, sampling)
             runtime.check(asked)
             yield [gr.skip(), render.waiting(), "", *running, prompt]
             async with aclosing(runtime.answering(asked, stop, visitor.token)) as events:
@@ -83,10 +66,18 @@ def build_complete_tab(runtime: Runtime, picker: Picker, sampling: list[Componen
     outputs = [text, status, figures, go, stop_button, back, earlier]
     event = go.click(
         continue_text,
-        [text, *picker.asked, *sampling],
+        {text, *picker.asked, *page.sampling.values()},
         outputs,
         **computing(runtime.settings.slots) | {"show_progress_on": [status]},
     )
     stop_button.click(stop_answer, None, None, **AT_ONCE)
     back.click(undo, earlier, [text, back], **AT_ONCE)
-    return CompleteTab(text, status, [event])
+    event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
+    return Tab(
+        status,
+        [event],
+        None,
+        (text,),
+        lambda state: [state.prompt or gr.skip()],
+        lambda values: {"prompt": values[text] or ""},
+    )

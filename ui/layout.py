@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +12,19 @@ import gradio as gr
 from models.domain.results.file import LONGEST_FILE
 from models.domain.settings import Settings
 
-from .address import Pages, draw_link, wire_link, wire_opening
+from .address import draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat_tab import build_chat_tab
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
-from .measure_tab import build_measure_tab, follow_model
+from .measure_tab import build_measure_tab
+from .page import Page, Tab
 from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
-from .shared.conversation import restored
 from .shared.events import AT_ONCE
 from .shared.sampling import sampling_controls
-from .shared.text import I18N, t
+from .shared.text import EN, I18N, t
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -33,6 +35,14 @@ EXACT = Path(__file__).with_name("exact.js")
 ON_LOAD = """() => {
   if (window.innerWidth < 768) document.querySelector(".sidebar.open .toggle-button")?.click();
 }"""
+
+
+TABS: dict[str, Callable[[Page], Tab]] = {
+    "chat": build_chat_tab,
+    "complete": build_complete_tab,
+    "compare": build_compare_tab,
+    "measure": build_measure_tab,
+}
 
 
 def build_app(runtime: Runtime) -> gr.Blocks:
@@ -49,40 +59,18 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
             make_link, link = draw_link()
             gr.HTML('<p class="quiet"><a href="?view=api">Use it from a program</a></p>')
-        votes = kept_votes()
+        conversation = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
+        page = Page(app, runtime, picker, sampling, conversation, kept_votes())
+        opened_tab, built = gr.State(next(iter(TABS))), {}
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab(t("chat"), id="chat", elem_id="chat-tab") as chat_page:
-                chat = build_chat_tab(runtime, picker, sampling)
-            with gr.Tab(t("complete"), id="complete", elem_id="complete-tab") as complete_page:
-                complete = build_complete_tab(runtime, picker, sampling)
-            with gr.Tab(t("compare"), id="compare", elem_id="compare-tab") as compare_page:
-                compare = build_compare_tab(runtime, picker, sampling, votes, app)
-            with gr.Tab(t("measure"), id="measure", elem_id="measure-tab") as measure_page:
-                measure = build_measure_tab(runtime, picker)
-        shown_tab = gr.State("chat")
-
-        kept = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
-        pages = Pages(chat, complete, compare, measure)
-        wire_link(make_link, link, picker, pages, sampling, shown_tab)
-        opened = wire_opening(app, runtime, picker, sampling, pages, tabs)
-        computed = [*chat.answered, *complete.answered, *compare.compared, *measure.measured]
-        wire_memory(runtime, memory, picker, app, computed)
-        follow_model(runtime, measure, picker, [opened, *picker.picked])
-
-        def follow_kind(is_base: bool) -> tuple[Any, Any]:
-            return gr.Column(visible=is_base), gr.Accordion(visible=not is_base)
-
-        app.load(restored, kept, chat.chatbot, **AT_ONCE)
+            for name, build in TABS.items():
+                with gr.Tab(t(name) if name in EN else name.capitalize(), id=name, elem_id=f"{name}-tab") as selected:
+                    built[name] = build(page)
+                selected.select(partial(str, name), None, opened_tab, **AT_ONCE)
+        wire_link(make_link, link, page, built, opened_tab)
+        wire_opening(page, built, tabs)
+        wire_memory(runtime, memory, picker, app, [event for tab in built.values() for event in tab.computed])
         app.load(None, None, None, js=ON_LOAD)
-        chat_page.select(lambda: "chat", None, shown_tab, **AT_ONCE)
-        complete_page.select(lambda: "complete", None, shown_tab, **AT_ONCE)
-        compare_page.select(lambda: "compare", None, shown_tab, **AT_ONCE)
-        measure_page.select(lambda: "measure", None, shown_tab, **AT_ONCE)
-        for event in (opened, *picker.picked):
-            event.then(follow_kind, picker.is_base, [chat.base_parts, chat.instruct_parts], **AT_ONCE)
-        for change in (*chat.answered, chat.undone, chat.chatbot.clear):
-            follow = change.then if hasattr(change, "then") else change
-            follow(None, chat.chatbot, kept, js="(messages) => [messages]", api_visibility="private")
     return app
 
 

@@ -4,47 +4,37 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import gradio as gr
 
 from models.domain.errors import BadModes, PaddockError
 from models.domain.messages import Progress
-from models.domain.reference import REFERENCE_TEXT
+from models.domain.model_info import Offer
+from models.domain.request import REFERENCE_TEXT
 from models.domain.results.measured import Measured
+from models.domain.results.suggestion import suggest_mode
 from models.domain.variant import Variant
+from models.studies.measure import measuring
 
-from .compare import table as render_table
+from .compare.pictures import pictures
+from .compare.render import suggestion
+from .compare.table import modes_table, of_modes
+from .page import Page, Tab
 from .picker import card as render_card
-from .picker.picked import read_picked
-from .picker.picker import Picker
 from .shared import render
-from .shared.downloads import download
-from .shared.events import AT_ONCE, computing
+from .shared.events import AT_ONCE, Values, Visitor, computing, download
 from .shared.stops import Stops
 from .shared.text import t
-from .shared.visitor import Visitor
-
-if TYPE_CHECKING:
-    from models.runtime import Runtime
 
 USUAL = ("bf16", "int8", "nf4", "gguf")  # a reference, and what people choose between
 MOST = 4
 
 
-@dataclass(frozen=True)
-class MeasureTab:
-    """The parts that the rest of the page fills or follows."""
-
-    status: gr.HTML
-    modes: gr.Dropdown
-    reference: gr.Dropdown
-    measured: list[Any]  # the events after which something was computed
-
-
-def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
+def build_measure_tab(page: Page) -> Tab:
     """Draw the tab and wire it."""
+    runtime, picker = page.runtime, page.picker
     gr.Markdown(t("measure_lead"), elem_id="measure-lead")
     with gr.Row():
         modes = gr.Dropdown(
@@ -64,23 +54,16 @@ def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
     shown = gr.HTML(elem_id="measured", elem_classes="flush")
     stops = Stops()
 
-    async def measure(
-        request: gr.Request,
-        token: gr.OAuthToken | None,
-        names: list[str] | None,
-        against: str | None,
-        scored: str,
-        *values: Any,
-    ) -> AsyncIterator[list[Any]]:
-        visitor = Visitor.of(request, token)
+    async def measure(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[list[Any]]:
+        visitor, names, against = Visitor.of(request, token), values[modes], values[reference]
         stop, rows, line = stops.begin(visitor.session), list[Measured](), ""
         count = len({*(names or []), *([against] if against else [])})
         yield [render.waiting(), "", *_buttons(running=True, rows=rows)]
         try:
             if not names:
                 raise BadModes(reason="none is picked")
-            model = read_picked(*values).model
-            events = runtime.measuring(model, names, scored or "", against or "", stop, visitor.token)
+            model = picker.read(values).variant.model
+            events = measuring(runtime, model, names, values[text] or "", against or "", stop, visitor.token)
             async with aclosing(events) as stream:
                 async for event in stream:
                     if isinstance(event, Measured):
@@ -102,44 +85,40 @@ def build_measure_tab(runtime: Runtime, picker: Picker) -> MeasureTab:
 
     event = go.click(
         measure,
-        [modes, reference, text, *picker.asked],
+        {modes, reference, text, *picker.asked},
         [status, shown, go, stop_button, csv, markdown],
         **computing(runtime.settings.slots) | {"show_progress_on": [status]},
     )
     stop_button.click(stop_measuring, None, None, **AT_ONCE)
     csv.click(None, None, None, js=download("#measured", "csv"), api_visibility="private")
     markdown.click(None, None, None, js=download("#measured", "markdown"), api_visibility="private")
-    return MeasureTab(status, modes, reference, [event])
 
-
-def follow_model(runtime: Runtime, tab: MeasureTab, picker: Picker, events: Sequence[Any]) -> None:
-    """Offer the modes of the picked model; what was chosen stays while the model does."""
     offered_for = gr.State("")
 
-    def offer(model: str, before: str) -> list[Any]:
+    def offer(model: str | None, before: str) -> list[Any]:
+        """The modes of the picked model; what was chosen stays while the model does."""
         if model == before:
             return [gr.skip()] * 3
         try:
-            plans = runtime.describe(runtime.card(Variant(model or "")))["plans"]
+            plans = runtime.describe(runtime.card(Variant(model or ""))).plans
         except PaddockError:  # the picker's card says why
             return [gr.skip()] * 3
         choices = [(render_card.mode_choice(name, planned), name) for name, planned in plans.items()]
         references = [("the most exact", ""), *((name, name) for name in plans)]
         return [gr.Dropdown(choices, value=default_modes(plans)), gr.Dropdown(references, value=""), model]
 
-    for event in events:
-        event.then(offer, [picker.model, offered_for], [tab.modes, tab.reference, offered_for], **AT_ONCE)
+    return Tab(status, [event], (offer, [picker.model, offered_for], [modes, reference, offered_for]))
 
 
-def default_modes(plans: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def default_modes(plans: Mapping[str, Offer]) -> list[str]:
     """The modes that people choose between, as far as they fit."""
-    fitting = [name for name, planned in plans.items() if planned["fits"]]
+    fitting = [name for name, planned in plans.items() if planned.fits]
     return [name for name in USUAL if name in fitting] or fitting[:MOST]
 
 
 def show(rows: Sequence[Measured]) -> str:
     """The conclusion, the pictures and the table of what is measured so far."""
-    return render_table.conclusion(rows) + render_table.chart(rows) + render_table.table(rows)
+    return suggestion(suggest_mode(rows)) + pictures(of_modes(rows)) + modes_table(rows)
 
 
 def _status(step: Progress, number: int, count: int) -> str:

@@ -1,16 +1,14 @@
-"""The command line's compare: the answers as they come, then the figures of all."""
+"""`compare`: one prompt to several variants, the answers as they come, then the figures of all."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import closing
-from typing import Any
 
-from ..domain.encodings import json_for_output, typed
+from ..domain.errors import EngineLost
 from ..domain.messages import BOUNDS, Delta, Progress, Sampling
-from ..domain.reference import REFERENCE_TEXT
-from ..domain.request import CompareRequest
+from ..domain.request import REFERENCE_TEXT, CompareRequest
 from ..domain.results.comparison import Compared, Comparison
 from ..domain.results.contenders import contenders
 from ..domain.results.file import to_json
@@ -19,12 +17,14 @@ from ..domain.results.suggestion import TOLERANCE, suggest
 from ..domain.settings import Settings
 from ..domain.variant import Variant
 from ..runtime import Runtime
+from ..studies.compare import compare
+from ..system.encodings import json_for_output, typed
 from .terminal import ProgressLine, read_text
 
+HELP = "one prompt to several variants, with speed, memory and quality"
 
-def add_compare(group: Any, settings: Settings) -> None:
-    """Add the command to a parser's subparsers."""
-    command = group.add_parser("compare", help="one prompt to several variants, with speed, memory and quality")
+
+def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument("prompt", type=typed, help="- reads it from stdin")
     command.add_argument("variants", nargs="+", metavar="VARIANT", help=f"2 to {settings.compared} of them")
     command.add_argument("--system", type=typed, default="", help="system prompt")
@@ -33,7 +33,7 @@ def add_compare(group: Any, settings: Settings) -> None:
         "--distance", type=_share, default=TOLERANCE, help="from its quality that is good enough, a share"
     )
     command.add_argument("--no-quality", action="store_true", help="answers, speed and memory only")
-    command.add_argument("--one-by-one", action="store_true", help="adapters of one base not as one batch")
+    command.add_argument("--one-pass", action="store_true", help="adapters of one base as one batch: faster together")
     command.add_argument("--max-new-tokens", type=int, default=min(128, settings.max_new_tokens), help="(%(default)s)")
     command.add_argument(
         "--temperature", type=float, default=0.0, help=f"0 to {BOUNDS['temperature'].high:g} (0: greedy)"
@@ -43,7 +43,6 @@ def add_compare(group: Any, settings: Settings) -> None:
     form.add_argument("--json", action="store_true", help="the whole, which the page can open again")
     form.add_argument("--markdown", action="store_true")
     form.add_argument("--csv", action="store_true")
-    command.set_defaults(run=compare)
 
 
 def _share(text: str) -> float:
@@ -53,7 +52,7 @@ def _share(text: str) -> float:
     return value
 
 
-def compare(runtime: Runtime, options: argparse.Namespace) -> int:
+def run(runtime: Runtime, options: argparse.Namespace) -> int:
     found = contenders(options.variants, runtime.settings.compared)
     for reason in found.left_out.values():
         print(reason, file=sys.stderr)
@@ -65,9 +64,9 @@ def compare(runtime: Runtime, options: argparse.Namespace) -> int:
         sampling=Sampling(options.max_new_tokens, options.temperature, seed=options.seed),
         reference=Variant.parse(options.reference) if options.reference else found.variants[0],
         text="" if options.no_quality else REFERENCE_TEXT,
-        one_pass=not options.one_by_one,
+        one_pass=options.one_pass,
     )
-    whole = _run(runtime, request)
+    whole = _compared(runtime, request)
     for write, wanted in ((to_json, options.json), (to_markdown, options.markdown), (to_csv, options.csv)):
         if wanted:
             print(json_for_output(write(whole)) if write is to_json else write(whole))
@@ -80,16 +79,14 @@ def compare(runtime: Runtime, options: argparse.Namespace) -> int:
     return _status(whole)
 
 
-def _run(runtime: Runtime, request: CompareRequest) -> Comparison:
+def _compared(runtime: Runtime, request: CompareRequest) -> Comparison:
     """The whole, its progress on stderr."""
     line, names = ProgressLine(), [str(variant) for variant in request.variants]
-    with closing(runtime.compare(request)) as steps:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
+    with closing(compare(runtime, request)) as steps:
+        for step in steps:
+            if isinstance(step, Comparison):
                 line.clear()
-                return end.value
+                return step
             match step.event:
                 case Progress():
                     line.show(step.event)
@@ -99,6 +96,7 @@ def _run(runtime: Runtime, request: CompareRequest) -> Comparison:
                 case Compared(error=error) if error:
                     line.clear()
                     print(f"{names[step.column]}: {error}", file=sys.stderr)
+    raise EngineLost
 
 
 def _status(found: Comparison) -> int:

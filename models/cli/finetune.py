@@ -1,19 +1,21 @@
-"""The command line's finetune: one adapter from a file of rows, with progress on stderr."""
+"""`finetune`: one adapter from a file of rows, with progress on stderr."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
+from ..domain.errors import EngineLost
 from ..domain.messages import Progress
-from ..domain.training import RANGES, SETTING_NAMES, TrainingReport, TrainingSettings
+from ..domain.settings import Settings
+from ..domain.training import RANGES, SETTING_NAMES, RowCounts, TrainingReport, TrainingSettings
 from ..domain.variant import Variant
 from ..runtime import Runtime
-from ..training.finetune import finetune as train
+from ..training.finetune import finetune
 from .terminal import ProgressLine
 
 _HELP = {
@@ -29,55 +31,10 @@ _HELP = {
 }
 
 
-def finetune(runtime: Runtime, options: argparse.Namespace) -> int:
-    settings = TrainingSettings(**{name: getattr(options, name) for name in SETTING_NAMES})
-    line = ProgressLine()
-    steps = train(runtime, Variant.parse(options.base), options.data, options.out, settings, options.overwrite)
-    with closing(steps):
-        try:
-            report = _shown(steps, line, settings)
-        except KeyboardInterrupt:
-            line.clear()
-            print("Stopping; the same command goes on after the last whole epoch.", file=sys.stderr, flush=True)
-            raise
-    if options.json:
-        print(json.dumps(report.to_dict(), indent=2))
-    else:
-        print(_summary(report, options.out))
-    return 0
+HELP = "train a LoRA adapter on rows of your own"
 
 
-def _shown(steps: Any, line: ProgressLine, settings: TrainingSettings) -> TrainingReport:
-    last = None
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            line.clear()
-            return end.value
-        if not isinstance(step, Progress):
-            _say(line, f"{step.sentence(settings.max_tokens)}.")
-        elif step.stage == "evaluate" and step.done == step.total:  # a held-out loss; these lines stay
-            if step != last:  # what is last reported comes again while nothing new does
-                _say(line, step.detail)
-        else:
-            line.show(step)
-        last = step
-
-
-def _say(line: ProgressLine, text: str) -> None:
-    line.clear()
-    print(text, file=sys.stderr, flush=True)
-
-
-def _summary(report: TrainingReport, out: Path) -> str:
-    losses = f"held-out loss {report.before:.3f} before, {report.after:.3f} after"
-    return f"{out}: {report.trained_parameters:,} parameters for {report.base}, {losses}, {report.seconds:.0f} s"
-
-
-def add_finetune(group: Any) -> None:
-    """Add the command to a parser's subparsers."""
-    command = group.add_parser("finetune", help="train a LoRA adapter on rows of your own")
+def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument("base", help="MODEL[@QUANT] that it is for")
     command.add_argument(
         "--data", type=Path, required=True, metavar="FILE", help='JSON lines: {"messages"} or {"prompt", "completion"}'
@@ -99,8 +56,55 @@ def add_finetune(group: Any) -> None:
     )
     command.add_argument("--overwrite", action="store_true", help="replace a finished adapter, or another's checkpoint")
     command.add_argument("--json", action="store_true", help="print the report as JSON")
-    command.set_defaults(run=finetune)
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def run(runtime: Runtime, options: argparse.Namespace) -> int:
+    settings = TrainingSettings(**{name: getattr(options, name) for name in SETTING_NAMES})
+    line = ProgressLine()
+    base = Variant.parse(options.base)
+    with closing(finetune(runtime, base, options.data, options.out, settings, options.overwrite)) as steps:
+        try:
+            report = _shown(steps, line, settings)
+        except KeyboardInterrupt:
+            line.clear()
+            print("Stopping; the same command goes on after the last whole epoch.", file=sys.stderr, flush=True)
+            raise
+    if options.json:
+        print(json.dumps(report.to_dict(), indent=2))
+    else:
+        print(_summary(report, options.out))
+    return 0
+
+
+def _shown(
+    steps: Iterable[Progress | RowCounts | TrainingReport], line: ProgressLine, settings: TrainingSettings
+) -> TrainingReport:
+    last = None
+    for step in steps:
+        match step:
+            case TrainingReport():
+                line.clear()
+                return step
+            case RowCounts():
+                _say(line, f"{step.sentence(settings.max_tokens)}.")
+            case Progress(stage="evaluate", done=done, total=total) if done == total:  # a loss; these lines stay
+                if step != last:  # what is last reported comes again while nothing new does
+                    _say(line, step.detail)
+            case Progress():
+                line.show(step)
+        last = step
+    raise EngineLost
+
+
+def _say(line: ProgressLine, text: str) -> None:
+    line.clear()
+    print(text, file=sys.stderr, flush=True)
+
+
+def _summary(report: TrainingReport, out: Path) -> str:
+    losses = f"held-out loss {report.before:.3f} before, {report.after:.3f} after"
+    return f"{out}: {report.trained_parameters:,} parameters for {report.base}, {losses}, {report.seconds:.0f} s"

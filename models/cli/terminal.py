@@ -7,9 +7,9 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..domain.encodings import decoded
 from ..domain.errors import NotUtf8
 from ..domain.messages import Progress
+from ..system.encodings import decoded
 
 STDIN = "-"  # as the name of a text
 

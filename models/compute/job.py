@@ -8,66 +8,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ..domain.engine import Engine, Prompt
-from ..domain.messages import Delta, Event, Message, Rendered, RowDelta, Sampling, Scored
+from ..domain.load import ActiveAdapter, Load, Local, Remote, spelled
+from ..domain.messages import Delta, Event, Message, Progress, Rendered, Sampling, Scored
 from ..domain.settings import Settings
-from ..domain.snapshot import ActiveAdapter, Snapshot, spelled
 from ..engines.device import accelerator, gpu_memory, memory
 from .background import OnProgress
-from .pool import Pool, Room
+from .pool import Pool
 from .turnstile import Turnstile
 
 
 @dataclass(frozen=True)
-class Load:
-    """What an engine is made from; equal loads share one engine. `variant` is spelled with its mode.
+class Answering:
+    """A load, and the prompt to give to it: `messages` for the model's own template, or `prompt` as it is.
 
-    `slots` conversations of `context` tokens; `room` is what the plan counts it with.
+    There is one answer for each of `rows`, the adapters that act on it; several are computed as one batch.
     """
 
-    variant: str
-    snapshot: Snapshot
-    mode: str
-    context: int
-    slots: int
-    settings: Settings
-    room: Room = field(default=Room(0), compare=False)
-
-    def __str__(self) -> str:
-        return self.variant
-
-    def is_stale(self, newer: Load) -> bool:
-        """Whether it was made from files that were replaced since by those of `newer`."""
-        mine, theirs = self.snapshot, newer.snapshot
-        return (mine.path, mine.form) == (theirs.path, theirs.form) and mine.state != theirs.state
-
-
-@dataclass(frozen=True)
-class Answering:
-    """A load, and the prompt to give to it: `messages` for the model's own template, or `prompt` as it is."""
-
     load: Load
     sampling: Sampling
     messages: tuple[Message, ...] = ()
     prompt: str = ""
-    adapters: tuple[ActiveAdapter, ...] = ()
+    rows: tuple[tuple[ActiveAdapter, ...], ...] = ((),)
     reuse: bool = True
-
-
-@dataclass(frozen=True)
-class AnsweringRows:
-    """The same for several rows of one batch, each with its own adapters."""
-
-    load: Load
-    sampling: Sampling
-    rows: tuple[tuple[ActiveAdapter, ...], ...]
-    messages: tuple[Message, ...] = ()
-    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,25 +50,7 @@ class Scoring:
     rivals: int = 0
 
 
-Job = Answering | AnsweringRows | Scoring
-
-
-def open_engine(load: Load, on_progress: OnProgress) -> Engine:
-    """The engine that a mode is computed by."""
-    if load.snapshot.form == "gguf":
-        from ..engines.llama.engine import open_gguf
-
-        return open_gguf(
-            load.snapshot,
-            load.settings,
-            accelerator=accelerator(),
-            context=load.context,
-            slots=load.slots,
-            on_progress=on_progress,
-        )
-    from ..engines.transformers.engine import open_transformers
-
-    return open_transformers(load.snapshot, load.mode, accelerator(), load.settings, on_progress)
+Job = Answering | Scoring
 
 
 def free_bytes() -> int:
@@ -131,61 +81,87 @@ def _computing_process(settings: Settings, pid: int) -> ComputingProcess:
 
 def run(job: Job) -> Iterator[Event]:
     """Load if need be, wait for a turn, and stream the result; closing it stops within one token."""
-    yield from _score(job) if isinstance(job, Scoring) else _answer(job)
+    yield from _run_here(job, job.load.where) if isinstance(job.load.where, Local) else _run_elsewhere(job)
 
 
-def _answer(job: Answering | AnsweringRows) -> Generator[Event, None, None]:
-    process = _process_for(job.load)
+def _run_here(job: Job, local: Local) -> Generator[Event, None, None]:
+    process = computing_process(job.load.settings)
+    process.pool.drop(lambda other: other.is_stale(job.load))  # idle ones that nobody can ask for any more
     asked = time.perf_counter()
-    with process.pool.lease(job.load, job.load.room) as lease:
+    with process.pool.lease(job.load, local.room) as lease:
         yield from lease.waiting()
-        load_s = time.perf_counter() - asked
-        engine = lease.engine
-        prompt = engine.render(job.messages) if job.messages else Prompt(job.prompt)
-        yield Rendered(prompt.text)
-        # What is computed beside it changes how an answer is rounded; with a seed it is the same every time.
-        place = (("alone", job.load), 1) if job.sampling.repeats else (job.load, engine.slots)
-        with process.turnstile.ticket(*place) as turn:
+        load_s, engine = time.perf_counter() - asked, lease.engine
+        place = (job.load, engine.slots)
+        if isinstance(job, Scoring):
+            place = (job.load, 1)
+        elif job.sampling.repeats:
+            # What is computed beside it changes how an answer is rounded; with a seed it is the same every time.
+            place = (("alone", job.load), 1)  # type: ignore[assignment]
+        yield from _computed(job, engine, process.turnstile.ticket(*place), load_s, local.snapshot.origin)
+
+
+def _run_elsewhere(job: Job) -> Generator[Event, None, None]:
+    """The same where another machine holds the model: no memory is counted here, and nobody waits for a turn."""
+    engine = open_engine(job.load, lambda progress: None)
+    try:
+        yield from _computed(job, engine, nullcontext(()), 0.0, "remote")
+    finally:
+        engine.close()
+
+
+def _computed(
+    job: Job, engine: Engine, ticket: AbstractContextManager[Iterable[Progress]], load_s: float, origin: str
+) -> Generator[Event, None, None]:
+    if isinstance(job, Scoring):
+        with ticket as turn:
             yield from turn
-            with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
-                for delta in deltas:
-                    beside = _beside(job, delta)
-                    usage = replace(delta.usage, variant=spelled(job.load.variant, beside), load_s=load_s)
-                    yield replace(delta, usage=replace(usage, origin=job.load.snapshot.origin, notes=prompt.notes))
-
-
-def _process_for(load: Load) -> ComputingProcess:
-    """This process's models, without idle ones that nobody can ask for any more."""
-    process = computing_process(load.settings)
-    process.pool.drop(lambda other: other.is_stale(load))
-    return process
-
-
-def _beside(job: Answering | AnsweringRows, delta: Delta | RowDelta) -> tuple[ActiveAdapter, ...]:
-    if isinstance(job, Answering):
-        return job.adapters
-    assert isinstance(delta, RowDelta)
-    return job.rows[delta.row]
-
-
-def _deltas(engine: Engine, prompt: Prompt, job: Answering | AnsweringRows) -> Iterator[Delta] | Iterator[RowDelta]:
-    limit_s = job.load.settings.time_limit_s
-    if isinstance(job, AnsweringRows):
-        return engine.generate_rows(prompt, job.sampling, job.rows, limit_s)
-    return engine.generate(prompt, job.sampling, limit_s, job.adapters, job.reuse)
-
-
-def _score(job: Scoring) -> Generator[Event, None, None]:
-    process = _process_for(job.load)
-    with process.pool.lease(job.load, job.load.room) as lease:
-        yield from lease.waiting()
-        with process.turnstile.ticket(job.load, slots=1) as turn:
-            yield from turn
-            scores = lease.engine.score(job.prompt, job.record, job.reference, job.adapters, job.rivals)
-            with closing(scores) as steps:  # type: ignore[type-var]
+            with closing(engine.score(job.prompt, job.record, job.reference, job.adapters, job.rivals)) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    yield (
-                        replace(step, variant=spelled(job.load.variant, job.adapters))
-                        if isinstance(step, Scored)
-                        else step
-                    )
+                    if isinstance(step, Scored):
+                        step = replace(step, variant=spelled(job.load.variant, job.adapters))
+                    yield step
+        return
+    prompt = engine.render(job.messages) if job.messages else Prompt(job.prompt)
+    yield Rendered(prompt.text)
+    with ticket as turn:
+        yield from turn
+        with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
+            for delta in deltas:
+                variant = spelled(job.load.variant, job.rows[delta.row])
+                known = {"variant": variant, "load_s": load_s, "origin": origin, "notes": prompt.notes}
+                yield replace(delta, usage=replace(delta.usage, batch=len(job.rows), **known))  # type: ignore[arg-type]
+
+
+def _deltas(engine: Engine, prompt: Prompt, job: Answering) -> Iterator[Delta]:
+    limit_s = job.load.settings.time_limit_s
+    if len(job.rows) > 1:
+        return engine.generate_rows(prompt, job.sampling, job.rows, limit_s)
+    return engine.generate(prompt, job.sampling, limit_s, job.rows[0], job.reuse)
+
+
+# By protocol; an engine that is not on this machine is one line here.
+REMOTE_ENGINES: dict[str, Callable[[Remote, Settings], Engine]] = {}
+
+
+def open_engine(load: Load, on_progress: OnProgress) -> Engine:
+    """The engine of a load; raises what opening it raises."""
+    if isinstance(load.where, Remote):
+        return REMOTE_ENGINES[load.where.protocol](load.where, load.settings)
+    return _open_local(load.where, load.settings, on_progress)
+
+
+def _open_local(local: Local, settings: Settings, on_progress: OnProgress) -> Engine:
+    if local.snapshot.form == "gguf":
+        from ..engines.llama.engine import open_gguf
+
+        return open_gguf(
+            local.snapshot,
+            settings,
+            accelerator=accelerator(),
+            context=local.context,
+            slots=local.slots,
+            on_progress=on_progress,
+        )
+    from ..engines.transformers.engine import open_transformers
+
+    return open_transformers(local.snapshot, local.mode, accelerator(), settings, on_progress)

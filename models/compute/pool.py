@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from ..domain.engine import Attached, Engine
 from ..domain.errors import DoesNotFit, NotHeld
+from ..domain.load import Room
 from ..domain.messages import Progress
 from ..domain.units import size
 from .background import HEARTBEAT_S, OnProgress
@@ -20,7 +21,7 @@ PATIENCE_S = 300.0  # how long a load waits for models that are in use
 
 
 @dataclass(frozen=True)
-class Held:
+class LoadedModel:
     """One line of what is in memory; bytes, seconds, seconds since the epoch. `engine` is empty while it loads."""
 
     name: str
@@ -32,14 +33,6 @@ class Held:
     last_used: float
     users: int
     attached: tuple[Attached, ...] = ()  # adapters beside it
-
-
-@dataclass(frozen=True)
-class Room:
-    """Bytes that a model is counted with: `total` while it answers, `weights` of them once it is loaded."""
-
-    total: int
-    weights: int = 0
 
 
 @dataclass
@@ -143,7 +136,7 @@ class Pool(Generic[K]):
         for key in found:
             self._eject(key)
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[LoadedModel]:
         """What is in memory now or on its way there, the last used first."""
         with self._changed:
             lines = [_line(str(key), entry) for key, entry in self._entries.items()]
@@ -222,9 +215,9 @@ class Pool(Generic[K]):
             del self._entries[key]
 
 
-def _line(name: str, entry: _Entry) -> Held:
+def _line(name: str, entry: _Entry) -> LoadedModel:
     engine = entry.engine
-    return Held(
+    return LoadedModel(
         name,
         engine.name if engine else "",
         engine.bytes if engine else 0,

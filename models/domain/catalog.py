@@ -6,13 +6,13 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .errors import UnknownModel
-from .gguf_parts import whole_name
+from .errors import ServedElsewhere, UnknownModel
+from .load import Remote
 
 Kind = Literal["base", "instruct"]
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
@@ -127,7 +127,10 @@ class Quantized:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the app knows of a model before anything is downloaded."""
+    """What the app knows of a model before anything is downloaded.
+
+    A model that another machine serves has a `remote` instead of a shape and files; its size may not be known.
+    """
 
     key: str
     title: str
@@ -136,7 +139,7 @@ class ModelCard:
     hub_id: str
     licence: str
     context: int
-    shape: Shape
+    shape: Shape | None
     licence_url: str = ""
     gated: bool = False
     revision: str | None = None
@@ -146,12 +149,25 @@ class ModelCard:
     checkpoint: str = ""  # the one mode that the repository's own weights are quantized for; empty when plain
     label: str = ""  # of the GGUF file that the card is narrowed to; empty when any will do
     counted_parameters: int | None = None  # by the headers of its weight files, where they were read
+    remote: Remote | None = None
+    made_from: str = ""  # the plain repository, where the card is narrowed to one that is quantized already
+    listed: bool = False  # in a catalog: its chat template is the operator's choice, not a visitor's
 
     @property
     def parameters(self) -> int:
-        """By the shape, or by the files where they are known to hold more; a loader makes what the shape has anyway."""
-        counted, computed = self.counted_parameters or 0, self.shape.parameters
+        """By the shape, or by the files where they are known to hold more; a loader makes what the shape has anyway.
+
+        0 where neither is known.
+        """
+        counted, computed = self.counted_parameters or 0, self.shape.parameters if self.shape else 0
         return counted if counted > (1 + COUNTING_TOLERANCE) * computed else computed
+
+    @property
+    def sizes(self) -> Shape:
+        """The shape of a model whose weights can be here; raises ServedElsewhere."""
+        if self.shape is None:
+            raise ServedElsewhere(model=self.key)
+        return self.shape
 
     @property
     def is_base(self) -> bool:
@@ -162,7 +178,7 @@ class Catalog(Mapping[str, ModelCard]):
     """Model cards by key, in the order of the file."""
 
     def __init__(self, cards: tuple[ModelCard, ...]) -> None:
-        self._cards = {card.key: card for card in cards}
+        self._cards = {card.key: replace(card, listed=True) for card in cards}
 
     def __getitem__(self, key: str) -> ModelCard:
         """The card; raises UnknownModel, which suggests the nearest key."""
@@ -197,7 +213,9 @@ def load_catalog(path: Path = CATALOG_FILE) -> Catalog:
 def _card(key: str, entry: dict[str, Any]) -> ModelCard:
     try:
         values = dict(entry)
-        values["shape"] = Shape(**values["shape"])
+        values["shape"] = Shape(**values["shape"]) if "remote" not in values else None
+        if "remote" in values:
+            values["remote"] = Remote(**values["remote"])
         if "gguf" in values:
             gguf = dict(values["gguf"])
             values["gguf"] = GgufFile(**gguf | {"more": tuple(gguf.get("more", ()))})
@@ -215,3 +233,27 @@ def _card(key: str, entry: dict[str, Any]) -> ModelCard:
     except (TypeError, KeyError, ValueError) as error:
         known = ", ".join(f.name for f in fields(ModelCard))
         raise ValueError(f"catalog entry {key}: {error} (fields: {known})") from error
+
+
+MOST_PARTS = 1000
+_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+
+
+def part_names(name: str) -> list[str]:
+    """The names of all files of the model that a file belongs to, in order; of an ordinary file its own."""
+    found = _PART.fullmatch(name)
+    count = int(found["count"]) if found else 0
+    if not found or not 1 <= int(found["number"]) <= count <= MOST_PARTS:
+        return [name]
+    return [f"{found['stem']}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
+
+
+def part_files(path: Path) -> list[Path]:
+    """The same as paths; that they are there is not said."""
+    return [path.with_name(name) for name in part_names(path.name)]
+
+
+def whole_name(name: str) -> str:
+    """The name that a model in several files would have as one."""
+    found = _PART.fullmatch(name)
+    return f"{found['stem']}.gguf" if found else name

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .messages import Delta, Message, Progress, RowDelta, Sampling, Scored
-from .snapshot import ActiveAdapter
+from .load import ActiveAdapter
+from .messages import Delta, Message, Progress, Sampling, Scored
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Engine(Protocol):
         sampling: Sampling,
         rows: Sequence[Sequence[ActiveAdapter]],
         time_limit_s: float = float("inf"),
-    ) -> Iterator[RowDelta]:
-        """One answer a row to the same prompt, computed as one batch, each row with its own adapters.
+    ) -> Iterator[Delta]:
+        """One answer a row to the same prompt, computed as one batch, each row with its own adapters and `row` number.
 
         Raises what `generate` does; AdapterRefused where the engine takes none.
         """

@@ -160,6 +160,7 @@ class Usage:
     peak_bytes: int = 0
     seed: int | None = None
     finish: Finish | None = None
+    batch: int = 1  # answers that were computed at once: a speed is that of a row of so many
     adapters: tuple[str, ...] = ()  # that acted, with their weights, as read from the model
     origin: str = ""  # of the weights, as a Snapshot says it
     notes: tuple[str, ...] = ()  # what of the visitor's words the model was not given as he put them
@@ -167,19 +168,11 @@ class Usage:
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of the answer, never half a character, with the usage as of now."""
+    """A piece of an answer, never half a character, with the usage as of now; `row` is its place in a batch."""
 
     text: str
     usage: Usage = field(default_factory=Usage)
-
-
-@dataclass(frozen=True)
-class RowDelta:
-    """A piece of the answer of one row of a batch."""
-
-    row: int
-    text: str
-    usage: Usage = field(default_factory=Usage)
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -234,10 +227,9 @@ class Scored:
     rivals: tuple[tuple[tuple[str, float], ...], ...] = ()
 
 
-Event = Delta | RowDelta | Progress | Rendered | Scored
+Event = Delta | Progress | Rendered | Scored
 _KINDS: dict[str, type] = {
     "delta": Delta,
-    "row": RowDelta,
     "progress": Progress,
     "rendered": Rendered,
     "scored": Scored,
@@ -259,7 +251,7 @@ def from_wire(data: dict[str, Any]) -> Event:
         raise from_dict(data)
     cls = _KINDS[data["kind"]]
     values = {f.name: data[f.name] for f in fields(cls)}
-    if cls in (Delta, RowDelta):
+    if cls is Delta:
         lists = {name: tuple(values["usage"].get(name, ())) for name in ("adapters", "notes")}
         values["usage"] = Usage(**values["usage"] | lists)
     return cls(**values)

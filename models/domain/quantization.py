@@ -8,12 +8,12 @@ from typing import Literal
 
 from .catalog import ModelCard, gguf_label
 from .errors import ModeNotPossible
-from .snapshot import Form
+from .load import Form
 from .variant import AUTO, Variant
 
 Accelerator = Literal["cpu", "cuda", "mps"]
 # How the seven matrices of a layer lie in memory; plan.py counts the bytes of each.
-Packing = Literal["plain", "llm-int8", "4-bit", "4-bit-double", "dynamic-int8", "grouped", "gguf"]
+Packing = Literal["plain", "llm-int8", "4-bit", "4-bit-double", "dynamic-int8", "grouped", "gguf", "remote"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Mode:
 
     name: str
     bits: float
-    form: Form  # the files it is loaded from
+    form: Form | Literal["remote"]  # the files it is loaded from
     packing: Packing
     rest_bytes: int
     takes_adapters: bool
@@ -74,6 +74,9 @@ MODES: dict[str, Mode] = {
 }
 # fmt: on
 
+# The one mode of a model that another machine serves: how its weights are held there is not ours to pick.
+REMOTE = Mode("remote", 0, "remote", "remote", 0, False, _ALL, "computed by another machine")
+
 # Bits a weight of whole files of each label, as llama.cpp's `quantize` lists them for Llama models.
 GGUF_BITS = {
     "Q2_K": 3.2, "Q3_K_S": 3.6, "Q3_K_M": 4.0, "Q3_K_L": 4.3, "Q4_0": 4.6, "Q4_1": 5.1, "Q4_K_S": 4.6, "Q4_K_M": 4.9,
@@ -83,6 +86,8 @@ GGUF_BITS = {
 
 def modes_of(card: ModelCard) -> tuple[Mode, ...]:
     """The table for one model: where several GGUF files of it are known, with a mode for each."""
+    if card.remote is not None:
+        return (REMOTE,)
     return (*MODES.values(), *(_gguf_mode(label) for label in _labels(card)))
 
 
@@ -135,8 +140,8 @@ def resolve(
         offered = [possible[name] for name in wanted if name in possible] or list(possible.values())
         if offered:
             return next(filter(fits, offered), offered[0])
-        names = [mode for mode in MODES.values() if mode.name == card.checkpoint] or list(MODES.values())
-        reason = why_not(names[0], card, machine, adapters)
+        own = [mode for mode in modes_of(card) if mode.name == card.checkpoint] or modes_of(card)
+        reason = why_not(own[0], card, machine, adapters)
     elif (mode := mode_named(variant.quantization, card)) is None:
         reason = f"there is no such mode; there are {', '.join(mode.name for mode in modes_of(card))}"
     else:
@@ -154,6 +159,7 @@ def card_for(mode: Mode, card: ModelCard) -> ModelCard:
         return replace(
             card,
             hub_id=form.repo,
+            made_from=card.hub_id,
             revision=form.revision,
             checkpoint=mode.name,
             gated=False,
@@ -169,13 +175,6 @@ def card_for(mode: Mode, card: ModelCard) -> ModelCard:
         return replace(card, gguf=None, label=mode.label)
     assert card.gguf is not None  # modes_of named a label that neither the wheel nor the default file has
     return replace(card, gguf=card.gguf.other(mode.label), wheel=None, label=mode.label)
-
-
-def cards_of(card: ModelCard) -> list[ModelCard]:
-    """The card and every narrowed copy of it that `card_for` makes."""
-    grouped = {form.method for form in card.quantized}
-    modes = (mode for mode in modes_of(card) if mode.packing != "grouped" or card.checkpoint or mode.name in grouped)
-    return [card, *(card_for(mode, card) for mode in modes)]
 
 
 def _labels(card: ModelCard) -> list[str]:

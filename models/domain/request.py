@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from .errors import SamplingOutOfBounds
@@ -81,8 +82,8 @@ class CompareRequest:
     """The same question to several variants, each with a conversation of its own, `histories`, that ends with it.
 
     `reference` is one of the variants, or None. `text` is what quality is scored on, empty for none. With `one_pass`,
-    variants of one base that differ by adapters only answer as one batch. With `rivals`, each token of an answer is
-    recorded with its probability and so many of the likeliest at its place.
+    variants of one base that differ by adapters only answer as one batch: sooner together, each of them slower. With
+    `rivals`, each token of an answer is recorded with its probability and so many of the likeliest at its place.
     """
 
     variants: tuple[Variant, ...]
@@ -91,7 +92,7 @@ class CompareRequest:
     base_prompt: BasePrompt = field(default_factory=BasePrompt)
     reference: Variant | None = None
     text: str = ""
-    one_pass: bool = True
+    one_pass: bool = False
     rivals: int = 0
 
     @classmethod
@@ -111,3 +112,6 @@ def texts(request: Request) -> tuple[str, ...]:
     instruction = request.base_prompt.instruction
     own = () if instruction == DEFAULT_INSTRUCTION else (instruction,)
     return (*own, *(message.content for message in request.messages))
+
+
+REFERENCE_TEXT = Path(__file__).with_name("reference_text.txt").read_text(encoding="utf-8").strip()

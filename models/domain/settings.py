@@ -1,4 +1,4 @@
-"""What the operator decides, read once from PADDOCK_* variables; README has the table."""
+"""What the operator decides, read once from PADDOCK_* variables; docs/settings.md has the table."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from ..domain.engine import Prompt
 from ..domain.errors import NoTemplate, TemplateFailed
 from ..domain.messages import Message
+from ..system.json_files import read_json
 from .template import TOO_MUCH, Turn, render, render_untrusted
 
 OF_PROCESSORS = "chat_template.json"  # where models of several kinds of input keep it, {"chat_template": "..."}
@@ -63,10 +63,7 @@ def template_of(tokenizer: Any, folder: str, trusted: bool) -> ChatTemplate:
 
 
 def _of_processor(folder: str) -> str:
-    try:
-        found = json.loads((Path(folder) / OF_PROCESSORS).read_text(encoding="utf-8"))["chat_template"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
+    found = read_json(Path(folder) / OF_PROCESSORS).get("chat_template")
     return found if isinstance(found, str) else ""
 
 

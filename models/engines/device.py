@@ -22,7 +22,7 @@ from ..domain.quantization import Accelerator
 _CGROUP = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 for “no limit”
 _CPUINFO = Path("/proc/cpuinfo")
-_NVML, _CUDA = ("nvml.dll", "nvcuda.dll") if sys.platform == "win32" else ("libnvidia-ml.so.1", "libcuda.so.1")
+_CUDA = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _COMPUTE_CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR of cuda.h
 # Of mallopt. The largest block and twice that are what glibc's own adjustment ends at, which any setting switches off.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _BLOCK, _LARGEST_BLOCK = -1, -3, 1 << 20, 32 << 20
@@ -101,9 +101,9 @@ def _number(path: Path) -> int | None:
 
 def _stat(path: Path, key: str) -> int:
     try:
-        pairs = (line.split() for line in path.read_text().splitlines())
-        return next((int(value) for name, value in pairs if name == key), 0)
-    except (OSError, ValueError):
+        lines = (line.split() for line in path.read_text().splitlines())
+        return next((int(words[1]) for words in lines if words[:1] == [key]), 0)
+    except (OSError, ValueError, IndexError):
         return 0
 
 
@@ -135,19 +135,8 @@ class PeakMemory:
         cuda = _loaded_cuda()
         if cuda is not None:
             return int(cuda.max_memory_allocated())
-        if self._resettable:
-            peak = _stat_kb(Path("/proc/self/status"), "VmHWM:")
-            if peak:
-                return peak
-        return resident_bytes()
-
-
-def _stat_kb(path: Path, key: str) -> int:
-    try:
-        line = next(line for line in path.read_text().splitlines() if line.startswith(key))
-        return int(line.split()[1]) * 1024
-    except (OSError, StopIteration, ValueError):
-        return 0
+        peak_kb = _stat(Path("/proc/self/status"), "VmHWM:") if self._resettable else 0
+        return 1024 * peak_kb or resident_bytes()
 
 
 def _loaded_cuda() -> Any:
@@ -236,34 +225,32 @@ def _compute_capability() -> int:
         return 0
 
 
-class _NvmlMemory(ctypes.Structure):
-    _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
-
-
 def gpu_memory() -> GpuMemory | None:
     """Memory and name of the first GPU that this process may see, by NVML: no torch, no context; None without one."""
+    import pynvml
+
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     if not first or first.startswith("-"):
         return None
     try:
-        nvml = ctypes.CDLL(_NVML)
-        if nvml.nvmlInit_v2():
-            return None
+        pynvml.nvmlInit()
         try:
-            return _described(nvml, first)
+            if first.isdecimal():
+                gpu = pynvml.nvmlDeviceGetHandleByIndex(int(first))
+            else:  # “GPU-…” or “MIG-…”
+                gpu = pynvml.nvmlDeviceGetHandleByUUID(first)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+            return GpuMemory(memory.total, memory.free, _gpu_name(gpu))
         finally:
-            nvml.nvmlShutdown()
-    except (OSError, AttributeError):
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
         return None
 
 
-def _described(nvml: Any, first: str) -> GpuMemory | None:
-    gpu, memory, name = ctypes.c_void_p(), _NvmlMemory(), ctypes.create_string_buffer(96)
-    if first.isdecimal():
-        failed = nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(int(first)), ctypes.byref(gpu))
-    else:  # “GPU-…” or “MIG-…”
-        failed = nvml.nvmlDeviceGetHandleByUUID(first.encode(), ctypes.byref(gpu))
-    if failed or nvml.nvmlDeviceGetMemoryInfo(gpu, ctypes.byref(memory)):
-        return None
-    named = nvml.nvmlDeviceGetName(gpu, name, ctypes.c_uint(len(name))) == 0
-    return GpuMemory(memory.total, memory.free, name.value.decode(errors="replace") if named else "the GPU")
+def _gpu_name(gpu: Any) -> str:
+    import pynvml
+
+    try:
+        return str(pynvml.nvmlDeviceGetName(gpu))
+    except (pynvml.NVMLError, UnicodeDecodeError):
+        return "the GPU"

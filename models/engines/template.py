@@ -7,15 +7,15 @@ memory and output, since a sandboxed template can still loop or grow without end
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from ..domain.errors import TemplateFailed
+from ..system.processes import ROOT, Child
 
 CPU_SECONDS = 2
 WALL_SECONDS = 10  # the process has to start within it too
@@ -41,22 +41,17 @@ def render(template: str, turns: Sequence[Turn], special_tokens: Mapping[str, An
 
 def render_untrusted(template: str, turns: Sequence[Turn], special_tokens: Mapping[str, Any]) -> str:
     """The same in a process of its own, ended when it takes more than the limits above; raises TemplateFailed."""
-    job = json.dumps([template, turns, dict(special_tokens)])
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-I", "-c", _CHILD.format(root=str(root)), str(CPU_SECONDS), str(MEMORY_BYTES)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True
-    )
-    with process:
-        try:
-            output, _ = process.communicate(job.encode(), timeout=WALL_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise TemplateFailed(reason=TOO_MUCH) from None
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        raise TemplateFailed(reason=TOO_MUCH) from None
+    started = time.monotonic()
+
+    def tick() -> None:
+        if time.monotonic() - started > WALL_SECONDS:
+            raise TemplateFailed(reason=TOO_MUCH)
+
+    with Child("-I", "-c", _CHILD.format(root=str(ROOT)), str(CPU_SECONDS), str(MEMORY_BYTES), env={}) as child:
+        child.send([template, turns, dict(special_tokens)])
+        answer = next(child.watch(tick), None)
+    if answer is None:
+        raise TemplateFailed(reason=TOO_MUCH)
     if "text" not in answer:
         raise TemplateFailed(reason=answer["reason"])
     return str(answer["text"])
@@ -128,7 +123,7 @@ def child() -> None:
     import jinja2.ext
     import jinja2.sandbox  # noqa: F401
 
-    job = json.loads(sys.stdin.buffer.read())
+    job = json.loads(sys.stdin.buffer.readline())
     _limit(int(sys.argv[1]), int(sys.argv[2]))
     answer = _answer_of(job)
     sys.stdout.buffer.write(json.dumps(answer).encode())

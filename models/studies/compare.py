@@ -4,54 +4,48 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
-import time
-from collections.abc import Callable, Generator, Hashable, Sequence
+import threading
+from collections.abc import AsyncGenerator, Generator, Hashable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from ..answers import Answers
-from ..compute.gpu import PAGE_UPDATE_S
+from ..compute.relay import coalesced, relayed
 from ..domain.engine import Prompt
 from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
-from ..domain.messages import Delta, Event, Message, Progress, Rendered, RowDelta
+from ..domain.messages import Delta, Event, Message, Progress, Rendered
 from ..domain.quantization import Mode, rows_stand_alone
 from ..domain.request import ChatRequest, CompareRequest
-from ..domain.results.comparison import MOST_ALTERNATIVES, Compared, Comparison, agreeing_prefix
+from ..domain.results.comparison import MOST_ALTERNATIVES, Compared, Comparison, Step, agreeing_prefix
 from ..domain.results.contenders import acts_as, check_variants
 from ..domain.results.measured import Measured
 from ..domain.variant import Variant
+from ..runtime import Runtime
 from . import quality
-from .quality import CONVERTED, LONGEST_TEXT, Yardstick
+from .quality import CONVERTED, LONGEST_TEXT, Reference
 
 T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
 
 
-@dataclass(frozen=True)
-class Step:
-    """What happened to the column of a variant, by its place in the request: an event, or the column as of now."""
-
-    column: int
-    event: Event | Compared
-
-
-def compare(runtime: Answers, request: CompareRequest, token: str | None = None) -> Generator[Step, None, Comparison]:
-    """Steps of all columns, and at the end the whole. A column that fails says why, and the others go on.
+def compare(
+    runtime: Runtime, request: CompareRequest, token: str | None = None
+) -> Generator[Step | Comparison, None, None]:
+    """Steps of all columns, and at last the whole. A column that fails says why, and the others go on.
 
     Variants of one base follow each other, so that it is loaded once; those that differ by adapters only answer as one
-    batch where `one_pass` asks for it and each row is what it is alone. Raises InputError for the request as a whole.
+    batch where `one_pass` asks for it. Raises InputError for the request as a whole.
     """
     _check(runtime, request)
     request = replace(request, reference=_reference_in(runtime, request, token))
-    columns = [_Column(runtime, request, place, token) for place in range(len(request.variants))]
-    seen: dict[Hashable, _Column] = {}
+    columns = [_Running(runtime, request, place, token) for place in range(len(request.variants))]
+    seen: dict[Hashable, _Running] = {}
     for column in columns:
         yield column.begin()
         if not column.now.error and seen.setdefault(acts_as(column.resolved), column) is not column:
             yield column.fail(NamedTwice(variant=f"{column.resolved}, which {column.variant} is here,"))
-    yardstick: Yardstick | None = None
+    held_against: Reference | None = None
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
         for group in _groups(columns, request.reference):
             yield from _answers(group, request.one_pass)
@@ -59,12 +53,13 @@ def compare(runtime: Answers, request: CompareRequest, token: str | None = None)
                 if request.rivals and column.now.answer and not column.now.error:
                     yield from column.look_at_tokens()
                 if request.text and not column.now.error:
-                    yardstick = yield from column.score(yardstick, folder)
-    reference = _reference(columns, request.reference)
-    for column in columns:
-        if reference is not None and column is not reference and not column.now.error:
-            yield column.part_from(reference.now.answer)
-    return Comparison(
+                    held_against = yield from column.score(held_against, folder)
+    reference = next((column for column in columns if column.variant == request.reference), None)
+    if reference is not None and reference.now.answer and not reference.now.error:
+        for column in columns:
+            if column is not reference and not column.now.error:
+                yield column.part_from(reference.now.answer)
+    yield Comparison(
         questions=tuple(m.content for m in request.histories[0] if m.role == "user"),
         columns=tuple(column.now for column in columns),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,9 +72,16 @@ def compare(runtime: Answers, request: CompareRequest, token: str | None = None)
     )
 
 
-def _groups(columns: Sequence[_Column], reference: Variant | None) -> list[list[_Column]]:
+def comparing(
+    runtime: Runtime, request: CompareRequest, stop: threading.Event | None = None, token: str | None = None
+) -> AsyncGenerator[Step | Comparison, None]:
+    """The same for an event loop, with about ten deltas a second and column; setting `stop` ends it at once."""
+    return relayed(lambda: coalesced(compare(runtime, request, token)), stop)
+
+
+def _groups(columns: Sequence[_Running], reference: Variant | None) -> list[list[_Running]]:
     """Columns that share a model in memory, the reference's first."""
-    groups: dict[str, list[_Column]] = {}
+    groups: dict[str, list[_Running]] = {}
     for column in columns:
         if not column.now.error:
             groups.setdefault(column.base, []).append(column)
@@ -88,7 +90,7 @@ def _groups(columns: Sequence[_Column], reference: Variant | None) -> list[list[
     return sorted(groups.values(), key=lambda group: group[0].variant != reference)
 
 
-def _answers(group: Sequence[_Column], one_pass: bool) -> Generator[Step, None, None]:
+def _answers(group: Sequence[_Running], one_pass: bool) -> Generator[Step, None, None]:
     same_prompt = len({column.messages for column in group}) == 1
     together = one_pass and len(group) > 1 and same_prompt and rows_stand_alone(group[0].mode)
     if together:
@@ -99,7 +101,7 @@ def _answers(group: Sequence[_Column], one_pass: bool) -> Generator[Step, None, 
             if any(column.now.answer for column in group):
                 for column in group:
                     ended = column.now.usage is not None and column.now.usage.finish
-                    yield column.end(_batch_note(group)) if ended else column.fail(error)
+                    yield column.end(_batch_note(group, column)) if ended else column.fail(error)
                 return
     for column in group:
         try:
@@ -108,28 +110,27 @@ def _answers(group: Sequence[_Column], one_pass: bool) -> Generator[Step, None, 
             yield column.fail(error)
 
 
-def _answer_together(group: Sequence[_Column]) -> Generator[Step, None, None]:
+def _answer_together(group: Sequence[_Running]) -> Generator[Step, None, None]:
     first = group[0]
     stream = first.runtime.answer_rows(first.chat(), [column.resolved for column in group], first.token)
     with closing(stream) as events:
         for event in events:
-            for row, column in enumerate(group):
-                if not isinstance(event, RowDelta):
-                    yield column.see(event)
-                elif event.row == row:
-                    yield column.see(Delta(event.text, event.usage))
+            for column in [group[event.row]] if isinstance(event, Delta) else group:
+                yield column.see(event)
     for column in group:
-        yield column.end(_batch_note(group))
+        yield column.end(_batch_note(group, column))
 
 
-def _batch_note(group: Sequence[_Column]) -> str:
-    note = f"answered in one batch with {len(group) - 1} more: its speed is that of a row of {len(group)}"
-    if group[0].runtime.machine.accelerator == "cpu":  # where its text is what it is alone
-        return note
-    return f"{note}, and two tokens that are nearly as likely may change places against an answer alone"
+def _batch_note(group: Sequence[_Running], column: _Running) -> str:
+    usage = column.now.usage
+    speed = f" ({usage.decode_tokens_per_s:.1f} tok/s)" if usage and usage.decode_tokens_per_s else ""
+    return (
+        f"answered in one batch with {len(group) - 1} more: its speed{speed} is that of a row of {len(group)}, and two "
+        "tokens that are nearly as likely may change places against an answer alone"
+    )
 
 
-def _check(runtime: Answers, request: CompareRequest) -> None:
+def _check(runtime: Runtime, request: CompareRequest) -> None:
     """Refuse what no model needs to see; raises InputError, VariantError."""
     check_variants([str(variant) for variant in request.variants], runtime.settings.compared)
     if len(request.histories) != len(request.variants):
@@ -142,7 +143,7 @@ def _check(runtime: Answers, request: CompareRequest) -> None:
         runtime.check(ChatRequest(variant, messages, request.sampling, request.base_prompt))
 
 
-def _reference_in(runtime: Answers, request: CompareRequest, token: str | None) -> Variant | None:
+def _reference_in(runtime: Runtime, request: CompareRequest, token: str | None) -> Variant | None:
     """The first of the variants that is what the reference is, however each is spelled; raises NoReference."""
     if request.reference is None:
         return None
@@ -159,11 +160,6 @@ def _reference_in(runtime: Answers, request: CompareRequest, token: str | None) 
     raise NoReference(variant=str(request.reference))
 
 
-def _reference(columns: Sequence[_Column], reference: Variant | None) -> _Column | None:
-    found = next((column for column in columns if column.variant == reference), None)
-    return None if found is None or found.now.error or not found.now.answer else found
-
-
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
@@ -171,7 +167,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def _machine(runtime: Answers) -> dict[str, Any]:
+def _machine(runtime: Runtime) -> dict[str, Any]:
     budget = runtime.planner.budget()
     return {
         "accelerator": runtime.machine.accelerator,
@@ -181,38 +177,10 @@ def _machine(runtime: Answers) -> dict[str, Any]:
     }
 
 
-def paced(
-    start: Callable[[], Generator[Step, None, Comparison]], seconds: float = PAGE_UPDATE_S
-) -> Generator[Step | Comparison, None, None]:
-    """The steps with the deltas of each `seconds` and column put together, and the whole as the last item."""
-    held: dict[int, Delta] = {}
-    sent: dict[int, float] = {}
-    with closing(start()) as steps:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                yield end.value
-                return
-            waiting, delta = held.pop(step.column, None), step.event
-            if not isinstance(delta, Delta):
-                if waiting is not None:
-                    yield Step(step.column, waiting)
-                yield step
-                continue
-            delta = Delta(waiting.text + delta.text if waiting else delta.text, delta.usage)
-            now = time.monotonic()
-            if delta.usage.finish or now - sent.get(step.column, 0.0) >= seconds:
-                sent[step.column] = now
-                yield Step(step.column, delta)
-            else:
-                held[step.column] = delta
-
-
-class _Column:
+class _Running:
     """One variant on its way to a Compared, which holds what is known so far."""
 
-    def __init__(self, runtime: Answers, request: CompareRequest, place: int, token: str | None) -> None:
+    def __init__(self, runtime: Runtime, request: CompareRequest, place: int, token: str | None) -> None:
         self.runtime, self.token, self._request, self._place = runtime, token, request, place
         self.variant, self.messages = request.variants[place], request.histories[place]
         self.base = ""
@@ -227,12 +195,12 @@ class _Column:
             planned = self.runtime.plan(self.variant, token=self.token)
             self.base, self.mode = str(resolved.without_adapters), mode
             weights = planned.weights + sum(part.bytes for part in planned.parts if part.key == "adapters")
-            figures = Measured(str(resolved), self.variant == self._request.reference, weights)
+            figures = Measured(str(resolved), self.variant == self._request.reference, weights or None)
             self._know(
                 resolved=str(resolved),
                 kind=card.kind,
                 figures=figures,
-                predicted_peak=planned.peak,
+                predicted_peak=planned.peak or None,
                 tokenizer=card.family,
             )
             return Step(self._place, self.now)
@@ -288,25 +256,23 @@ class _Column:
         """The prompt and the answer."""
         return Prompt(self.now.prompt + self.now.answer, rendered=self.now.kind == "instruct")
 
-    def score(self, yardstick: Yardstick | None, folder: str) -> Generator[Step, None, Yardstick | None]:
+    def score(self, held_against: Reference | None, folder: str) -> Generator[Step, None, Reference | None]:
         """Score the text; returns what the next columns are held against."""
-        text, resolved = self._request.text, self.resolved
-        reference = self._request.reference
+        runtime, resolved, text, token = self.runtime, self.resolved, self._request.text, self.token
         try:
-            if self.variant == reference and self.now.usage is not None:
-                tokens = self.now.usage.prompt_tokens
-                found, yardstick = yield from self._through(
-                    quality.first(self.runtime, resolved, text, self._whole(), tokens, folder, self.token)
-                )
-            elif yardstick is not None and self._comparable():
-                found = yield from self._through(quality.against(self.runtime, resolved, text, yardstick, self.token))
+            if self.variant == self._request.reference and self.now.usage is not None:
+                count = self.now.usage.prompt_tokens
+                first = quality.first(runtime, resolved, text, self._whole(), count, folder, token)
+                found, held_against = yield from self._through(first)
+            elif held_against is not None and self._comparable():
+                found = yield from self._through(quality.against(runtime, resolved, text, held_against, token))
             else:
-                found = yield from self._through(quality.alone(self.runtime, resolved, text, self.token))
+                found = yield from self._through(quality.alone(runtime, resolved, text, token))
             self._know(figures=replace(self.now.figures, **found.figures))
         except PaddockError as error:
             self._note(str(error))
         yield Step(self._place, self.now)
-        return yardstick
+        return held_against
 
     def part_from(self, answer: str) -> Step:
         """Say from where on the answer is another than the reference's."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
-from ..answers import Answers
+from ..compute.relay import relayed
 from ..domain.catalog import ModelCard
 from ..domain.engine import Prompt
 from ..domain.errors import BadModes, NotHeld, PaddockError, PromptTooManyCharacters
 from ..domain.memory.plan import LoadPlan
 from ..domain.messages import Delta, Message, Progress, Rendered, Sampling, Usage
 from ..domain.quantization import modes_of
-from ..domain.reference import REFERENCE_TEXT
-from ..domain.request import ChatRequest, CompletionRequest, Request
+from ..domain.request import REFERENCE_TEXT, ChatRequest, CompletionRequest, Request
 from ..domain.results.measured import Measured
 from ..domain.variant import Variant
+from ..runtime import Runtime
 from . import quality
-from .quality import CONVERTED, LONGEST_TEXT, Yardstick
+from .quality import CONVERTED, LONGEST_TEXT, Reference
 
 MOST_MODES = 16
 NEW_TOKENS = 64  # of the answer that is timed
@@ -35,27 +36,28 @@ class _Answer:
 
 
 def measure(
-    runtime: Answers,
+    runtime: Runtime,
     model: str,
     modes: Sequence[str],
-    text: str,
-    reference: str,
-    new_tokens: int,
-    token: str | None,
+    text: str = "",
+    reference: str = "",
+    new_tokens: int | None = None,
+    token: str | None = None,
 ) -> Generator[Progress | Measured, None, None]:
     """Progress, and one Measured a mode; `reference` is a mode, by default the most exact one of those that fit.
 
     A mode that fails gets a row that says why. Raises BadModes, PromptTooManyCharacters, SamplingOutOfBounds
-    and what Answers.card raises.
+    and what Runtime.card raises.
     """
     text = text if text.strip() else REFERENCE_TEXT
     if len(text) > LONGEST_TEXT:
         raise PromptTooManyCharacters(characters=len(text), limit=LONGEST_TEXT)
-    sampling = Sampling(max_new_tokens=new_tokens, temperature=0)
+    longest = min(NEW_TOKENS, runtime.settings.max_new_tokens)
+    sampling = Sampling(longest if new_tokens is None else new_tokens, temperature=0)
     card = runtime.card(Variant(model), token)
     names = _ordered(runtime, card, modes, reference)
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
-        held: Yardstick | None = None
+        held: Reference | None = None
         before = {line.name for line in runtime.held()}
         for name in names:
             row = _Row(runtime, card, Variant(card.key, name), text, sampling, token)
@@ -69,9 +71,22 @@ def measure(
                         runtime.eject(loaded)
 
 
-def _ordered(runtime: Answers, card: ModelCard, modes: Sequence[str], reference: str) -> list[str]:
+def measuring(
+    runtime: Runtime,
+    model: str,
+    modes: Sequence[str],
+    text: str,
+    reference: str,
+    stop: threading.Event | None = None,
+    token: str | None = None,
+) -> AsyncGenerator[Progress | Measured, None]:
+    """The same for an event loop; setting `stop` ends it after the row's current step."""
+    return relayed(lambda: measure(runtime, model, modes, text, reference, token=token), stop)
+
+
+def _ordered(runtime: Runtime, card: ModelCard, modes: Sequence[str], reference: str) -> list[str]:
     """The modes without repeats, each resolved, the reference first."""
-    wanted = list(modes) or [name for name, plan in runtime.describe(card)["plans"].items() if plan["fits"]]
+    wanted = list(modes) or [name for name, offer in runtime.describe(card).plans.items() if offer.fits]
     if len(wanted) > MOST_MODES:
         raise BadModes(reason=f"{len(wanted)} were named, and at most {MOST_MODES} are measured in one run")
     known = {mode.name: mode for mode in modes_of(card)}
@@ -91,14 +106,14 @@ class _Row:
     """One mode on its way to a Measured, which holds what is known so far."""
 
     def __init__(
-        self, runtime: Answers, card: ModelCard, variant: Variant, text: str, sampling: Sampling, token: str | None
+        self, runtime: Runtime, card: ModelCard, variant: Variant, text: str, sampling: Sampling, token: str | None
     ) -> None:
         self._runtime, self._card, self._variant = runtime, card, variant
         self._text, self._sampling, self._token = text, sampling, token
         self.measured = Measured(str(variant))
         self.loaded: set[str] = set()
 
-    def run(self, reference: Yardstick | None, folder: str) -> Generator[Progress | Measured, None, Yardstick]:
+    def run(self, reference: Reference | None, folder: str) -> Generator[Progress | Measured, None, Reference]:
         """Measure; returns what the next rows are held against, which is this one where there was none."""
         self._note(reference=reference is None)
         planned: LoadPlan = self._runtime.plan(self._variant, token=self._token)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..answers import Answers
 from ..domain.engine import Prompt
 from ..domain.messages import Event, Progress, Scored, Usage
 from ..domain.results import metrics
 from ..domain.results.comparison import TokenView
 from ..domain.variant import Variant
+from ..runtime import Runtime
 
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
@@ -22,7 +22,7 @@ CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were o
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Reference:
     """What others are held against: the file of its scores of the text, its answer, and where that one starts."""
 
     text_file: str
@@ -40,39 +40,39 @@ class Quality:
 
 
 def first(
-    runtime: Answers, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
-) -> Generator[Progress, None, tuple[Quality, Yardstick]]:
+    runtime: Runtime, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
+) -> Generator[Progress, None, tuple[Quality, Reference]]:
     """The quality of the one that the others are held against; `answer` is its prompt with its answer."""
     record = str(Path(folder) / "text.npy")
     scored = yield from _score(runtime, variant, Prompt(text), token, record)
     own = yield from _score(runtime, variant, answer, token)
     figures = _alone(variant, scored) | {"agreement": 1.0, "divergence": 0.0}
-    return Quality(figures, frozenset({scored.variant})), Yardstick(record, answer, prompt_tokens, own)
+    return Quality(figures, frozenset({scored.variant})), Reference(record, answer, prompt_tokens, own)
 
 
 def against(
-    runtime: Answers, variant: Variant, text: str, yardstick: Yardstick, token: str | None
+    runtime: Runtime, variant: Variant, text: str, reference: Reference, token: str | None
 ) -> Generator[Progress, None, Quality]:
-    """The quality of another, on the same text and on the yardstick's own answer; raises ReferenceDiffers."""
-    scored = yield from _score(runtime, variant, Prompt(text), token, reference=yardstick.text_file)
-    theirs = yield from _score(runtime, variant, yardstick.answer_prompt, token)
+    """The quality of another, on the same text and on the reference's own answer; raises ReferenceDiffers."""
+    scored = yield from _score(runtime, variant, Prompt(text), token, reference=reference.text_file)
+    theirs = yield from _score(runtime, variant, reference.answer_prompt, token)
     figures = _alone(variant, scored) | {
         "agreement": metrics.share(scored.agrees),
         "divergence": metrics.mean(scored.divergences),
-        "parts_at": metrics.parting(yardstick.scored, theirs, yardstick.prompt_tokens),
-        "answer_tokens": len(theirs.likeliest) - max(0, yardstick.prompt_tokens - theirs.offset),
+        "parts_at": metrics.parting(reference.scored, theirs, reference.prompt_tokens),
+        "answer_tokens": len(theirs.likeliest) - max(0, reference.prompt_tokens - theirs.offset),
     }
     return Quality(figures, frozenset({scored.variant}))
 
 
-def alone(runtime: Answers, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
+def alone(runtime: Runtime, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
     """The quality of one that is held against none."""
     scored = yield from _score(runtime, variant, Prompt(text), token)
     return Quality(_alone(variant, scored), frozenset({scored.variant}))
 
 
 def tokens(
-    runtime: Answers, variant: Variant, answer: Prompt, prompt_tokens: int, rivals: int, token: str | None
+    runtime: Runtime, variant: Variant, answer: Prompt, prompt_tokens: int, rivals: int, token: str | None
 ) -> Generator[Progress, None, tuple[TokenView, ...]]:
     """Each token of an answer with its probability and its rivals; `answer` is the prompt with the answer."""
     scored = yield from _score(runtime, variant, answer, token, rivals=rivals)
@@ -84,7 +84,7 @@ def tokens(
     )
 
 
-def peak_alone(runtime: Answers, usage: Usage, base: str) -> int | None:
+def peak_alone(runtime: Runtime, usage: Usage, base: str) -> int | None:
     """Peak bytes of the process while it answered, without the other models that transformers holds in it."""
     if not usage.peak_bytes:
         return None
@@ -101,7 +101,7 @@ def _alone(variant: Variant, scored: Scored) -> dict[str, Any]:
 
 
 def _score(
-    runtime: Answers,
+    runtime: Runtime,
     variant: Variant,
     prompt: Prompt,
     token: str | None,

@@ -43,10 +43,11 @@ _OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
 
 def finetune(
     runtime: Runtime, base: Variant, data: Path, out: Path, settings: TrainingSettings, overwrite: bool = False
-) -> Generator[Progress | RowCounts, None, TrainingReport]:
+) -> Generator[Progress | RowCounts | TrainingReport, None, None]:
     """Train an adapter for `base` on the rows of `data` and write it to the folder `out`.
 
-    Yields progress, and once what became of the rows; closing it waits until the current step has ended, and leaves
+    Yields progress, once what became of the rows, and at last the report; closing it waits until the current step
+    has ended, and leaves
     the checkpoint of the last whole epoch, from which the next call with the same arguments goes on. A finished
     adapter is replaced only with `overwrite`, at the very end. Raises PaddockError.
     """
@@ -108,7 +109,7 @@ def finetune(
         machine=_machine(runtime),
     )
     _deliver(made, out, report)
-    return report
+    yield report
 
 
 def _stoppable(training: Training, made: Path) -> Generator[Progress, None, Learned]:
@@ -209,9 +210,9 @@ def _require_room(
 ) -> None:
     """Raise DoesNotFit unless the base and a step of training on the longest rows fit, or the operator overrides."""
     four_bit = settings.quantization not in ("fp32", "bf16")
-    needed = planned.needed + training_bytes(card.shape, settings, longest, 2 if settings.quantization == "bf16" else 4)
+    needed = planned.needed + training_bytes(card.sizes, settings, longest, 2 if settings.quantization == "bf16" else 4)
     if four_bit:  # whatever is not quantized becomes fp32
-        needed += card.shape.embedding_parameters * 2
+        needed += card.sizes.embedding_parameters * 2
     if needed > planned.budget.free and not runtime.settings.load_anyway:
         raise DoesNotFit(
             variant=f"Training {planned.variant}",

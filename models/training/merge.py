@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import adapters
+from .. import loading
 from ..compute.background import OnProgress, exhausted
 from ..domain.errors import BadMerge
 from ..domain.variant import AUTO, Variant
@@ -26,7 +26,7 @@ def merge(runtime: Runtime, variant: Variant, folder: Path, on_progress: OnProgr
         raise BadMerge(reason=f"{folder.name} exists already")
     card, settings = runtime.card(variant), runtime.settings
     resolved, held_as = runtime.resolve(variant.resolved(mode), card)
-    beside = exhausted(adapters.fetched(resolved, card, settings, None), on_progress)
+    beside = exhausted(loading.fetched_adapters(resolved, card, settings, None), on_progress)
     planned = runtime.planner.plan(card, held_as, adapters=beside)
     runtime.planner.require(planned, runtime.catalog.values(), card, beside)
     write_merged(runtime.fetch(resolved, on_progress), mode, beside, folder, settings, on_progress)

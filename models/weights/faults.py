@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..domain.errors import (
     NotOnHub,
     PaddockError,
 )
+from ..domain.units import size
 from . import own_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -56,10 +58,11 @@ def translate(
     return _from_hub(error, model, folder, downloading) or DownloadFailed(what=model, reason=_plain(error))
 
 
-def require_space(needed: int, file: str, folder: Path, free: int) -> None:
-    """Raise DiskFull when `needed` bytes do not fit."""
+def require_space(needed: int, file: str, folder: Path) -> None:
+    """Raise DiskFull when `needed` bytes do not fit into a folder that is there."""
+    free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DiskFull(file=file, needed=_megabytes(needed), free=_megabytes(free), folder=str(folder))
+        raise DiskFull(file=file, needed=size(needed), free=size(free), folder=str(folder))
 
 
 def from_pip(output: str, what: str, folder: Path) -> PaddockError:
@@ -126,7 +129,3 @@ def _from_status(status: int, model: str) -> PaddockError:
 
 def _plain(error: Any) -> str:
     return without_addresses(f"{type(error).__name__}: {error}".splitlines()[0])[:200]
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

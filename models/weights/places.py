@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..domain.catalog import ModelCard, gguf_label
-from ..domain.errors import CorruptWeights, DamagedFolder, DiscardedWeights, UnsafeWeights
-from ..domain.gguf_parts import part_files, part_names
+from ..domain.catalog import ModelCard, gguf_label, part_files, part_names
+from ..domain.errors import CorruptWeights, DamagedFolder, DiscardedWeights, NoGguf, UnsafeWeights
+from ..domain.load import Form, Snapshot
 from ..domain.settings import Settings
-from ..domain.snapshot import Form, Snapshot
 from ..domain.variant import Variant
 from . import wheel
 from .hub import access, revisions
-from .hub import client as hub
 from .sharing import Reporter
-from .verify import checkpoints, checks, gguf_header, markers
-from .verify.checksums import check_sha256, linked_sha256
-from .verify.discard import discard, refused
-from .verify.file_names import has_pickles, weights_entry
-from .verify.markers import Checked
-from .verify.shards import missing_names
+from .verify import checked_files, checkpoints, checks, gguf_header
+from .verify.checked_files import Checked
+from .verify.checksums import check_sha256, discard, refused
+from .verify.file_names import has_pickles, missing_names, weights_entry
 
 RULES = 1  # goes up with the checks, so that what passed by older ones is looked at again
 Origin = Literal["folder", "hub cache", "hub", "package index"]
@@ -66,83 +62,71 @@ def operators_folders(card_key: str, hub_id: str, settings: Settings) -> list[Pa
     return [folder for folder in found if folder.is_dir()]
 
 
+def on_hub(card: ModelCard, form: Form) -> tuple[str, str | None, str | None]:
+    """The repository, the revision and the one file (None: all) of a card; raises NoGguf."""
+    if form == "safetensors":
+        return card.hub_id, card.revision, None
+    if card.gguf is None:
+        raise NoGguf(model=card.key)
+    return card.gguf.repo, card.gguf.revision, card.gguf.file
+
+
 def hub_cache_place(card: ModelCard, form: Form, settings: Settings) -> Place | None:
     """The model in the Hub cache at its commit, if all of its files are there."""
-    if form == "gguf":
-        if card.gguf is None:
-            return None
-        folder = snapshot_folder(card.gguf.repo, card.gguf.revision, settings)
-        path = folder / card.gguf.file if folder else None
-        if folder is None or path is None or not all(part.is_file() for part in part_files(path)):
-            return None
-        return Place(path, "gguf", "hub cache", folder.name, card.gguf.repo, size=card.gguf.bytes)
-    folder = snapshot_folder(card.hub_id, card.revision, settings)
-    if folder is None or not _is_complete(folder):
+    if form == "gguf" and card.gguf is None:
         return None
-    return Place(folder, "safetensors", "hub cache", folder.name, card.hub_id)
+    repo, revision, file = on_hub(card, form)
+    folder = revisions.snapshot_folder(repo, revision, settings)
+    if folder is None or not (all(p.is_file() for p in part_files(folder / file)) if file else _is_complete(folder)):
+        return None
+    size = card.gguf.bytes if file and card.gguf else None
+    return Place(folder / (file or ""), form, "hub cache", folder.name, repo, size=size)
 
 
-def snapshot_folder(repo: str, revision: str | None, settings: Settings) -> Path | None:
-    """The folder of a repository in the Hub cache at the commit that this model must have, if there is one."""
-    storage = hub.repo_folder(repo)
-    commit = revisions.pinned_commit(settings, repo, revision)
-    if commit is None:
-        try:
-            commit = (storage / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
-        except (OSError, ValueError):
-            return None
-    folder = storage / "snapshots" / commit
-    return folder if revisions.is_commit(commit) and folder.is_dir() else None
-
-
-def glance(place: Place, card: ModelCard, settings: Settings, trusted: bool) -> Snapshot | None:
+def glance(place: Place, card: ModelCard, settings: Settings) -> Snapshot | None:
     """The snapshot of a place that was checked before or passes the quick checks, else None; milliseconds."""
     try:
-        known = known_good(place, card, settings, trusted)
-        return known or _snapshot(place, markers.state(_quick_check(place, card)), trusted)
+        known = known_good(place, card, settings)
+        return known or _snapshot(place, checked_files.state(_full_check(place, card, quick=True)), card)
     except (CorruptWeights, UnsafeWeights, OSError):
         return None
 
 
-def known_good(place: Place, card: ModelCard, settings: Settings, trusted: bool) -> Snapshot | None:
+def known_good(place: Place, card: ModelCard, settings: Settings) -> Snapshot | None:
     """The snapshot of a place whose files are as they were when they were checked, else None.
 
     Raises UnsafeWeights when they were checked for another mode than the card's.
     """
-    checked = markers.noted(settings, place.path, _purpose(place))
+    checked = checked_files.noted(settings, place.path, _purpose(place))
     if checked is not None and place.form == "safetensors":
         checkpoints.check_mode(checks.read_config(place.path, card.key), card.key, card.checkpoint)
-    return None if checked is None else _snapshot(place, checked, trusted)
+    return None if checked is None else _snapshot(place, checked, card)
 
 
-def accept(
-    place: Place, card: ModelCard, settings: Settings, reporter: Reporter, trusted: bool, verified: bool = False
-) -> Snapshot:
+def accept(place: Place, card: ModelCard, settings: Settings, reporter: Reporter, verified: bool = False) -> Snapshot:
     """Check a place in full, SHA-256 included where it is known, and remember the result.
 
     `verified` says that the hash was computed a moment ago. Raises UnsafeWeights; CorruptWeights, or DiscardedWeights
     after the file was removed that its checksum proves damaged; DamagedFolder for the operator's own.
     """
-    known = known_good(place, card, settings, trusted)
-    if known is not None:
+    if known := known_good(place, card, settings):
         return known
     try:
         files = _full_check(place, card)
-        for path, sha256 in _hashes(place, files):
+        for path in files if place.repo or place.sha256 else ():
             if not verified:
-                check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
-        return _snapshot(place, markers.remember(settings, place.path, files, _purpose(place)), trusted)
+                check_sha256(path, reporter.hashing(path), place.sha256)
+        return _snapshot(place, checked_files.remember(settings, place.path, files, _purpose(place)), card)
     except CorruptWeights as fault:
         if place.origin == "folder":
             name = f"{card.key}/{fault.facts['file']}"
             raise DamagedFolder(file=name, reason=fault.facts["reason"]) from fault
-        markers.forget(settings, place.path)
+        checked_files.forget(settings, place.path)
         file = (place.path if place.form == "safetensors" else place.path.parent) / fault.facts["file"]
-        if place.repo is None:  # a package's file, which is ours
-            discard(file, place.path.parent)
-            raise DiscardedWeights(**fault.facts) from fault
-        size = file.stat().st_size if file.is_file() else 0
-        raise refused(fault, file, hub.cache_folder(), reporter.hashing(file.name, size)) from fault
+        if place.repo:
+            raise refused(fault, file, revisions.cache_folder(), reporter.hashing(file)) from fault
+        discard(file, place.path.parent)  # a package's file, which is ours
+        raise DiscardedWeights(**fault.facts) from fault
 
 
 def is_open(place: Place, settings: Settings) -> bool:
@@ -195,26 +179,17 @@ def _is_complete(folder: Path) -> bool:
         return True  # then the full check says what is wrong with it
 
 
-def _quick_check(place: Place, card: ModelCard) -> list[Path]:
+def _full_check(place: Place, card: ModelCard, quick: bool = False) -> list[Path]:
+    """The files of a place, which are whole and safe; `quick` looks only at the start of a GGUF file."""
+    inside = revisions.cache_folder() if place.origin in ("hub", "hub cache") else None
     if place.form == "safetensors":
-        return _full_check(place, card)
-    parts = _parts(place)
-    for part in parts:
-        gguf_header.check_start(part)
-    return parts
-
-
-def _full_check(place: Place, card: ModelCard) -> list[Path]:
-    inside = hub.cache_folder() if place.origin in ("hub", "hub cache") else None
-    if place.form == "safetensors":
-        names = {path.name for path in place.path.iterdir()}
-        for name in missing_names(names, place.path):
+        for name in missing_names({path.name for path in place.path.iterdir()}, place.path):
             raise CorruptWeights(file=name, reason="it is missing")
         return checks.check_folder(place.path, card.key, inside, card.checkpoint)
     parts = _parts(place)
     for part in parts:
         checks.check_link(part, inside, card.key)
-        gguf_header.check_whole(part)
+        (gguf_header.check_start if quick else gguf_header.check_whole)(part)
     return parts
 
 
@@ -230,14 +205,6 @@ def _parts(place: Place) -> list[Path]:
     return parts
 
 
-def _hashes(place: Place, files: list[Path]) -> Iterator[tuple[Path, str]]:
-    if place.sha256:
-        yield place.path, place.sha256
-    elif place.repo:
-        for path in files:
-            if sha256 := linked_sha256(path):
-                yield path, sha256
-
-
-def _snapshot(place: Place, checked: Checked, trusted: bool) -> Snapshot:
-    return Snapshot(str(place.path), place.form, place.origin, checked.bytes, place.revision, trusted, checked.state)
+def _snapshot(place: Place, checked: Checked, card: ModelCard) -> Snapshot:
+    bytes_, state = checked.bytes, checked.state
+    return Snapshot(str(place.path), place.form, place.origin, bytes_, place.revision, card.listed, state)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..domain.errors import DownloadCancelled
 from ..domain.messages import Progress
 from ..domain.settings import Settings
-from .verify.json_files import read_json, write_json
+from ..system.json_files import read_json, write_json
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -24,7 +24,12 @@ STALE_S = 10.0  # a board that nobody wrote for so long is of a process that die
 class Reporter:
     """Passes progress on, at most five times a second, and raises DownloadCancelled once the visitor has left."""
 
-    def __init__(self, model: str, on_progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        model: str,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.model, self.on_progress, self.cancelled = model, on_progress, cancelled
         self.board: Path | None = None
         self._last: Progress | None = None
@@ -48,9 +53,10 @@ class Reporter:
         if self.board is not None:
             write_json(self.board, asdict(progress))
 
-    def hashing(self, file: str, size: int) -> Callable[[int], None]:
+    def hashing(self, file: Path) -> Callable[[int], None]:
         """A function that shows how many of a file's bytes have been verified."""
-        return lambda done: self.report(Progress("verify", done, size, "bytes", file))
+        size = file.stat().st_size if file.is_file() else 0
+        return lambda done: self.report(Progress("verify", done, size, "bytes", file.name))
 
 
 def file_lock(settings: Settings, name: str) -> BaseFileLock:
@@ -60,6 +66,18 @@ def file_lock(settings: Settings, name: str) -> BaseFileLock:
     folder = settings.cache / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{safe_name(name)}.lock", thread_local=False)
+
+
+@contextmanager
+def shared_table(settings: Settings, name: str) -> Iterator[dict[str, Any]]:
+    """A small table that all processes share, `name`.json; what the caller changes in it is kept."""
+    path = settings.cache / f"{name}.json"
+    with file_lock(settings, name):
+        table = read_json(path)
+        before = dict(table)
+        yield table
+        if table != before:
+            write_json(path, table)
 
 
 def safe_name(name: str) -> str:

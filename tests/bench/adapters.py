@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from models.domain.engine import Prompt
+from models.domain.load import ActiveAdapter
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
-from models.domain.snapshot import ActiveAdapter
 from models.domain.units import size
 from models.domain.variant import Variant
 from models.engines.transformers.engine import TransformersEngine, open_transformers

@@ -8,8 +8,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 
 from models.domain.catalog import load_catalog
+from models.domain.load import Snapshot
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
 from models.domain.variant import Variant
 from models.engines.transformers.engine import open_transformers
 from models.engines.transformers.engine_thread import engine_thread, prepare_torch

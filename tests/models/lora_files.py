@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy
 from safetensors.numpy import save_file
 
+from models.domain.load import Adapter
 from models.domain.lora import read_lora
-from models.domain.snapshot import Adapter
 
 TINY = {"q_proj": (64, 64), "k_proj": (32, 64), "v_proj": (32, 64), "o_proj": (64, 64)}
 TINY |= {"gate_proj": (128, 64), "up_proj": (128, 64), "down_proj": (64, 128)}  # (outputs, inputs)

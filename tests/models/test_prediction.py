@@ -29,7 +29,7 @@ from models.engines.llama.engine import open_gguf
 from models.domain.engine import Prompt
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
+from models.domain.load import Snapshot
 
 snapshot, mode, context, new = json.loads(sys.argv[1])
 snapshot, settings, peak = Snapshot(**snapshot), Settings(context=context), PeakMemory()

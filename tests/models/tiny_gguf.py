@@ -1,4 +1,4 @@
-"""The tiny model of the tests as a GGUF file that llama.cpp loads, with whatever a file may say or lack."""
+"""The tiny model of the tests as GGUF that llama.cpp loads, in one file or in several, whatever they say or lack."""
 
 import json
 from collections.abc import Mapping
@@ -30,11 +30,16 @@ def write_tiny_gguf(
     put: Mapping[str, tuple[Any, Any]] | None = None,
     without: tuple[str, ...] = (),
     change: Mapping[str, Any] | None = None,
+    add: Mapping[str, Any] | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Path:
-    """`folder` holds a Llama with a byte-level tokenizer. Keys are dropped or put as (value, type), tensors left out or
-    changed by a function of their values."""
+    """`folder` holds a Llama with a byte-level tokenizer. Keys are dropped or put as (value, type); tensors are left
+    out, changed by a function of their values, or added. Of `part` = (number, count) it has every count-th tensor."""
     config = json.loads((folder / "config.json").read_text())
-    pairs = _pairs(folder, config) | dict(put or {})
+    number, count = part
+    pairs = _pairs(folder, config) | dict(put or {}) if number == 0 else {}
+    if count > 1:
+        pairs |= {"split.no": (number, T.UINT16), "split.count": (count, T.UINT16)}
     writer = gguf.GGUFWriter(path, "llama")
     for key, (value, kind) in pairs.items():
         if key in drop:
@@ -43,14 +48,22 @@ def write_tiny_gguf(
             writer.add_array(key, value)
         else:
             writer.add_key_value(key, value, kind)
-    for name, values in _tensors(folder, config):
-        if name not in without:
+    for at, (name, values) in enumerate([*_tensors(folder, config), *(add or {}).items()]):
+        if at % count == number and name not in without:
             writer.add_tensor(name, (change or {}).get(name, lambda same: same)(values))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_parts(folder: Path, target: Path, count: int) -> Path:
+    """The model in several files; returns the first."""
+    files = [target / f"tiny-{number + 1:05}-of-{count:05}.gguf" for number in range(count)]
+    for number, file in enumerate(files):
+        write_tiny_gguf(folder, file, part=(number, count))
+    return files[0]
 
 
 def _pairs(folder: Path, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

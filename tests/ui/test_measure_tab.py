@@ -2,12 +2,13 @@
 
 import pytest
 
+from models.domain.model_info import Offer
 from ui.measure_tab import default_modes
-from ui.shared.press import pressed
+from ui.shared.events import pressed
 
 
 def plans(**fits):
-    return {name.replace("_", "-"): {"weights": 1, "total": 1, "fits": fit} for name, fit in fits.items()}
+    return {name.replace("_", "-"): Offer(1, 1, fit) for name, fit in fits.items()}
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,7 @@ def points(places: Sequence[Point], caption: str, meaning: str) -> str:
     ]
     names = "".join(f"<li>{escape(point.label)}</li>" for point in places) if numbered else ""
     key = f'<ol class="key">{names}</ol>' if names else ""
-    return (
-        f'<figure><figcaption title="{escape(meaning)}">{escape(caption)}</figcaption>'
-        f'<div class="plot" style="height:{HEIGHT_PX}px">{"".join(drawn)}</div>{key}</figure>'
-    )
+    return _figure(f'<div class="plot" style="height:{HEIGHT_PX}px">{"".join(drawn)}</div>{key}', caption, meaning)
 
 
 def bars(lines: Sequence[Bar], caption: str, meaning: str) -> str:
@@ -86,10 +83,11 @@ def bars(lines: Sequence[Bar], caption: str, meaning: str) -> str:
         return ""
     rows = "".join(_line(bar, longest) for bar in lines)
     kind = "bars stacked" if max(len(bar.label) for bar in lines) > LONGEST_LABEL else "bars"
-    return (
-        f'<figure><figcaption title="{escape(meaning)}">{escape(caption)}</figcaption>'
-        f'<table class="{kind}">{rows}</table></figure>'
-    )
+    return _figure(f'<table class="{kind}">{rows}</table>', caption, meaning)
+
+
+def _figure(drawn: str, caption: str, meaning: str) -> str:
+    return f'<figure><figcaption title="{escape(meaning)}">{escape(caption)}</figcaption>{drawn}</figure>'
 
 
 def _line(bar: Bar, longest: float) -> str:

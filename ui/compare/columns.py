@@ -8,15 +8,16 @@ from html import escape
 
 from models.domain.messages import Message, Usage
 from models.domain.results.comparison import find
-from models.domain.results.report import ENDINGS
-from models.domain.results.suggestion import suggest
+from models.domain.results.figures import ENDINGS
+from models.domain.results.suggestion import quality_measure, suggest
 
 from ..shared import render
-from . import render as render_compare
-from . import suggestion as render_suggestion
 from . import tokens as render_tokens
 from .blind import BEST, LETTERS, NONE, TIE, candidates
+from .pictures import pictures
+from .render import answer, labels, suggestion
 from .state import Column, Shown
+from .table import columns_table, footer, of_columns
 
 EMPTY = (
     '<div class="compare-empty"><p><b>One prompt, several variants side by side.</b></p><ol>'
@@ -42,14 +43,15 @@ def results(shown: Shown, distance: float) -> str:
     if comparison is None or shown.blind:
         return ""
     found = suggest(comparison.columns, comparison.reference, distance) if comparison.text else None
-    pictures = render_compare.charts(comparison.columns, comparison.reference)
-    return render_suggestion.suggestion(found) + pictures + render_compare.table(comparison)
+    sound = [column for column in comparison.columns if not column.error]
+    drawn = pictures(of_columns(comparison.columns, comparison.reference), quality_measure(sound))
+    return suggestion(found) + drawn + columns_table(comparison)
 
 
 def _names(shown: Shown) -> list[str]:
     if shown.blind:
         return list(LETTERS[: len(shown.columns)])
-    names = render_compare.labels([column.known for column in shown.columns])
+    names = labels([column.known for column in shown.columns])
     letters = [f"{LETTERS[at]}: " if shown.order else "" for at in range(len(names))]
     return [letters[at] + names[place] for at, place in enumerate(shown.places)]
 
@@ -90,7 +92,7 @@ def _answer(shown: Shown, column: Column) -> str:
         return ""
     if shown.blind:
         known = replace(known, error=known.error and HIDDEN_FAILURE, parts_at_character=None)
-    return render_compare.answer(known, shown.reference)
+    return answer(known, shown.reference)
 
 
 def _status(shown: Shown, column: Column) -> str:
@@ -117,7 +119,7 @@ def _figures(shown: Shown, column: Column) -> str:
     answered = known.usage is not None and known.usage.finish is not None
     if shown.blind or known.error or not answered:
         return ""
-    return render_compare.footer(known, [other.known for other in shown.columns if not other.known.error])
+    return footer(known, [other.known for other in shown.columns if not other.known.error])
 
 
 def _details(shown: Shown, column: Column) -> str:

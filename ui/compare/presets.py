@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from models.domain.variant import Variant
+from models.domain.model_info import ModelInfo, Offer
+from models.domain.variant import AUTO, AdapterChoice, Variant
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
 
 USUAL = ("fp32", "bf16", "int8", "nf4", "gguf")  # what people choose between
 ALIKE = 0.1  # of the parameters: a chat model may have a few more embeddings than its base
 
-Described = Mapping[str, Any]
 
-
-def sizes(models: Sequence[Described], key: str, most: int) -> list[str]:
+def sizes(models: Sequence[ModelInfo], key: str, most: int) -> list[str]:
     """The models of the same family and kind that fit here, the smallest first."""
     own = _named(models, key)
     if own is None:
         return []
-    relatives = [model for model in models if (model["family"], model["kind"]) == (own["family"], own["kind"])]
-    fitting = [model for model in relatives if model["plans"].get(model["auto"], {}).get("fits")]
-    return [model["key"] for model in sorted(fitting, key=lambda model: model["parameters"])][:most]
+    relatives = [model for model in models if (model.family, model.kind) == (own.family, own.kind)]
+    fitting = [model for model in relatives if model.auto and model.plans[model.auto].fits]
+    return [model.key for model in sorted(fitting, key=lambda model: model.parameters)][:most]
 
 
-def modes(model: str, plans: Mapping[str, Described], most: int) -> list[str]:
+def modes(model: str, plans: Mapping[str, Offer], most: int) -> list[str]:
     """A model in the usual modes that fit; in all that do where too few of those are usual."""
-    fitting = [name for name, planned in plans.items() if planned["fits"]]
+    fitting = [name for name, planned in plans.items() if planned.fits]
     usual = [name for name in USUAL if name in fitting]
     return [f"{model}@{name}" for name in (usual if len(usual) > 1 else fitting)][:most]
 
@@ -35,7 +37,7 @@ def with_adapters(base: Variant, names: Sequence[str], most: int) -> list[str]:
     return [str(base), *(f"{base}+{name}" for name in names)][:most] if names else []
 
 
-def base_and_chat(models: Sequence[Described], key: str) -> list[str]:
+def base_and_chat(models: Sequence[ModelInfo], key: str) -> list[str]:
     """The base model and the chat model of one size."""
     own = _named(models, key)
     if own is None:
@@ -43,13 +45,44 @@ def base_and_chat(models: Sequence[Described], key: str) -> list[str]:
     others = [
         model
         for model in models
-        if model["family"] == own["family"]
-        and model["kind"] != own["kind"]
-        and abs(model["parameters"] / own["parameters"] - 1) <= ALIKE
+        if model.family == own.family
+        and model.kind != own.kind
+        and abs(model.parameters - own.parameters) <= ALIKE * own.parameters
     ]
-    pair = sorted([own, *others[:1]], key=lambda model: model["kind"] != "base")
-    return [model["key"] for model in pair] if others else []
+    pair = sorted([own, *others[:1]], key=lambda model: model.kind != "base")
+    return [model.key for model in pair] if others else []
 
 
-def _named(models: Sequence[Described], key: str) -> Described | None:
-    return next((model for model in models if key in (model["key"], model["hub_id"])), None)
+def _named(models: Sequence[ModelInfo], key: str) -> ModelInfo | None:
+    return next((model for model in models if key in (model.key, model.hub_id)), None)
+
+
+def _sizes(runtime: Runtime, picked: Variant) -> list[str]:
+    return sizes(runtime.models(), picked.model, runtime.settings.compared)
+
+
+def _modes(runtime: Runtime, picked: Variant) -> list[str]:
+    plans = runtime.describe(runtime.card(picked)).plans
+    return modes(picked.model, plans, runtime.settings.compared)
+
+
+def _adapters(runtime: Runtime, picked: Variant) -> list[str]:
+    names = [entry.key for entry in runtime.adapters(picked)]
+    if not names:
+        return []
+    described = runtime.describe(runtime.card(picked), (AdapterChoice(names[0]),))
+    mode = picked.quantization if picked.quantization in described.modes else described.auto
+    base = picked.without_adapters.resolved(mode or AUTO)  # the same for all, so that it is loaded once
+    return with_adapters(base, names, runtime.settings.compared)
+
+
+def _kinds(runtime: Runtime, picked: Variant) -> list[str]:
+    return base_and_chat(runtime.models(), picked.model)
+
+
+PRESETS: dict[str, tuple[Callable[[Any, Variant], list[str]], str]] = {
+    "modes": (_modes, "runs in one mode only here"),
+    "sizes": (_sizes, "has no second size that fits here"),
+    "adapters": (_adapters, "has no adapters that are listed here"),
+    "kinds": (_kinds, "has no counterpart: one is a base model, the other its chat model"),
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -12,23 +12,21 @@ from gradio.components import Component
 
 from models.domain.errors import BadComparisonRequest, NoReference, PaddockError
 from models.domain.messages import SEED_MAX, Sampling
-from models.domain.reference import REFERENCE_TEXT
-from models.domain.request import BasePrompt, ChatRequest, CompareRequest
+from models.domain.request import REFERENCE_TEXT, BasePrompt, ChatRequest, CompareRequest
 from models.domain.results.comparison import Comparison
-from models.domain.results.contenders import acts_as, check_variants, contenders, sift
+from models.domain.results.contenders import acts_as, check_variants, contenders, select_variants
 from models.domain.results.suggestion import TOLERANCE
-from models.domain.variant import AUTO, AdapterChoice, Variant
+from models.domain.variant import Variant
 
-from ..picker.picked import read_picked
 from ..picker.picker import Picker
 from ..shared import render
-from ..shared.base_prompt import draw_base_prompt
-from ..shared.events import AT_ONCE
-from ..shared.sampling import read_sampling
+from ..shared.events import AT_ONCE, Values, named
+from ..shared.sampling import draw_base_prompt
 from ..shared.text import t
-from . import presets as compare_presets
-from . import render as render_compare
+from ..shared.url import PageState
 from . import state as compare_state
+from .plan import plan_lines
+from .presets import PRESETS
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -46,7 +44,7 @@ class CompareSetup:
     prompt: gr.Textbox
     plan: gr.HTML
     system: gr.Textbox
-    base_prompt: list[Component]
+    base_prompt: dict[str, Component]
     blind: gr.Checkbox
     greedy: gr.Checkbox
     one_pass: gr.Checkbox
@@ -57,14 +55,59 @@ class CompareSetup:
     distance: gr.Slider
 
     @property
-    def inputs(self) -> list[Component]:
-        """What `read_request` takes, before the sampling controls."""
-        asked = [self.variants, self.prompt, self.system, *self.base_prompt, self.reference]
-        return [*asked, self.greedy, self.one_pass, self.tokens, self.quality, self.text]
+    def fields(self) -> dict[str, Component]:
+        """The components by the fields of SetupValues."""
+        own = {name: getattr(self, name) for name in SetupValues.__dataclass_fields__ if name != "parts"}
+        return own | self.base_prompt
+
+    def read(self, values: Values) -> SetupValues:
+        """What the components show."""
+        shown = named(self.fields, values)
+        parts = BasePrompt(**{name: shown.pop(name) for name in self.base_prompt})
+        return SetupValues(**shown, parts=parts)
+
+    # --- of a link
+
+    @property
+    def linked(self) -> list[Component]:
+        return [self.variants, self.reference, self.system, self.prompt]
+
+    def open(self, state: PageState) -> list[Any]:
+        """Values for `linked`."""
+        spellings = [str(variant) for variant in state.variants]
+        listed = (
+            [spellings, reference_choice(spellings, str(state.reference or FIRST))] if spellings else [gr.skip()] * 2
+        )
+        return [*listed, state.system or gr.skip(), state.prompt or gr.skip()]
+
+    def state(self, values: Values) -> dict[str, Any]:
+        """Fields of a PageState; raises VariantError."""
+        reference = values[self.reference]
+        return {
+            "variants": tuple(map(Variant.parse, values[self.variants] or [])),
+            "reference": Variant.parse(reference) if reference else None,
+            "system": values[self.system] or "",
+            "prompt": values[self.prompt] or "",
+        }
+
+
+@dataclass(frozen=True)
+class SetupValues:
+    """What the setup shows."""
+
+    variants: Sequence[str] | None
+    prompt: str | None
+    system: str | None = ""
+    parts: BasePrompt = field(default_factory=BasePrompt)
+    reference: str | None = FIRST
+    greedy: bool = True
+    one_pass: bool = False
+    tokens: bool = False
+    quality: bool = True
+    text: str | None = REFERENCE_TEXT
 
 
 RIVALS = 5  # of each token, in the token view
-ASKED = 12  # values of CompareSetup.inputs
 
 
 def draw_setup(runtime: Runtime) -> CompareSetup:
@@ -95,7 +138,7 @@ def draw_setup(runtime: Runtime) -> CompareSetup:
 
 
 def _draw_list(runtime: Runtime) -> gr.Dropdown:
-    fitting = [m["key"] for m in runtime.models() if any(planned["fits"] for planned in m["plans"].values())]
+    fitting = [m.key for m in runtime.models() if m.fits]
     return gr.Dropdown(
         fitting,
         value=[],
@@ -114,7 +157,7 @@ def _draw_options() -> tuple[Any, ...]:
         return gr.Checkbox(value, label=t(name), info=t(f"{name}_info"), elem_id=f"compare-{name.replace('_', '-')}")
 
     with gr.Accordion(t("compare_options"), open=False, elem_id="compare-options"):
-        blind, greedy, one_pass = check("blind", False), check("greedy", True), check("one_pass", True)
+        blind, greedy, one_pass = check("blind", False), check("greedy", True), check("one_pass", False)
         tokens = check("token_view", False)
         reference = gr.Dropdown(
             [("the first", FIRST)],
@@ -134,9 +177,10 @@ def _draw_options() -> tuple[Any, ...]:
 def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr.HTML) -> None:
     """Let the buttons fill the list, and the plan and the references follow it."""
 
-    def add(listed: list[str] | None, *values: Any) -> list[Any]:
+    def add(values: Values) -> list[Any]:
+        listed = values[setup.variants]
         try:
-            spelling = str(read_picked(*values))
+            spelling = str(picker.read(values).variant)
         except PaddockError as error:
             return [gr.skip(), render.error(error)]
         if spelling in (listed or []):
@@ -144,9 +188,9 @@ def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr
         return [[*(listed or []), spelling], ""]
 
     def fill(make: Callable[[Runtime, Variant], list[str]], lacking: str) -> Callable[..., list[Any]]:
-        def filled(*values: Any) -> list[Any]:
+        def filled(values: Values) -> list[Any]:
             try:
-                picked = read_picked(*values)
+                picked = picker.read(values).variant
                 found = make(runtime, picked)
             except PaddockError as error:
                 return [gr.skip(), render.error(error)]
@@ -161,7 +205,7 @@ def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr
         drawn = draw_plan(runtime, spellings, token.token if token else None)
         return [drawn, reference_choice(spellings, reference or FIRST)]
 
-    setup.buttons["add_picked"].click(add, [setup.variants, *picker.asked], [setup.variants, status], **AT_ONCE)
+    setup.buttons["add_picked"].click(add, {setup.variants, *picker.asked}, [setup.variants, status], **AT_ONCE)
     for name, (make, lacking) in PRESETS.items():
         setup.buttons[f"preset_{name}"].click(fill(make, lacking), picker.asked, [setup.variants, status], **AT_ONCE)
     setup.variants.change(follow_list, [setup.variants, setup.reference], [setup.plan, setup.reference], **AT_ONCE)
@@ -176,7 +220,7 @@ def reference_choice(spellings: Sequence[str], reference: str) -> gr.Dropdown:
 def draw_plan(runtime: Runtime, spellings: Sequence[str], token: str | None = None) -> str:
     """What the listed variants will take, and a sentence for each that cannot be planned."""
     try:
-        found = sift(spellings, runtime.settings.compared)
+        found = select_variants(spellings, runtime.settings.compared)
     except PaddockError as error:
         return render.error(error)
     plans, failures = [], [*found.left_out.values()]
@@ -185,49 +229,15 @@ def draw_plan(runtime: Runtime, spellings: Sequence[str], token: str | None = No
             plans.append(runtime.plan(variant, token=token).to_dict())
         except PaddockError as error:
             failures.append(error)
-    drawn = render_compare.plan_lines(plans, plans[0]["limit"] if plans else 0)
+    drawn = plan_lines(plans, plans[0]["limit"] if plans else 0)
     return drawn + "".join(map(render.error, failures))
-
-
-# --- lists that are ready made ------------------------------------------------------------------------------
-
-
-def _sizes(runtime: Runtime, picked: Variant) -> list[str]:
-    return compare_presets.sizes(runtime.models(), picked.model, runtime.settings.compared)
-
-
-def _modes(runtime: Runtime, picked: Variant) -> list[str]:
-    plans = runtime.describe(runtime.card(picked))["plans"]
-    return compare_presets.modes(picked.model, plans, runtime.settings.compared)
-
-
-def _adapters(runtime: Runtime, picked: Variant) -> list[str]:
-    names = [entry["key"] for entry in runtime.adapters(picked)]
-    if not names:
-        return []
-    described = runtime.describe(runtime.card(picked), (AdapterChoice(names[0]),))
-    mode = picked.quantization if picked.quantization in described["modes"] else described["auto"]
-    base = picked.without_adapters.resolved(mode or AUTO)  # the same for all, so that it is loaded once
-    return compare_presets.with_adapters(base, names, runtime.settings.compared)
-
-
-def _kinds(runtime: Runtime, picked: Variant) -> list[str]:
-    return compare_presets.base_and_chat(runtime.models(), picked.model)
-
-
-PRESETS: dict[str, tuple[Callable[[Any, Variant], list[str]], str]] = {
-    "modes": (_modes, "runs in one mode only here"),
-    "sizes": (_sizes, "has no second size that fits here"),
-    "adapters": (_adapters, "has no adapters that are listed here"),
-    "kinds": (_kinds, "has no counterpart: one is a base model, the other its chat model"),
-}
 
 
 # --- what is asked ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prepared:
     """A comparison that can begin; `left_out` says why other variants of the list are not in it.
 
     `follows_other` says that the list names others than the conversations that go on.
@@ -238,28 +248,27 @@ class Asked:
     follows_other: bool = False
 
 
-def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | None = None) -> Asked:
-    """What the values of `CompareSetup.inputs` and the sampling controls ask for; raises PaddockError.
+def prepare(runtime: Runtime, shown: SetupValues, sampling: Sampling, earlier: Comparison | None = None) -> Prepared:
+    """What the setup and the sampling controls ask for; raises PaddockError.
 
     After an `earlier` comparison, its variants are asked the next question, each in its own conversation.
     """
-    spellings, prompt, system, *parts, reference, greedy, one_pass, tokens, quality, text = values[:ASKED]
-    listed = [column.variant for column in earlier.columns] if earlier else spellings or []
+    listed = [column.variant for column in earlier.columns] if earlier else shown.variants or []
     found = (check_variants if earlier else contenders)(listed, runtime.settings.compared)
-    variants = found.variants
-    against = _reference(reference, variants, earlier)
-    if quality and not (text or "").strip():
+    variants, prompt, text = found.variants, shown.prompt or "", shown.text or ""
+    against = _reference(shown.reference, variants, earlier)
+    if shown.quality and not text.strip():
         raise BadComparisonRequest(reason="the text that quality is measured on is empty")
     request = CompareRequest.of(
         variants,
-        prompt or "",
-        system or "",
-        sampling=_sampling(values[ASKED:], bool(greedy)),
-        base_prompt=BasePrompt(*parts),
+        prompt,
+        shown.system or "",
+        sampling=_sampling(sampling, bool(shown.greedy)),
+        base_prompt=shown.parts,
         reference=against,
-        text=text if quality else "",
-        one_pass=bool(one_pass),
-        rivals=RIVALS if tokens else 0,
+        text=text if shown.quality else "",
+        one_pass=bool(shown.one_pass),
+        rivals=RIVALS if shown.tokens else 0,
     )
     asked = ChatRequest(variants[0], request.histories[0], request.sampling, request.base_prompt)
     runtime.check(asked)
@@ -267,9 +276,9 @@ def read_asked(runtime: Runtime, values: Sequence[Any], earlier: Comparison | No
         request = replace(request, histories=compare_state.histories(earlier, prompt))
         for messages in request.histories:
             runtime.check(replace(asked, messages=messages))
-        listed_now = sift(spellings or [], runtime.settings.compared).variants
-        return Asked(request, follows_other=set(map(acts_as, listed_now)) != set(map(acts_as, variants)))
-    return Asked(request, tuple(found.left_out.values()))
+        listed_now = select_variants(shown.variants or [], runtime.settings.compared).variants
+        return Prepared(request, follows_other=set(map(acts_as, listed_now)) != set(map(acts_as, variants)))
+    return Prepared(request, tuple(found.left_out.values()))
 
 
 def _reference(spelling: str | None, variants: Sequence[Variant], earlier: Comparison | None) -> Variant:
@@ -282,9 +291,8 @@ def _reference(spelling: str | None, variants: Sequence[Variant], earlier: Compa
     return listed[spelling] if spelling else variants[0]
 
 
-def _sampling(values: Sequence[Any], greedy: bool) -> Sampling:
+def _sampling(sampling: Sampling, greedy: bool) -> Sampling:
     """Greedy, or as the sidebar says, with one seed for all."""
-    sampling = read_sampling(list(values))
     if greedy:
         return replace(sampling, temperature=0)
     return sampling if sampling.seed is not None else replace(sampling, seed=random.randint(0, SEED_MAX))

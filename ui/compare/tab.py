@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from models.domain.encodings import decoded
 from models.domain.errors import BadComparison, NotUtf8, PaddockError
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.results.file import LONGEST_FILE, from_json
+from models.studies.compare import comparing
+from models.system.encodings import decoded
 
-from ..picker.picker import Picker
+from ..page import Page, Tab
 from ..shared import render
-from ..shared.downloads import download
-from ..shared.events import AT_ONCE, IN_ORDER, computing
-from ..shared.press import PRESS, pressed
+from ..shared.events import AT_ONCE, IN_ORDER, PRESS, Values, Visitor, computing, download, named, pressed
+from ..shared.sampling import read_sampling
 from ..shared.stops import Stops
 from ..shared.text import t
-from ..shared.visitor import Visitor
 from . import blind
 from . import columns as render_columns
 from . import state as compare_state
-from .setup import Asked, CompareSetup, draw_setup, read_asked, wire_setup
+from .setup import Prepared, draw_setup, prepare, wire_setup
 from .state import Shown
 from .votes import draw_votes, votes_values, wire_votes
 
-if TYPE_CHECKING:
-    from models.runtime import Runtime
-
-REDRAW_S = 0.1
 # Where the columns begin below what is seen, a press that starts them brings them there, once they are drawn.
 LOOK = """
 document.addEventListener('click', (event) => {
@@ -47,15 +41,6 @@ document.addEventListener('click', (event) => {
 });"""
 OTHER_LIST = "A follow-up goes to the variants that stand here, not to the changed list: press Compare for that one."
 FILES = ("json", "csv", "markdown")
-
-
-@dataclass(frozen=True)
-class CompareTab:
-    """The parts that the rest of the page fills or follows."""
-
-    setup: CompareSetup
-    status: gr.HTML
-    compared: list[Any]  # the events after which something was computed
 
 
 @dataclass(frozen=True)
@@ -78,10 +63,9 @@ class _Parts:
         return [*drawn, self.go, self.stop, self.follow, self.new, *self.files.values()]
 
 
-def build_compare_tab(
-    runtime: Runtime, picker: Picker, sampling: list[Component], kept: gr.BrowserState, app: gr.Blocks
-) -> CompareTab:
+def build_compare_tab(page: Page) -> Tab:
     """Draw the tab and wire it."""
+    runtime = page.runtime
     gr.Markdown(t("compare_lead"), elem_id="compare-lead")
     setup = draw_setup(runtime)
     with setup.left, gr.Row(elem_id="compare-buttons"):
@@ -95,20 +79,22 @@ def build_compare_tab(
     with gr.Row(elem_id="compare-files"):
         files = {name: gr.Button(t(name), size="sm", interactive=False, elem_id=f"compare-{name}") for name in FILES}
         opening = gr.UploadButton(t("open_comparison"), size="sm", file_types=[".json"], elem_id="compare-open")
-    votes = draw_votes(kept)
+    votes = draw_votes(page.votes)
     parts = _Parts(status, columns, results, gr.State(Shown()), go, stop, follow, new, files)
     stops, count = Stops(), len(parts.outputs)
 
-    async def run(visitor: Visitor, asked: Asked, order: tuple[int, ...], distance: float) -> AsyncIterator[list[Any]]:
+    async def run(
+        visitor: Visitor, asked: Prepared, order: tuple[int, ...], distance: float
+    ) -> AsyncIterator[list[Any]]:
         """Compare and draw; whatever ends it, what is there by then stays."""
         request, halt, failed = asked.request, stops.begin(visitor.session), ""
         beside = "".join(map(render.error, asked.left_out))
         beside += render.said(OTHER_LIST) if asked.follows_other else ""
-        shown, drawn_at = compare_state.begin(request, order), 0.0
+        shown = compare_state.begin(request, order)
         comparison: Comparison | None = None
         yield _values(_so_far(shown) + beside, shown, distance)
         try:
-            async with aclosing(runtime.comparing(request, halt, visitor.token)) as steps:
+            async with aclosing(comparing(runtime, request, halt, visitor.token)) as steps:
                 async for step in steps:
                     if stops.dropped(visitor.session, halt):
                         break
@@ -116,10 +102,8 @@ def build_compare_tab(
                         comparison = replace(step, questions=compare_state.questions(request.histories))
                         continue
                     shown = compare_state.advance(shown, step.column, step.event)
-                    if isinstance(step.event, Compared) or time.monotonic() - drawn_at >= REDRAW_S:
-                        drawn_at = time.monotonic()
-                        line = _so_far(shown) + beside if isinstance(step.event, Compared) else gr.skip()
-                        yield [line, render_columns.columns(shown), *[gr.skip()] * (count - 2)]
+                    line = _so_far(shown) + beside if isinstance(step.event, Compared) else gr.skip()
+                    yield [line, render_columns.columns(shown), *[gr.skip()] * (count - 2)]
         except PaddockError as error:
             failed = render.error(error)
         finally:
@@ -132,29 +116,24 @@ def build_compare_tab(
         shown = compare_state.ended(shown, whole, stopped=comparison is None)
         yield _values((failed or _said(shown)) + beside, shown, distance)
 
-    async def ask(
-        visitor: Visitor, values: tuple[Any, ...], hidden: bool, distance: float, earlier: Shown
-    ) -> AsyncIterator[list[Any]]:
+    async def ask(visitor: Visitor, values: Values, earlier: Shown) -> AsyncIterator[list[Any]]:
         """Begin a run; where it is refused, only the reason is new on the page."""
         try:
-            asked = read_asked(runtime, values, earlier.comparison)
+            sampling = read_sampling(named(page.sampling, values))
+            asked = prepare(runtime, setup.read(values), sampling, earlier.comparison)
         except PaddockError as error:
             yield [render.error(error), *[gr.skip()] * (count - 1)]
             return
-        order = blind.order(earlier, len(asked.request.variants)) if hidden else ()
-        async for drawn in run(visitor, asked, order, distance):
+        order = blind.order(earlier, len(asked.request.variants)) if values[setup.blind] else ()
+        async for drawn in run(visitor, asked, order, values[setup.distance]):
             yield drawn
 
-    async def compare(
-        request: gr.Request, token: gr.OAuthToken | None, before: Shown, hidden: bool, distance: float, *values: Any
-    ) -> AsyncIterator[list[Any]]:
-        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, Shown()):
+    async def compare(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[list[Any]]:
+        async for drawn in ask(Visitor.of(request, token), values, Shown()):
             yield drawn
 
-    async def follow_up(
-        request: gr.Request, token: gr.OAuthToken | None, before: Shown, hidden: bool, distance: float, *values: Any
-    ) -> AsyncIterator[list[Any]]:
-        async for drawn in ask(Visitor.of(request, token), values, hidden, distance, before):
+    async def follow_up(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[list[Any]]:
+        async for drawn in ask(Visitor.of(request, token), values, values[parts.shown]):
             yield drawn
 
     async def clear(request: gr.Request, distance: float) -> list[Any]:
@@ -187,7 +166,7 @@ def build_compare_tab(
         return [*_values(voted, shown, distance), *votes_values(blind.added(kept, cast))]
 
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
-    asked = [parts.shown, setup.blind, setup.distance, *setup.inputs, *sampling]
+    asked = {parts.shown, setup.blind, setup.distance, *setup.fields.values(), *page.sampling.values()}
     compared = [
         trigger(handler, asked, parts.outputs, **options)
         for trigger, handler in ((go.click, compare), (setup.prompt.submit, compare), (follow.click, follow_up))
@@ -199,9 +178,9 @@ def build_compare_tab(
     columns.click(vote, [parts.shown, votes.kept, setup.distance], [*parts.outputs, *votes.outputs], **AT_ONCE)
     for name, button in files.items():
         button.click(None, None, None, js=download("#compare-results", name), api_visibility="private")
-    wire_setup(runtime, setup, picker, status)
-    wire_votes(votes, app)
-    return CompareTab(setup, status, compared)
+    wire_setup(runtime, setup, page.picker, status)
+    wire_votes(votes, page.app)
+    return Tab(status, compared, None, setup.linked, setup.open, setup.state)
 
 
 def read_comparison(file: str | None) -> Comparison:

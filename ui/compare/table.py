@@ -1,80 +1,109 @@
-"""What was measured: a table, a picture, a sentence, and the files to take away. Pure; everything is escaped."""
+"""Figures as a table that carries its files, and under an answer. Pure; everything from outside is escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
-from models.domain.results.measured import COLUMNS, Measured, memory_of, to_csv, to_markdown
-from models.domain.results.suggestion import suggest_mode
-from models.domain.units import size
+from models.domain.results.comparison import Compared, Comparison, find
+from models.domain.results.figures import OF_COLUMNS, OF_MODES, Figure
+from models.domain.results.file import to_json
+from models.domain.results.measured import Measured
+from models.domain.results.report import to_csv, to_markdown
+from models.domain.results.tables import modes_to_csv, modes_to_markdown
 
-from .charts import LABEL_PX as LABEL_PX
-from .charts import Bar, Point, bars, charts, points
-from .suggestion import suggestion
+from .render import attribute, labels
 
 
-def table(rows: Sequence[Measured]) -> str:
-    """The rows as a table that carries its CSV and Markdown, with what its columns mean."""
+@dataclass(frozen=True)
+class Row:
+    """A measured mode or a column, with its short name and its whole spelling; `mark` leads to a note."""
+
+    name: str
+    spelling: str
+    source: Measured | Compared
+    reference: bool = False
+    mark: str = ""
+
+    @property
+    def known(self) -> Measured:
+        """What is measured of it."""
+        return self.source.known if isinstance(self.source, Compared) else self.source
+
+
+def of_modes(rows: Sequence[Measured]) -> list[Row]:
+    """The modes of one model, named without it; those with the same note have the same mark."""
+    marks = dict(zip(dict.fromkeys(row.note for row in rows if row.note), "*†‡", strict=False))
+    return [Row(row.mode, row.variant, row, row.reference, marks.get(row.note, "")) for row in rows]
+
+
+def of_columns(columns: Sequence[Compared], reference: str = "") -> list[Row]:
+    """The columns of a comparison, named as shortly as tells them apart."""
+    against, pairs = find(columns, reference), zip(labels(columns), columns, strict=True)
+    return [Row(name, one.resolved or one.variant, one, one is against) for name, one in pairs]
+
+
+def modes_table(rows: Sequence[Measured]) -> str:
+    """A row a mode with all figures, and the files to take away: CSV and Markdown."""
     if not rows:
         return ""
-    head = "".join(f'<th scope="col" title="{escape(c.meaning)}">{escape(c.heading)}</th>' for c in COLUMNS)
-    marks = dict(zip(dict.fromkeys(row.note for row in rows if row.note), "*†‡", strict=False))
-    body = "".join(_row(row, marks.get(row.note, "")) for row in rows)
-    notes = "".join(f'<p class="quiet">{mark} {escape(note)}</p>' for note, mark in marks.items())
-    meanings = "".join(f"<dt>{escape(c.heading)}</dt><dd>{escape(c.meaning)}</dd>" for c in COLUMNS)
-    model = escape(rows[0].variant.rpartition("@")[0])
-    files = f'data-csv="{escape(to_csv(rows))}" data-markdown="{escape(to_markdown(rows))}"'
+    named = of_modes(rows)
+    marks = dict.fromkeys((row.mark, row.known.note) for row in named if row.mark)
+    notes = "".join(f'<p class="quiet">{mark} {escape(note)}</p>' for mark, note in marks)
+    files = {"csv": modes_to_csv(rows), "markdown": modes_to_markdown(rows)}
+    model = f"<caption>{escape(rows[0].variant.rpartition('@')[0])}</caption>"
+    return _table("measured-rows", OF_MODES, named, files, model, notes)
+
+
+def columns_table(comparison: Comparison) -> str:
+    """A row a variant with all figures, and the files to take away: JSON, CSV and Markdown."""
+    if not comparison.columns:
+        return ""
+    files = {"json": to_json(comparison), "csv": to_csv(comparison), "markdown": to_markdown(comparison)}
+    rows = of_columns(comparison.columns, comparison.reference)
+    return _table("measured-rows compared-rows", OF_COLUMNS, rows, files)
+
+
+def _table(
+    kind: str,
+    figures: Sequence[Figure],
+    rows: Sequence[Row],
+    files: Mapping[str, str],
+    caption: str = "",
+    notes: str = "",
+) -> str:
+    explained = [("variant", "what was asked for"), *((figure.heading, figure.explained) for figure in figures)]
+    head = "".join(f'<th scope="col" title="{escape(means)}">{escape(name)}</th>' for name, means in explained)
+    body = "".join(_line(figures, row) for row in rows)
+    meanings = "".join(f"<dt>{escape(name)}</dt><dd>{escape(means)}</dd>" for name, means in explained)
+    data = " ".join(f'data-{form}="{attribute(text)}"' for form, text in files.items())
     return (
-        f'<div class="measured-rows" {files}><div class="wide"><table><caption>{model}</caption>'
+        f'<div class="{kind}" {data}><div class="wide" tabindex="0"><table>{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
         f'<details class="quiet"><summary>What the columns mean</summary><dl class="facts">{meanings}</dl></details>'
         "</div>"
     )
 
 
-def _row(row: Measured, mark: str) -> str:
-    shown = f"{_mode(row)}{' (reference)' if row.reference else ''} {mark}".strip()
-    name = f'<th scope="row" title="{escape(row.variant)}">{escape(shown)}</th>'
-    if row.error:
-        return f'<tr class="failed">{name}<td colspan="{len(COLUMNS) - 1}"><p>{escape(row.error)}</p></td></tr>'
-    cells = "".join(f'<td title="{escape(c.meaning)}">{escape(c.text(row)) or "–"}</td>' for c in COLUMNS[1:])
+def _line(figures: Sequence[Figure], row: Row) -> str:
+    shown = f"{row.name}{' (reference)' if row.reference else ''} {row.mark}".strip()
+    name = f'<th scope="row" title="{escape(row.spelling)}">{escape(shown)}</th>'
+    if row.source.error:
+        return f'<tr class="failed">{name}<td colspan="{len(figures)}"><p>{escape(row.source.error)}</p></td></tr>'
+    cells = "".join(
+        f'<td title="{escape(figure.explained)}">{escape(figure.text(row.source) or "–")}</td>' for figure in figures
+    )
     return f"<tr>{name}{cells}</tr>"
 
 
-def conclusion(rows: Sequence[Measured]) -> str:
-    """The smallest mode that is about as good as the reference, and the rule that says so."""
-    return suggestion(suggest_mode(rows))
-
-
-def _mode(row: Measured) -> str:
-    return row.variant.rpartition("@")[2]
-
-
-def chart(rows: Sequence[Measured]) -> str:
-    """Perplexity against memory as points, and decode speed as bars; empty until two modes can be compared."""
-    good = [row for row in rows if row.perplexity is not None and memory_of(row)]
-    if len(good) < 2:
-        return ""
-    return charts(_points(good), _bars(good))
-
-
-def _points(rows: Sequence[Measured]) -> str:
-    places = [
-        Point(
-            _mode(row),
-            memory_of(row),
-            row.perplexity or 1,
-            f"{row.variant}: perplexity {row.perplexity:.3f}, {size(memory_of(row))}",
-            row.reference,
-        )
-        for row in rows
-    ]
-    caption = "Perplexity against memory; lower left is better"
-    return points(places, caption, "lower: the text is predicted better; further left: the weights take less")
-
-
-def _bars(rows: Sequence[Measured]) -> str:
-    speeds = [(_mode(row), row.decode_tokens_per_s or 0) for row in rows]
-    lines = [Bar(name, speed, f"{speed:.1f} tok/s") for name, speed in speeds]
-    return bars(lines, "Decode speed; longer is better", "tokens a second after the first, of one greedy answer")
+def footer(column: Compared, beside: Sequence[Compared] = ()) -> str:
+    """The figures under an answer, each with what it means, in the places that those of its neighbours have."""
+    lines = "".join(
+        f'<div title="{escape(figure.explained)}"><dt>{escape(figure.heading)}</dt>'
+        f"<dd>{escape(figure.text(column) or '–')}</dd></div>"
+        for figure in OF_COLUMNS
+        if figure.under_answer and any(map(figure.text, (column, *beside)))
+    )
+    notes = "".join(f'<p class="quiet">{escape(text)}</p>' for text in (column.known.error, column.known.note) if text)
+    return (f'<dl class="compare-figures">{lines}</dl>' if lines else "") + notes

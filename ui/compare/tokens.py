@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from models.domain.results.comparison import Compared, TokenView
 
+from .render import attribute
+
 STEPS = (0.0, 0.05, 0.2, 0.5, 0.8)  # from which probability on a token has the colour of a step
 _VISIBLE = {" ": "␣", "\n": "⏎", "\r": "⏎", "\t": "⇥", "\u00a0": "⍽"}
 
@@ -34,8 +36,8 @@ def _token(token: TokenView) -> str:
     title = f"{token.probability:.1%} likely"
     rivals = "\n".join(_lines([(token.text, token.probability)], "▸") + _lines(token.alternatives, " "))
     return (
-        f'<span class="token s{step(token.probability)}" tabindex="0" title="{title}" data-likely="{_kept(rivals)}">'
-        f"{_text(token.text)}</span>"
+        f'<span class="token s{step(token.probability)}" tabindex="0" title="{title}" '
+        f'data-likely="{attribute(rivals)}">{_text(token.text)}</span>'
     )
 
 
@@ -55,11 +57,6 @@ def _text(text: str) -> str:
 def _gap(character: str) -> str:
     kind = "gap" if character in " \t\u00a0" else "end"
     return f'<i data-mark="{_VISIBLE[character]}" class="{kind}">{character}</i>'
-
-
-def _kept(text: str) -> str:
-    """An attribute whose line breaks a parser leaves as they are."""
-    return escape(text).replace("\n", "&#10;")
 
 
 def _legend() -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.components import Component
 
+from models.domain.adapters import FoundAdapter, ListedAdapter
 from models.domain.errors import AdapterRefused
-from models.domain.variant import ADAPTER_WEIGHT_BOUNDS, ADAPTERS_MAX, AUTO, AdapterChoice, Variant
+from models.domain.variant import ADAPTER_WEIGHT_BOUNDS, ADAPTERS_MAX, Variant
 
 from ..shared.text import t
-from . import render_adapters
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
+
 
 STEP = 0.05
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -34,10 +35,6 @@ class AdapterPicker:
     notes: gr.HTML
     search: gr.Button | None
     files: gr.File | None
-
-    @property
-    def inputs(self) -> list[Component]:
-        return [self.names, *self.strengths]
 
     @property
     def outputs(self) -> list[Component]:
@@ -78,13 +75,6 @@ def draw_adapters(runtime: Runtime) -> AdapterPicker:
     return AdapterPicker(names, strengths, gr.State(()), notes, search, files)
 
 
-def read_variant(model: str, mode: str, names: Sequence[str] | None, *strengths: float) -> Variant:
-    """The variant that the components spell, in the order of Picker.inputs; raises VariantError."""
-    pairs = zip_longest(names or [], strengths[: len(names or [])], fillvalue=1.0)
-    adapters = tuple(AdapterChoice(str(name).strip(), _number(weight)) for name, weight in pairs)
-    return Variant((model or "").strip(), mode or AUTO, adapters)
-
-
 def follow_names(names: Sequence[str] | None, shown: Sequence[str], strengths: Sequence[float]) -> list[float]:
     """The strengths of the names that are picked now: each keeps its own when another one leaves."""
     known = dict(zip(shown, strengths, strict=False))
@@ -92,21 +82,21 @@ def follow_names(names: Sequence[str] | None, shown: Sequence[str], strengths: S
 
 
 def adapter_values(
-    runtime: Runtime, variant: Variant, warnings: Sequence[str], found: Sequence[dict[str, Any]] = ()
+    runtime: Runtime, variant: Variant, warnings: Sequence[str], found: Sequence[FoundAdapter] = ()
 ) -> list[Any]:
     """Values for `AdapterPicker.outputs`; `found` are the Hub's that a search has brought."""
     listed = runtime.adapters(variant)
-    titles = {entry["key"]: entry["title"] for entry in listed}
-    titles |= {entry["hub_id"]: render_adapters.found(entry) for entry in found}
+    titles = {entry.key: entry.title for entry in listed}
+    titles |= {entry.hub_id: hub_line(entry) for entry in found}
     for adapter in variant.adapters:
-        titles.setdefault(adapter.name, render_adapters.short(adapter.name))
+        titles.setdefault(adapter.name, short_name(adapter.name))
     choices = [(title, name) for name, title in titles.items()]
     names = [adapter.name for adapter in variant.adapters]
     sliders: list[Any] = [
         gr.Slider(visible=True, value=adapter.weight, label=titles[adapter.name]) for adapter in variant.adapters
     ]
     hidden = [gr.Slider(visible=False, value=1) for _ in range(ADAPTERS_MAX - len(sliders))]
-    notes = render_adapters.notes(variant, listed, warnings)
+    notes = adapter_notes(variant, listed, warnings)
     return [gr.Dropdown(choices=choices, value=names), *sliders, *hidden, tuple(names), notes]
 
 
@@ -118,5 +108,34 @@ def pair_of(files: Sequence[str] | None) -> tuple[Path, Path]:
     return by_end[".json"], by_end[".safetensors"]
 
 
-def _number(weight: Any) -> float:
-    return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else float("nan")
+def short_name(name: str) -> str:
+    """A name that no table gives a title."""
+    return f"your upload …{name[-4:]}" if name.startswith("upload-") else name
+
+
+def hub_line(adapter: FoundAdapter) -> str:
+    """A line of a search: the Hub id, and how often it was fetched."""
+    count = adapter.downloads
+    many = f"{count / 1000:.0f}k" if count >= 10_000 else f"{count:,}"
+    return f"{adapter.hub_id} · {many} downloads"
+
+
+def adapter_notes(variant: Variant, listed: Sequence[ListedAdapter], warnings: Sequence[str]) -> str:
+    """What the picked adapters do, as far as it is known, and why one may not belong to this base."""
+    about = {entry.key: entry for entry in listed}
+    lines = []
+    for adapter in variant.adapters:
+        if (entry := about.get(adapter.name)) and entry.summary:
+            lines.append(f"<b>{escape(entry.title)}</b> {escape(entry.summary)}")
+    drawn = "".join(f"<li>{line}</li>" for line in lines)
+    drawn += "".join(f'<li class="warning">{escape(warning)}</li>' for warning in warnings)
+    return f'<ul class="quiet adapter-notes">{drawn}</ul>' if drawn else ""
+
+
+def search_result(found: Sequence[FoundAdapter], model: str) -> str:
+    """What a search brought, in a sentence."""
+    if not found:
+        sentence = f"No adapters registered for {model} were found, or the Hub is out of reach."
+    else:
+        sentence = f"{len(found)} adapters registered for {model} are in the list now, the most downloaded first."
+    return f'<p class="quiet">{escape(sentence)}</p>'

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from models.domain.memory.plan import LoadPlan, Part
+from models.domain.model_info import ModelInfo, Offer
 from models.domain.units import size
 
 _MEANINGS = {
@@ -31,27 +32,27 @@ def parameters(count: int) -> str:
     return f"{count / 1e9:.1f}B".replace(".0B", "B")
 
 
-def choice(model: Mapping[str, Any]) -> str:
+def choice(model: ModelInfo) -> str:
     """A model's line in the picker: chat or base, sizes, licence, what stands in the way."""
-    kind = "base" if model["kind"] == "base" else "chat"
-    parts = [model["title"], kind, parameters(model["parameters"])]
-    if planned := model["plans"].get(model["auto"]):
-        parts.append(size(planned["weights"]))
-    parts.append(model["licence"])
-    if not any(planned["fits"] for planned in model["plans"].values()):
-        parts.append("does not fit here" if model["plans"] else "cannot run here")
-    if model["gated"] and not model["without_hub"]:
+    kind = "base" if model.kind == "base" else "chat"
+    parts = [model.title, kind, *([parameters(model.parameters)] if model.parameters else [])]
+    if (offer := model.plans.get(model.auto)) and offer.weights:
+        parts.append(size(offer.weights))
+    parts.append(model.licence)
+    if not model.fits:
+        parts.append("does not fit here" if model.plans else "cannot run here")
+    if model.gated and not model.without_hub:
         parts.append("gated")
-    if model["on_this_machine"]:
+    if model.on_this_machine:
         parts.append("on this machine")
-    elif model["without_hub"]:
+    elif model.without_hub:
         parts.append("works without the Hub")
     return " · ".join(parts)
 
 
-def mode_choice(name: str, planned: Mapping[str, Any], summary: str = "") -> str:
+def mode_choice(name: str, offer: Offer, summary: str = "") -> str:
     """A mode's line in the picker: what its weights take, and whether that fits."""
-    parts = [name, size(planned["weights"]), "" if planned["fits"] else "does not fit", summary]
+    parts = [name, size(offer.weights) if offer.weights else "", "" if offer.fits else "does not fit", summary]
     return " · ".join(filter(None, parts))
 
 
@@ -67,22 +68,27 @@ def refused(reasons: Mapping[str, str]) -> str:
     return f'<details class="quiet refused"><summary>Not here: {names}</summary><ul>{lines}</ul></details>'
 
 
-def card(model: Mapping[str, Any], planned: LoadPlan, nearest: Sequence[LoadPlan] = (), held: Any = None) -> str:
+def card(model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), held: Any = None) -> str:
     """What is known of the picked variant: its plan before anything is loaded, what was measured after."""
-    licence = escape(model["licence"])
-    if model["licence_url"].startswith("https://"):
-        licence = f'<a href="{escape(model["licence_url"])}" target="_blank" rel="noopener">{licence}</a>'
-    page = f"https://huggingface.co/{model['hub_id']}"
+    licence = escape(model.licence)
+    if model.licence_url.startswith("https://"):
+        licence = f'<a href="{escape(model.licence_url)}" target="_blank" rel="noopener">{licence}</a>'
+    page = f"https://huggingface.co/{model.hub_id}"
+    source = f'<a href="{escape(page)}" target="_blank" rel="noopener">{escape(model.hub_id)}</a>'
     rows = {
-        "Kind": "base: continues text" if model["kind"] == "base" else "chat: follows instructions",
-        "Parameters": f"{model['parameters']:,}",
+        "Kind": "base: continues text" if model.kind == "base" else "chat: follows instructions",
+        "Parameters": f"{model.parameters:,}" if model.parameters else "",
         "Context": _context(model),
         "Licence": licence,
-        "Source": f'<a href="{escape(page)}" target="_blank" rel="noopener">{escape(model["hub_id"])}</a>',
-        "Files": _files(model, planned.mode),
+        "Source": source if model.hub_id else "",
+        "Files": _files(model, planned.mode) if planned.is_local else "",
     }
-    lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
-    drawn = f'{verdict(planned)}{near(nearest)}{parts(planned)}{measured(held)}<dl class="facts">{lines}</dl>'
+    lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value)
+    if planned.is_local:
+        memory = f"{verdict(planned)}{near(nearest)}{parts(planned)}{measured(held)}"
+    else:
+        memory = f'<p class="verdict">Computed by {escape(planned.budget.device)}: it takes no memory here.</p>'
+    drawn = f'{memory}<dl class="facts">{lines}</dl>'
     return f'<div class="card" data-variant="{escape(planned.variant)}">{drawn}</div>'
 
 
@@ -152,18 +158,18 @@ def _meaning(part: Part) -> str:
     return f"{part.label}, {size(part.bytes)}: {_MEANINGS.get(part.key, '')}".removesuffix(": ")
 
 
-def _context(model: Mapping[str, Any]) -> str:
-    here, whole = model["context_here"], model["context"]
+def _context(model: ModelInfo) -> str:
+    here, whole = model.context_here, model.context
     return f"{whole:,} tokens" if here == whole else f"{here:,} of its {whole:,} tokens"
 
 
-def _files(model: Mapping[str, Any], mode: str) -> str:
+def _files(model: ModelInfo, mode: str) -> str:
     form = "gguf" if mode.startswith("gguf") else "safetensors"
     if mode.startswith("gguf-"):  # one file of several; which of them is here is not known before it is asked for
         return "the one file of this label, from this machine or from where it is published"
-    if form in model["on_this_machine"]:
+    if form in model.on_this_machine:
         return "on this machine"
-    if model["without_hub"]:
+    if model.without_hub:
         source = "from the Hub, or from the package index when the Hub cannot be reached"
         return source if form == "gguf" else f"{source}; the GGUF is then converted to safetensors, once"
-    return "from the Hub" + (", after you accept the licence there" if model["gated"] else "")
+    return "from the Hub" + (", after you accept the licence there" if model.gated else "")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
@@ -10,19 +13,18 @@ import gradio as gr
 from models.domain.catalog import ModelCard
 from models.domain.errors import NotPicked, PaddockError
 from models.domain.memory.plan import LoadPlan
+from models.domain.model_info import ModelInfo, Offer
 from models.domain.quantization import modes_of
-from models.domain.variant import ADAPTERS_MAX, AUTO, Variant
+from models.domain.variant import ADAPTERS_MAX, AUTO, AdapterChoice, Variant
 
 from ..shared import render
 from . import card as render_card
-from .adapters import adapter_values, read_variant
+from .adapters import adapter_values
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
 CONTEXT_STEP = 512
-PICKED = 3 + ADAPTERS_MAX  # values of Picker.inputs
-ASKED = PICKED + 2  # those of Picker.asked
 
 
 class Pick(NamedTuple):
@@ -33,23 +35,47 @@ class Pick(NamedTuple):
     refused: str = ""
 
 
-def read_picked(*values: Any) -> Variant:
-    """The variant that the values of `Picker.asked` show.
+NOTHING = Pick()
 
-    Raises NotPicked where the last pick failed, or where the lists do not say what the variant box says: a pick under
-    way, or a spelling that was not entered. Then nothing may be answered, by whatever was picked before.
-    """
-    *parts, spelling, pick = values
-    if pick.refused:
-        raise NotPicked(variant=pick.tried[:80], suggestion=pick.refused)
-    try:
-        variant = Variant.parse(spelling)
-        if read_variant(*parts) == variant:
-            return variant
-    except PaddockError:
-        pass
-    reason = "The lists still say something else. Press Enter in the variant box, or wait until the card is drawn."
-    raise NotPicked(variant=str(spelling or "")[:80], suggestion=reason)
+
+@dataclass(frozen=True)
+class Picked:
+    """What the components of the picker show."""
+
+    model: str | None
+    quantization: str | None
+    names: Sequence[str] | None = ()
+    strengths: Sequence[float] = ()
+    spelling: str | None = ""
+    pick: Pick = NOTHING
+    context: float | None = None
+
+    @property
+    def listed(self) -> Variant:
+        """The variant that the lists and sliders spell; raises VariantError."""
+        names = self.names or []
+        pairs = zip_longest(names, self.strengths[: len(names)], fillvalue=1.0)
+        adapters = tuple(AdapterChoice(str(name).strip(), _number(weight)) for name, weight in pairs)
+        return Variant((self.model or "").strip(), self.quantization or AUTO, adapters)
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that is picked.
+
+        Raises NotPicked where the last pick failed, or where the lists do not say what the variant box says: a pick
+        under way, or a spelling that was not entered. Then nothing may be answered, by whatever was picked before.
+        """
+        if self.pick.refused:
+            raise NotPicked(variant=self.pick.tried[:80], suggestion=self.pick.refused)
+        with suppress(PaddockError):
+            if (variant := Variant.parse(self.spelling or "")) == self.listed:
+                return variant
+        reason = "The lists still say something else. Press Enter in the variant box, or wait until the card is drawn."
+        raise NotPicked(variant=str(self.spelling or "")[:80], suggestion=reason)
+
+
+def _number(weight: Any) -> float:
+    return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else float("nan")
 
 
 def show(runtime: Runtime, variant: Variant, context: float | None = None, or_auto: bool = False) -> list[Any]:
@@ -59,16 +85,16 @@ def show(runtime: Runtime, variant: Variant, context: float | None = None, or_au
     """
     card = runtime.card(variant)
     described = runtime.describe(card, variant.adapters)
-    if or_auto and variant.quantization not in (AUTO, *described["modes"]):
+    if or_auto and variant.quantization not in (AUTO, *described.modes):
         variant = variant.resolved(AUTO)
-    low, high, step = context_bounds(card.context, described["context_here"])
-    tokens = max(low, min(int(context or described["context_here"]), high))
+    low, high, step = context_bounds(card.context, described.context_here)
+    tokens = max(low, min(int(context or described.context_here), high))
     planned = runtime.plan(variant, tokens)
-    choices = [(f"auto (here: {described['auto']})", AUTO), *mode_choices(card, described["plans"])]
+    choices = [(f"auto (here: {described.auto})", AUTO), *mode_choices(card, described.plans)]
     return [
         variant.model,
         gr.Dropdown(choices=choices, value=variant.quantization),
-        render_card.refused(described["refused"]),
+        render_card.refused(described.refused),
         _card(runtime, variant, described, planned),
         gr.Slider(low, high, value=tokens, step=step),
         str(variant),
@@ -114,13 +140,13 @@ def failed(before: str, tried: str, error: PaddockError) -> tuple[str, Pick]:
     return render.error(error) + render_card.back(before), Pick(before, tried or "What was tried", str(error))
 
 
-def draw_card(runtime: Runtime, context: float, *values: Any) -> Any:
+def draw_card(runtime: Runtime, picked: Picked) -> Any:
     """The card of what is picked, as of now; where nothing is, it stays."""
     try:
-        variant = read_picked(*values)
+        variant = picked.variant
         card = runtime.card(variant)
         low, high, _ = context_bounds(card.context, runtime.settings.context)
-        planned = runtime.plan(variant, max(low, min(int(context), high)))
+        planned = runtime.plan(variant, max(low, min(int(picked.context or high), high)))
         return _card(runtime, variant, runtime.describe(card, variant.adapters), planned)
     except NotPicked:
         return gr.skip()
@@ -138,13 +164,13 @@ def context_bounds(longest: int, here: int) -> tuple[int, int, int]:
     return low, longest, CONTEXT_STEP if whole else 1
 
 
-def mode_choices(card: ModelCard, plans: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+def mode_choices(card: ModelCard, plans: Mapping[str, Offer]) -> list[tuple[str, str]]:
     """The modes that run here, each with its bytes and what it is."""
     summaries = {mode.name: mode.summary for mode in modes_of(card)}
     return [(render_card.mode_choice(name, planned, summaries[name]), name) for name, planned in plans.items()]
 
 
-def _card(runtime: Runtime, variant: Variant, described: dict[str, Any], planned: LoadPlan) -> str:
+def _card(runtime: Runtime, variant: Variant, described: ModelInfo, planned: LoadPlan) -> str:
     nearest = [] if planned.fits else runtime.nearest(variant, planned.context)
     base = str(variant.without_adapters.resolved(planned.mode))
     held = next((line for line in runtime.held() if line.name == base), None)

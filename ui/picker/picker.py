@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,11 @@ from models.domain.errors import PaddockError
 from models.domain.variant import AdapterChoice, Variant
 
 from ..shared import render
-from ..shared.events import AT_ONCE
-from ..shared.press import PRESS, pressed
+from ..shared.events import AT_ONCE, PRESS, Values, pressed
 from ..shared.text import t
 from . import card as render_card
-from . import render_adapters
-from .adapters import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, read_variant
-from .picked import Pick, context_bounds, draw_card, failed, shown
+from .adapters import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, search_result
+from .picked import Pick, Picked, context_bounds, draw_card, failed, shown
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -46,13 +43,22 @@ class Picker:
     weighed: list[Any]  # those after which its adapters may act more or less
 
     @property
-    def inputs(self) -> list[Component]:
-        return [self.model, self.quantization, *self.adapters.inputs]
+    def asked(self) -> set[Component]:
+        """What `read` reads: whoever computes takes these, so that nothing answers that was not picked."""
+        own = {self.model, self.quantization, self.spelling, self.pick, self.context}
+        return own | {self.adapters.names, *self.adapters.strengths}
 
-    @property
-    def asked(self) -> list[Component]:
-        """What `read_picked` reads: whoever computes takes these, so that nothing answers that was not picked."""
-        return [*self.inputs, self.spelling, self.pick]
+    def read(self, values: Values) -> Picked:
+        """What the components show."""
+        return Picked(
+            values[self.model],
+            values[self.quantization],
+            values[self.adapters.names],
+            [values[strength] for strength in self.adapters.strengths],
+            values[self.spelling],
+            values[self.pick],
+            values[self.context],
+        )
 
     @property
     def outputs(self) -> list[Component]:
@@ -89,77 +95,83 @@ def build_picker(runtime: Runtime) -> Picker:
     states = gr.State(False), gr.State(Pick())
     picker = Picker(model, quantization, refused, card, context, spelling, *states, adapters, [], [])
 
-    def from_model(before: Pick, model_name: str) -> list[Any]:
-        name = (model_name or "").strip()
-        return shown(runtime, lambda: Variant(name), before, tried=name)  # adapters belong to one base
+    def picked(values: Values, make: Callable[[Picked], Variant], tried: str = "", or_auto: bool = False) -> list[Any]:
+        now = picker.read(values)
+        return shown(runtime, lambda: make(now), now.pick, now.context, tried, or_auto)
 
-    def from_mode(before: Pick, tokens: float, *values: Any) -> list[Any]:
-        return shown(runtime, lambda: read_variant(*values), before, tokens)
+    def from_model(values: Values) -> list[Any]:
+        name = (values[model] or "").strip()
+        return picked(values, lambda now: Variant(name), tried=name)  # adapters belong to one base
 
-    def from_names(before: Pick, tokens: float, names_before: Sequence[str], *values: Any) -> list[Any]:
-        model_name, mode, names, *strengths = values
-        own = follow_names(names, names_before, strengths)
-        return shown(runtime, lambda: read_variant(model_name, mode, names, *own), before, tokens, or_auto=True)
+    def from_mode(values: Values) -> list[Any]:
+        return picked(values, lambda now: now.listed)
 
-    def from_strength(before: Pick, tokens: float, *values: Any) -> list[Any]:
+    def from_names(values: Values) -> list[Any]:
+        def renamed(now: Picked) -> Variant:
+            return replace(now, strengths=follow_names(now.names, values[adapters.shown], now.strengths)).listed
+
+        return picked(values, renamed, or_auto=True)
+
+    def from_strength(values: Values) -> list[Any]:
+        now = picker.read(values)
         try:
-            spelled = str(read_variant(*values))
+            spelled = str(now.listed)
         except PaddockError as error:
-            return [gr.skip(), *failed(before.spelling, "", error)]
-        pick = Pick(spelled)
-        return [spelled, draw_card(runtime, tokens, *values, spelled, pick), pick]
+            return [gr.skip(), *failed(now.pick.spelling, "", error)]
+        weighed = replace(now, spelling=spelled, pick=Pick(spelled))
+        return [spelled, draw_card(runtime, weighed), weighed.pick]
 
-    def from_spelling(before: Pick, tokens: float, text: str) -> list[Any]:
-        return shown(runtime, lambda: Variant.parse(text), before, tokens, tried=text or "")
+    def from_spelling(values: Values) -> list[Any]:
+        return picked(values, lambda now: Variant.parse(now.spelling or ""), tried=values[spelling] or "")
 
-    def from_card(event: gr.EventData, before: Pick, tokens: float) -> list[Any]:
-        return from_spelling(before, tokens, pressed(event))
+    def from_card(event: gr.EventData, values: Values) -> list[Any]:
+        return picked(values, lambda now: Variant.parse(pressed(event)), tried=pressed(event))
 
-    def from_search(token: gr.OAuthToken | None, *values: Any) -> list[Any]:
+    def from_search(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         try:
-            variant = read_variant(*values)
+            variant = picker.read(values).listed
             found = runtime.adapters_on_hub(variant, token.token if token else None)
         except PaddockError as error:
             return [*[gr.skip()] * (len(adapters.outputs) - 1), render.error(error)]
-        return [*adapter_values(runtime, variant, (), found)[:-1], render_adapters.searched(found, variant.model)]
+        return [*adapter_values(runtime, variant, (), found)[:-1], search_result(found, variant.model)]
 
-    def from_files(files: list[str] | None, before: Pick, tokens: float, *values: Any) -> list[Any]:
-        def with_upload() -> Variant:
-            picked = read_variant(*values)
+    def from_files(values: Values) -> list[Any]:
+        files = values[adapters.files]
+
+        def with_upload(now: Picked) -> Variant:
+            before = now.listed
             try:
-                name = runtime.upload_adapter(*pair_of(files), picked)
+                name = runtime.upload_adapter(*pair_of(files), before)
             finally:
                 for file in files or []:  # the server keeps a copy of its own, or none at all
                     Path(file).unlink(missing_ok=True)
-            return replace(picked, adapters=(*picked.adapters, AdapterChoice(name)))
+            return replace(before, adapters=(*before.adapters, AdapterChoice(name)))
 
-        return [None, *shown(runtime, with_upload, before, tokens, UPLOAD, or_auto=True)]
+        return [None, *picked(values, with_upload, UPLOAD, or_auto=True)]
 
-    before = [picker.pick, context]
-    where = [*before, *picker.inputs]
-    picker.picked.append(model.input(from_model, [picker.pick, model], picker.outputs, **AT_ONCE))
-    picker.picked.append(quantization.input(from_mode, where, picker.outputs, **AT_ONCE))
-    picker.picked.append(
-        adapters.names.input(from_names, [*before, adapters.shown, *picker.inputs], picker.outputs, **AT_ONCE)
-    )
-    picker.picked.append(spelling.submit(from_spelling, [*before, spelling], picker.outputs, **AT_ONCE))
-    picker.picked.append(card.click(from_card, before, picker.outputs, **AT_ONCE))
+    def draw(values: Values) -> Any:
+        return draw_card(runtime, picker.read(values))
+
+    asked, outputs = picker.asked, picker.outputs
+    picker.picked.append(model.input(from_model, asked, outputs, **AT_ONCE))
+    picker.picked.append(quantization.input(from_mode, asked, outputs, **AT_ONCE))
+    picker.picked.append(adapters.names.input(from_names, asked | {adapters.shown}, outputs, **AT_ONCE))
+    picker.picked.append(spelling.submit(from_spelling, asked, outputs, **AT_ONCE))
+    picker.picked.append(card.click(from_card, asked, outputs, **AT_ONCE))
     for strength in adapters.strengths:
         weighed = strength.input(
-            from_strength, where, [spelling, card, picker.pick], **AT_ONCE, trigger_mode="always_last"
+            from_strength, asked, [spelling, card, picker.pick], **AT_ONCE, trigger_mode="always_last"
         )
         picker.weighed.append(weighed)
     if adapters.search is not None:
-        adapters.search.click(from_search, picker.inputs, adapters.outputs, **AT_ONCE | {"show_progress": "minimal"})
+        adapters.search.click(from_search, asked, adapters.outputs, **AT_ONCE | {"show_progress": "minimal"})
     if adapters.files is not None:
-        event = adapters.files.upload(
-            from_files, [adapters.files, *where], [adapters.files, *picker.outputs], **AT_ONCE
-        )
+        event = adapters.files.upload(from_files, asked | {adapters.files}, [adapters.files, *outputs], **AT_ONCE)
         picker.picked.append(event)
-    context.input(partial(draw_card, runtime), [context, *picker.asked], card, **AT_ONCE, trigger_mode="always_last")
+    context.input(draw, asked, card, **AT_ONCE, trigger_mode="always_last")
     return picker
 
 
 def model_choices(runtime: Runtime) -> list[tuple[str, str]]:
     """The models in the order of the catalog, which groups them by family."""
-    return [(render_card.choice(model), model["key"]) for model in runtime.models()]
+    return [(render_card.choice(model), model.key) for model in runtime.models()]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import gradio as gr
@@ -12,6 +12,7 @@ from gradio.components import Component
 
 from models.domain.errors import PaddockError, SamplingOutOfBounds
 from models.domain.messages import BOUNDS, SEED_MAX, Bound, Sampling
+from models.domain.request import BasePrompt
 
 from .text import EN, t
 
@@ -19,14 +20,14 @@ _WRITTEN_END = re.compile(r"(\\+)n")
 _END = re.compile(r"(\\*)([\nn])")
 
 
-def sampling_controls(limits: dict[str, int]) -> list[Component]:
-    """One slider a value, then seed and stop strings; `limits` lowers a bound on this server."""
-    sliders: list[Component] = [_slider(name, bound, limits.get(name)) for name, bound in BOUNDS.items()]
+def sampling_controls(limits: dict[str, int]) -> dict[str, Component]:
+    """A control for each field of Sampling; `limits` lowers a bound on this server."""
+    sliders = {name: _slider(name, bound, limits.get(name)) for name, bound in BOUNDS.items()}
     seed = gr.Number(
         None, precision=0, minimum=0, maximum=SEED_MAX, label=t("seed"), info=t("seed_info"), elem_id="seed"
     )
     stop = gr.Textbox("", lines=2, label=t("stop_strings"), info=t("stop_strings_info"), elem_id="stop_strings")
-    return [*sliders, seed, stop]
+    return {**sliders, "seed": seed, "stop": stop}
 
 
 def _slider(name: str, bound: Bound, limit: int | None) -> gr.Slider:
@@ -37,7 +38,7 @@ def _slider(name: str, bound: Bound, limit: int | None) -> gr.Slider:
         value=min(bound.default, high),
         step=bound.step,
         interactive=high > bound.low,
-        label=t(name),
+        label=t(name) if name in EN else name.replace("_", " ").capitalize(),
         info=t(f"{name}_info") if f"{name}_info" in EN else None,
         elem_id=name,
     )
@@ -54,15 +55,14 @@ def within(sampling: Sampling, longest: int, errors: list[PaddockError]) -> Samp
     return replace(sampling, max_new_tokens=longest)
 
 
-def read_sampling(values: list[Any] | tuple[Any, ...]) -> Sampling:
-    """The values of `sampling_controls` in their order; raises SamplingOutOfBounds."""
-    *numbers, seed, stop = values
-    return Sampling(**dict(zip(BOUNDS, numbers, strict=True)), seed=seed, stop=read_stops(stop or ""))
+def read_sampling(shown: Mapping[str, Any]) -> Sampling:
+    """What the controls show, as a Sampling; raises SamplingOutOfBounds."""
+    return Sampling(**{**shown, "stop": read_stops(shown["stop"] or "")})
 
 
-def sampling_values(sampling: Sampling) -> list[Any]:
+def sampling_values(sampling: Sampling) -> dict[str, Any]:
     """What the controls show for a Sampling."""
-    return [*(getattr(sampling, name) for name in BOUNDS), sampling.seed, write_stops(sampling.stop)]
+    return asdict(sampling) | {"stop": write_stops(sampling.stop)}
 
 
 def read_stops(typed: str) -> tuple[str, ...]:
@@ -82,3 +82,18 @@ def _end(found: re.Match[str]) -> str:
 
 def _written_end(found: re.Match[str]) -> str:
     return "\\" * (2 * len(found[1]) + (found[2] == "\n")) + "n"
+
+
+def draw_base_prompt(prefix: str = "") -> dict[str, Component]:
+    """A control for each field of BasePrompt; `prefix` is that of their ids."""
+    usual = BasePrompt()
+    with gr.Row():
+        return {
+            "instruction": gr.Textbox(
+                usual.instruction, label=t("instruction"), scale=4, elem_id=f"{prefix}instruction"
+            ),
+            "question": gr.Textbox(
+                usual.question, label=t("question"), min_width=90, elem_id=f"{prefix}question-label"
+            ),
+            "answer": gr.Textbox(usual.answer, label=t("answer"), min_width=90, elem_id=f"{prefix}answer-label"),
+        }

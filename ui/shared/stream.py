@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.domain.errors import PaddockError
-from models.domain.messages import Delta, Event, Progress, Rendered, RowDelta, Scored, Usage
+from models.domain.messages import Delta, Event, Progress, Rendered, Scored, Usage
 
 from . import render
 from .conversation import note
@@ -44,7 +44,7 @@ def advance(answer: Answer, event: Event | PaddockError) -> Answer:
             return replace(answer, text=answer.text + event.text, usage=event.usage, progress=progress)
         case PaddockError():
             return replace(answer, error=event, progress=None)
-        case Scored() | RowDelta():  # of no answer, or of several
+        case Scored():
             return answer
 
 

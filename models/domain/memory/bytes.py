@@ -15,7 +15,7 @@ FBGEMM = 512  # torch pads the inputs of a packed matrix to a multiple of it
 
 def weight_bytes(card: ModelCard, mode: Mode, machine: Machine | None = None) -> dict[str, int]:
     """Bytes of the weights by part; without a machine, as they lie on a GPU."""
-    shape = card.shape
+    shape = card.sizes
     if mode.packing == "gguf":
         return {"quantized": max(0, file_bytes(card, mode) - GGUF_TOKEN_BYTES * shape.vocabulary)}
     packing: str = mode.packing

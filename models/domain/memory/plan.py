@@ -74,6 +74,11 @@ class LoadPlan:
         return max(self.total, self.loading - self.mapped)
 
     @property
+    def is_local(self) -> bool:
+        """Whether it takes memory of this machine; a model that another one serves takes none."""
+        return bool(self.parts)
+
+    @property
     def fits(self) -> bool:
         return self.needed <= self.budget.free
 
@@ -147,21 +152,21 @@ def plan(
     parts = weight_bytes(card, mode, machine)
     weights = sum(parts.values())
     parts["adapters"] = adapter_bytes(adapters, machine.accelerator)
-    parts["kv"] = kv_bytes(card.shape, mode, context, batch)
-    parts["activations"] = activation_bytes(card.shape, mode, machine.accelerator, context, batch)
-    parts["tokenizer"] = tokenizer_bytes(card.shape, mode, machine.accelerator)
+    parts["kv"] = kv_bytes(card.sizes, mode, context, batch)
+    parts["activations"] = activation_bytes(card.sizes, mode, machine.accelerator, context, batch)
+    parts["tokenizer"] = tokenizer_bytes(card.sizes, mode, machine.accelerator)
     parts["framework"] = framework_bytes(mode, machine.accelerator)
     fixed = parts["framework"] + parts["tokenizer"]
     peak, mapped = loading_bytes(card, mode, machine.accelerator, weights, files or file_bytes(card, mode))
     loading = fixed + peak + (parts["kv"] if mode.form == "gguf" else 0)  # llama.cpp takes its whole cache at once
     listed = tuple(Part(key, LABELS[key], parts[key]) for key in LABELS if parts.get(key))
-    kept = kept_bytes(card.shape, mode, machine.accelerator, context)
+    kept = kept_bytes(card.sizes, mode, machine.accelerator, context)
     return LoadPlan(variant, mode.name, context, batch, listed, loading, budget, mapped, kept)
 
 
 def slots(card: ModelCard, context: int, wanted: int) -> int:
     """How many conversations llama.cpp holds at once, so that their KV caches stay within a budget."""
-    return max(1, min(wanted, KV_BUDGET // kv_bytes(card.shape, MODES["gguf"], context)))
+    return max(1, min(wanted, KV_BUDGET // kv_bytes(card.sizes, MODES["gguf"], context)))
 
 
 def kv_bytes(shape: Shape, mode: Mode, context: int, batch: int = 1) -> int:
@@ -222,7 +227,7 @@ def loading_bytes(card: ModelCard, mode: Mode, accelerator: Accelerator, weights
     On a CPU, safetensors are mapped: weights that are used as they are stored are those pages, all others are copies
     beside them. A GPU gets one tensor after another, and quantizes it there.
     """
-    shape = card.shape
+    shape = card.sizes
     if accelerator == "cuda":
         return weights + (shape.embedding_parameters * mode.rest_bytes if mode.packing != "plain" else 0), 0
     if mode.form == "gguf":
@@ -242,8 +247,8 @@ def repacked_bytes(card: ModelCard, mode: Mode) -> int:
     name = narrowed.wheel.file if narrowed.wheel else narrowed.gguf.file if narrowed.gguf else ""
     share = next((share for label, share in REPACKED.items() if label in name.upper()), 0.0)
     step = 32 if "Q4_0" in name.upper() else 256  # weights of a row that a block holds
-    fitting = sum(rows * columns for rows, columns in card.shape.linears if columns % step == 0 and rows % 8 == 0)
-    return round(share * card.shape.layers * fitting * 4.5 / 8)
+    fitting = sum(rows * columns for rows, columns in card.sizes.linears if columns % step == 0 and rows % 8 == 0)
+    return round(share * card.sizes.layers * fitting * 4.5 / 8)
 
 
 def kept_bytes(shape: Shape, mode: Mode, accelerator: Accelerator, context: int) -> int:

@@ -7,17 +7,21 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
+
+from pydantic import AfterValidator, Field, GetPydanticSchema
+from pydantic_core import core_schema
 
 from ..catalog import Kind
-from ..checked_json import Unfit, plain
+from ..checked_json import Bytes, Count, Line, Note, Share, Spelling, at_most, plain
 from ..errors import BadComparison
-from ..messages import Message, Sampling, Usage
-from ..variant import Variant
+from ..messages import Event, Message, Sampling, Usage
+from ..variant import ADAPTERS_MAX, Variant
 from .measured import Measured
 
 MOST_COLUMNS = 16
 MOST_ALTERNATIVES = 20
+LARGEST, MOST_NOTES = 1e15, 10  # of the numbers of what an answer cost, and how many notes
 DIGITS = 6  # of a probability: what is shown has fewer, and a file with more would be several times as long
 
 
@@ -28,9 +32,9 @@ class TokenView:
     Probabilities are rounded to `DIGITS` digits. Raises BadComparison.
     """
 
-    text: str
-    probability: float
-    alternatives: tuple[tuple[str, float], ...] = ()
+    text: Line
+    probability: Share
+    alternatives: Annotated[tuple[tuple[Line, Share], ...], at_most(MOST_ALTERNATIVES)] = ()
 
     def __post_init__(self) -> None:
         if len(self.alternatives) > MOST_ALTERNATIVES:
@@ -47,6 +51,22 @@ def _probability(value: float) -> float:
     return rounded + 0.0  # -0.0 becomes 0.0
 
 
+def _from_row(source: Any, handler: Any) -> Any:
+    """In a file, a token is a list of its fields."""
+    row = tuple[Line, Share, Annotated[tuple[tuple[Line, Share], ...], at_most(MOST_ALTERNATIVES)]]
+    return core_schema.no_info_after_validator_function(lambda values: TokenView(*values), handler(row))
+
+
+def _bounded(usage: Usage) -> Usage:
+    """What an answer cost, as a file says it, with neither negative nor absurd numbers."""
+    for name, value in vars(usage).items():
+        if isinstance(value, int | float) and not 0 <= value <= LARGEST:
+            raise ValueError(f"{name} is not a number from 0 to {LARGEST:g}")
+    if len(usage.adapters) > ADAPTERS_MAX or len(usage.notes) > MOST_NOTES:
+        raise ValueError(f"there are at most {ADAPTERS_MAX} adapters and {MOST_NOTES} notes")
+    return usage
+
+
 @dataclass(frozen=True)
 class Compared:
     """One variant's column; raises BadComparison, BadSpelling or ModelIsAPath.
@@ -58,19 +78,19 @@ class Compared:
     the figures alone stands in them. Figures that are not finite are none.
     """
 
-    variant: str
-    resolved: str = ""
+    variant: Spelling
+    resolved: Spelling = ""
     kind: Kind = "instruct"
     prompt: str = ""
-    turns: tuple[Message, ...] = ()
+    turns: Annotated[tuple[Message, ...], at_most(1_000)] = ()
     answer: str = ""
-    usage: Usage | None = None
+    usage: Annotated[Usage, AfterValidator(_bounded)] | None = None
     figures: Measured = field(default_factory=lambda: Measured(""))
-    predicted_peak: int | None = None
-    tokenizer: str = ""
-    parts_at_character: int | None = None
-    tokens: tuple[TokenView, ...] = ()
-    error: str = ""
+    predicted_peak: Bytes | None = None
+    tokenizer: Line = ""
+    parts_at_character: Count | None = None
+    tokens: Annotated[tuple[Annotated[TokenView, GetPydanticSchema(_from_row)], ...], at_most(10_000)] = ()
+    error: Note = ""
 
     def __post_init__(self) -> None:
         Variant.parse(self.variant)
@@ -90,14 +110,23 @@ class Compared:
         usage = self.usage
         if usage is None:
             return self.figures
+        alone = usage.batch == 1  # the speed of a row of a batch is never put beside that of an answer alone
         said: Any = {
             "peak_bytes": usage.peak_bytes or None,
             "load_s": usage.load_s,
-            "ttft_s": usage.ttft_s,
-            "decode_tokens_per_s": usage.decode_tokens_per_s or None,
+            "ttft_s": usage.ttft_s if alone else None,
+            "decode_tokens_per_s": (usage.decode_tokens_per_s or None) if alone else None,
         }
         gaps = {name: value for name, value in said.items() if getattr(self.figures, name) is None}
         return replace(self.figures, **gaps)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened to a column of a comparison, by its place in the request: an event, or the column as of now."""
+
+    column: int
+    event: Event | Compared
 
 
 @dataclass(frozen=True)
@@ -108,12 +137,12 @@ class Comparison:
     scored on. `created` is a moment in ISO 8601, UTC. `machine` is plain data.
     """
 
-    questions: tuple[str, ...]
-    columns: tuple[Compared, ...]
-    created: str
+    questions: Annotated[tuple[str, ...], at_most(1_000)]
+    columns: Annotated[tuple[Compared, ...], at_most(MOST_COLUMNS)]
+    created: Annotated[str, Field(max_length=40)]
     system: str = ""
     sampling: Sampling = field(default_factory=Sampling)
-    reference: str = ""
+    reference: Spelling = ""
     text: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
@@ -123,13 +152,8 @@ class Comparison:
             raise BadComparison(reason=f"it has {len(self.columns)} variants, and at most {MOST_COLUMNS} are shown")
         if not _is_utc(self.created):
             raise BadComparison(reason="the time of its making is not a moment in UTC")
-        if not isinstance(self.machine, Mapping) or not isinstance(self.versions, Mapping):
-            raise BadComparison(reason="the versions or the machine are not an object")
-        try:
-            object.__setattr__(self, "machine", plain(self.machine, "machine"))
-            object.__setattr__(self, "versions", plain(self.versions, "versions"))
-        except Unfit as error:
-            raise BadComparison(reason=str(error)) from None
+        object.__setattr__(self, "machine", plain(self.machine, "machine"))
+        object.__setattr__(self, "versions", plain(self.versions, "versions"))
         if not all(isinstance(version, str) for version in self.versions.values()):
             raise BadComparison(reason="a version is not text")
 
@@ -150,23 +174,6 @@ def find(columns: Sequence[Compared], spelling: str) -> Compared | None:
     """The column of a variant, as it was asked for or as it was resolved."""
     asked = next((column for column in columns if column.variant == spelling), None)
     return asked or next((column for column in columns if spelling and column.resolved == spelling), None)
-
-
-def batches(needed: Sequence[int], free: int) -> tuple[tuple[int, ...], ...]:
-    """Which plans run together: their places in order, as many at once as `free` bytes hold.
-
-    One that needs more than that is alone.
-    """
-    groups: list[list[int]] = []
-    left = 0
-    for place, bytes_ in enumerate(needed):
-        if groups and bytes_ <= left:
-            groups[-1].append(place)
-            left -= bytes_
-        else:
-            groups.append([place])
-            left = free - bytes_
-    return tuple(map(tuple, groups))
 
 
 def agreeing_prefix(reference: str, other: str) -> int:

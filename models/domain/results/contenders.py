@@ -25,7 +25,7 @@ def acts_as(variant: Variant) -> Hashable:
     return variant.without_adapters, frozenset(variant.adapters)
 
 
-def sift(spellings: Sequence[str], most: int) -> Contenders:
+def select_variants(spellings: Sequence[str], most: int) -> Contenders:
     """The first `most` different variants of a list, however few they are.
 
     Raises BadComparisonRequest for what is no list, or a list of more than `MOST_NAMED`.
@@ -51,8 +51,8 @@ def sift(spellings: Sequence[str], most: int) -> Contenders:
 
 
 def contenders(spellings: Sequence[str], most: int) -> Contenders:
-    """As `sift`, where at least two are left; raises BadComparisonRequest, or the reason that left too few."""
-    found = sift(spellings, most)
+    """The same, where at least two are left; raises BadComparisonRequest, or the reason that left too few."""
+    found = select_variants(spellings, most)
     if len(found.variants) < 2:
         for reason in found.left_out.values():
             raise reason
@@ -61,7 +61,7 @@ def contenders(spellings: Sequence[str], most: int) -> Contenders:
 
 
 def check_variants(spellings: Sequence[str], most: int) -> Contenders:
-    """As `contenders`, where none is left out; raises BadComparisonRequest, BadSpelling or ModelIsAPath."""
+    """The same, where none is left out; raises BadComparisonRequest, BadSpelling or ModelIsAPath."""
     found = contenders(spellings, most)
     for reason in found.left_out.values():
         raise reason

@@ -2,77 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..units import size
-from . import measured
+from ..messages import Usage
 from .comparison import Compared, Comparison
-from .measured import safe_cell
+from .figures import OF_COLUMNS, in_files
+from .measured import Measured
+from .tables import csv_table, fenced, inline, markdown_table
 
-ENDINGS = {
-    "stop": "by itself",
-    "length": "cut at the limit",
-    "stop_string": "at a stop text",
-    "cancelled": "stopped",
-    "time_limit": "time limit",
-    "error": "error",
-}
-
-
-class Column(NamedTuple):
-    """How one figure is shown: its heading, what it means, and its text, empty where there is none."""
-
-    heading: str
-    meaning: str
-    text: Callable[[Compared], str]
-
-
-def _figure(heading: str) -> Column:
-    """A figure as it is shown of a measured mode."""
-    shown = next(column for column in measured.COLUMNS if column.heading == heading)
-    return Column(heading, shown.meaning, lambda column: shown.text(column.known))
-
-
-def _usage(form: Callable[[Any], str]) -> Callable[[Compared], str]:
-    return lambda column: form(column.usage) if column.usage else ""
-
-
-def _parting(column: Compared) -> str:
-    return "" if column.parts_at_character is None else f"character {column.parts_at_character + 1:,}"
-
-
-COLUMNS = (
-    Column("variant", "what was asked for", lambda column: column.variant),
-    _figure("predicted"),
-    _figure("measured"),
-    Column("peak predicted", "the most memory at any moment of loading and answering, as planned, with pages of files",
-           lambda column: size(column.predicted_peak) if column.predicted_peak else ""),
-    Column("peak", "the most memory that the computing process held during the answer, without other models in it",
-           lambda column: size(column.known.peak_bytes) if column.known.peak_bytes else ""),
-    _figure("load"),
-    _figure("TTFT"),
-    Column("prefill", "tokens a second of reading the prompt",
-           _usage(lambda usage: f"{usage.prefill_tokens_per_s:,.0f} tok/s" if usage.prefill_tokens_per_s else "")),
-    _figure("decode"),
-    _figure("perplexity"),
-    _figure("bits/byte"),
-    _figure("agreement"),
-    _figure("KL"),
-    Column("prompt", "tokens of the prompt, by this variant's own tokenizer and template",
-           _usage(lambda usage: f"{usage.prompt_tokens:,} tokens")),
-    Column("answer", "tokens of the answer", _usage(lambda usage: f"{usage.new_tokens:,} tokens")),
-    Column("ended", "why the answer ended where it does", _usage(lambda usage: ENDINGS.get(usage.finish or "", ""))),
-    Column("parts at", "where the answer stops agreeing with the reference's answer, to a whole word", _parting),
-)  # fmt: skip
-
-
-# --- Markdown -----------------------------------------------------------------------------------------------
+_IN_CSV = in_files(Measured, Usage, Compared)
+CSV_FIELDS = ("variant", "resolved", "kind", "reference", *(figure.field for figure in _IN_CSV), "tokenizer", "error",
+              "answer")  # fmt: skip
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -82,7 +25,7 @@ def to_markdown(comparison: Comparison) -> str:
 
 def _blocks(comparison: Comparison) -> Iterator[str]:
     yield f"# {len(comparison.columns)} variant{'' if len(comparison.columns) == 1 else 's'} compared"
-    yield _table(_setup(comparison), ("", ""))
+    yield _setup(comparison)
     if comparison.system:
         yield "## System prompt"
         yield fenced(comparison.system)
@@ -91,7 +34,7 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
         yield fenced(question)
     yield "## Figures"
     yield figures(comparison)
-    yield "\n".join(f"- {column.heading}: {column.meaning}" for column in COLUMNS[1:])
+    yield "\n".join(f"- {figure.heading}: {figure.explained}" for figure in OF_COLUMNS)
     for number, column in enumerate(comparison.columns, 1):
         yield from _answer(column, number)
     if comparison.text:
@@ -99,40 +42,31 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
         yield fenced(comparison.text)
 
 
-def _setup(comparison: Comparison) -> list[tuple[str, str]]:
+def _setup(comparison: Comparison) -> str:
     sampling = asdict(comparison.sampling)
     seed = sampling.pop("seed")
     stop = sampling.pop("stop")
     values = [f"{name.replace('_', ' ')} {value:g}" for name, value in sampling.items()]
-    return [
-        ("Made", comparison.created),
-        ("Reference", comparison.reference or "none"),
-        ("Sampling", ", ".join(values) + (", greedy" if comparison.sampling.greedy else "")),
-        ("Stop texts", json.dumps(stop, ensure_ascii=False) if stop else "none"),
-        ("Seed", "a fresh one each time" if seed is None else str(seed)),
-        *((f"Version of {name}", version) for name, version in comparison.versions.items()),
-        *((f"Machine: {name}", _plain(value)) for name, value in comparison.machine.items()),
-    ]
+    rows: dict[str, Any] = {
+        "Made": comparison.created,
+        "Reference": comparison.reference or "none",
+        "Sampling": ", ".join(values) + (", greedy" if comparison.sampling.greedy else ""),
+        "Stop texts": stop or "none",
+        "Seed": "a fresh one each time" if seed is None else seed,
+        **{f"Version of {name}": version for name, version in comparison.versions.items()},
+        **{f"Machine: {name}": value for name, value in comparison.machine.items()},
+    }
+    lines = [f"| {inline(name)} | {inline(_plain(value))} |" for name, value in rows.items()]
+    return "\n".join(["|  |  |", "| --- | --- |", *lines])
 
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _table(rows: list[tuple[str, str]], head: tuple[str, str]) -> str:
-    lines = [head, ("---", "---"), *((inline(name), inline(value)) for name, value in rows)]
-    return "\n".join(f"| {name} | {value} |" for name, value in lines)
-
-
 def figures(comparison: Comparison) -> str:
     """The table of all figures."""
-    lines = ["| " + " | ".join(column.heading for column in COLUMNS) + " |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
-    for row in comparison.columns:
-        cells = [inline(column.text(row)) for column in COLUMNS]
-        if row.error:
-            cells = [cells[0], inline(row.error), *[""] * (len(COLUMNS) - 2)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return markdown_table(OF_COLUMNS, [(inline(column.variant), column) for column in comparison.columns])
 
 
 def _answer(column: Compared, number: int) -> Iterator[str]:
@@ -157,44 +91,12 @@ def _answer(column: Compared, number: int) -> Iterator[str]:
         yield fenced(column.prompt)
 
 
-def fenced(text: str) -> str:
-    """Text in a fence that is longer than any run of backticks in it, so nothing in it can end the fence."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}text\n{text}\n{fence}"
-
-
-def inline(text: str) -> str:
-    """Text from outside in a line of Markdown or a cell: on one line, and none of it markup."""
-    return re.sub(r"(^[-+=]|[\\`*_{}\[\]<>()#|~&!$])", r"\\\1", " ".join(text.split()))
-
-
-# --- CSV ----------------------------------------------------------------------------------------------------
-
-_FIGURE_FIELDS = ("predicted_bytes", "measured_bytes", "peak_bytes", "load_s", "ttft_s", "decode_tokens_per_s",
-                  "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at", "answer_tokens")  # fmt: skip
-_USAGE_FIELDS = ("engine", "prompt_tokens", "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s",
-                 "wall_s", "seed", "finish")  # fmt: skip
-_OWN_FIELDS = ("predicted_peak", "parts_at_character", "tokenizer", "error", "answer")
-FIELDS = ("variant", "resolved", "kind", "reference", *_FIGURE_FIELDS, *_USAGE_FIELDS, *_OWN_FIELDS)
-
-
 def to_csv(comparison: Comparison) -> str:
-    """A row a variant with whole figures; a cell that a spreadsheet would compute is quoted."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(FIELDS)
-    for column in comparison.columns:
-        values = _values(column, column is comparison.reference_column)
-        writer.writerow(["" if values[name] is None else safe_cell(values[name]) for name in FIELDS])
-    return out.getvalue()
+    """A row a variant with whole figures."""
+    return csv_table(CSV_FIELDS, (_cells(column, comparison) for column in comparison.columns))
 
 
-def _values(column: Compared, reference: bool) -> Mapping[str, object]:
-    known, usage = vars(column.known), vars(column.usage) if column.usage else {}
-    return {
-        **{name: getattr(column, name) for name in ("variant", "resolved", "kind", *_OWN_FIELDS)},
-        **{name: known[name] for name in _FIGURE_FIELDS},
-        **{name: usage.get(name) for name in _USAGE_FIELDS},
-        "reference": reference,
-        "error": column.error or column.figures.error,
-    }
+def _cells(column: Compared, comparison: Comparison) -> Iterator[object]:
+    yield from (column.variant, column.resolved, column.kind, column is comparison.reference_column)
+    yield from (figure.value(column) for figure in _IN_CSV)
+    yield from (column.tokenizer, column.error or column.figures.error, column.answer)

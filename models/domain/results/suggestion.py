@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from ..units import size
 from .comparison import Compared, find
-from .measured import Measured, memory_of
+from .measured import Measured
 
 TOLERANCE = 0.05  # of the reference's perplexity, where nobody chose another
-
 NOTABLE = 0.01  # of the reference's quality: what is better by less is not worth a sentence
-
-PERPLEXITY, BITS_PER_BYTE = "perplexity", "bits per byte"
+PERPLEXITY, BITS_PER_BYTE = "perplexity", "bits_per_byte"  # fields of Measured, and words but for the underscores
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,10 @@ def suggest(columns: Sequence[Compared], reference: str, distance: float) -> Sug
     if len(columns) < 2:
         return None
     sound = [column for column in columns if not column.error and not column.known.error]
-    unit = quality_unit(sound)
-    candidates = [found for column in sound if (found := _candidate(column, unit))]
-    rule = _rule("variants", unit, distance, reference and f"that of {reference}")
+    measure = quality_measure(sound)
+    every = [_candidate(column.resolved or column.variant, column.variant, column.known, measure) for column in sound]
+    candidates = [one for one in every if one]
+    rule = _rule("variants", measure, distance, reference and f"that of {reference}")
     if not candidates:
         return Suggestion("Nothing can be suggested: there are no figures of quality and memory.", rule)
     held = min(candidates, key=lambda one: one.quality)
@@ -60,84 +59,65 @@ def suggest(columns: Sequence[Compared], reference: str, distance: float) -> Sug
         held = own
     if len(candidates) < 2:
         return Suggestion(f"Nothing can be suggested: only {held.name} has figures.", rule)
-    return _choose(candidates, held, unit, distance, "variants")
+    return _choose(candidates, held, measure, distance, "variants")
 
 
 def suggest_mode(rows: Sequence[Measured], distance: float = TOLERANCE) -> Suggestion | None:
     """The same among the modes of one model, by perplexity; None without a reference and another with figures."""
-    candidates = {
-        id(row): _Candidate(_mode(row), row.variant, memory_of(row), row.perplexity, row.decode_tokens_per_s or 0)
-        for row in rows
-        if row.perplexity and memory_of(row)
-    }
-    reference = next((candidates[id(row)] for row in rows if row.reference and id(row) in candidates), None)
-    if reference is None or len(candidates) < 2:
+    pairs = [(row, one) for row in rows if (one := _candidate(row.mode, row.variant, row, PERPLEXITY))]
+    reference = next((one for row, one in pairs if row.reference), None)
+    if reference is None or len(pairs) < 2:
         return None
-    return _choose(list(candidates.values()), reference, PERPLEXITY, distance, "modes")
+    return _choose([one for _, one in pairs], reference, PERPLEXITY, distance, "modes")
 
 
-def _mode(row: Measured) -> str:
-    return row.variant.rpartition("@")[2]
-
-
-def quality_unit(columns: Sequence[Compared]) -> str:
-    """Perplexity where all columns with a figure of quality share a tokenizer, else bits per byte."""
-    scored = [column for column in columns if column.known.perplexity or column.known.bits_per_byte]
-    names = {column.tokenizer for column in scored}
+def quality_measure(columns: Sequence[Compared]) -> str:
+    """PERPLEXITY where all columns with a figure of quality share a tokenizer, else BITS_PER_BYTE."""
+    names = {column.tokenizer for column in columns if column.known.perplexity or column.known.bits_per_byte}
     return PERPLEXITY if len(names) == 1 and names != {""} else BITS_PER_BYTE
 
 
-def quality_of(column: Compared, unit: str) -> float | None:
-    """The figure of a column; less is better."""
-    return column.known.perplexity if unit == PERPLEXITY else column.known.bits_per_byte
-
-
-def _candidate(column: Compared, unit: str) -> _Candidate | None:
-    row = column.known
-    quality = quality_of(column, unit)
-    if not quality or not memory_of(row):
+def _candidate(name: str, variant: str, row: Measured, measure: str) -> _Candidate | None:
+    quality = getattr(row, measure)
+    if not quality or not row.memory:
         return None
-    name = column.resolved or column.variant
-    return _Candidate(name, column.variant, memory_of(row), quality, row.decode_tokens_per_s or 0)
+    return _Candidate(name, variant, row.memory, quality, row.decode_tokens_per_s or 0)
 
 
 def _choose(
-    candidates: Sequence[_Candidate], reference: _Candidate, unit: str, distance: float, kind: str
+    candidates: Sequence[_Candidate], reference: _Candidate, measure: str, distance: float, kind: str
 ) -> Suggestion:
     limit = reference.quality * (1 + distance)
     good = [one for one in candidates if one is reference or one.quality <= limit]
     best = min(good, key=lambda one: (one.bytes, -one.speed, one is not reference))
-    rule = _rule(kind, unit, distance, f"that of {reference.name} ({reference.quality:.2f})")
+    rule = _rule(kind, measure, distance, f"that of {reference.name} ({reference.quality:.2f})")
     if best is reference:
-        return Suggestion(_keep(candidates, best, unit), rule, best.variant)
+        return Suggestion(_keep(candidates, best, measure), rule, best.variant)
     memory = f"{size(best.bytes)} instead of {size(reference.bytes)}"
     if best.bytes == reference.bytes:
         memory = f"{size(best.bytes)} like {reference.name}"
-    worse = f"{best.quality / reference.quality - 1:+.1%}"
-    found = f"{best.name} is good enough: {memory}, {unit} {best.quality:.2f} ({worse}){_speeds(best, reference)}."
-    return Suggestion(found, rule, best.variant)
+    speed = f", {best.speed:.1f} tok/s instead of {reference.speed:.1f}" if best.speed and reference.speed else ""
+    worse = _against(best, reference, measure)
+    return Suggestion(f"{best.name} is good enough: {memory}, {worse}{speed}.", rule, best.variant)
 
 
-def _keep(candidates: Sequence[_Candidate], reference: _Candidate, unit: str) -> str:
+def _keep(candidates: Sequence[_Candidate], reference: _Candidate, measure: str) -> str:
     if any(one.bytes < reference.bytes for one in candidates):
         return f"Nothing smaller is as good: keep {reference.name}, {size(reference.bytes)}."
     found = f"Keep {reference.name}: with {size(reference.bytes)} it is the smallest of them."
     better = min(candidates, key=lambda one: one.quality)
-    gain = better.quality / reference.quality - 1
-    if gain > -NOTABLE:
+    if better.quality / reference.quality - 1 > -NOTABLE:
         return found
-    worth = f"{unit} {better.quality:.2f} ({gain:+.1%})"
-    return f"{found} {better.name} is better, {worth}, and takes {size(better.bytes)}."
+    return f"{found} {better.name} is better, {_against(better, reference, measure)}, and takes {size(better.bytes)}."
 
 
-def _rule(kind: str, unit: str, distance: float, against: str) -> str:
+def _against(one: _Candidate, reference: _Candidate, measure: str) -> str:
+    return f"{measure.replace('_', ' ')} {one.quality:.2f} ({one.quality / reference.quality - 1:+.1%})"
+
+
+def _rule(kind: str, measure: str, distance: float, against: str) -> str:
+    quality = "perplexity is" if measure == PERPLEXITY else "bits per byte are"
     return (
-        f"The rule: of the {kind} whose {unit} {'is' if unit == PERPLEXITY else 'are'} at most {distance:.0%} "
-        f"above {against or 'the best'}, the one whose weights take the least memory; of equals the faster."
+        f"The rule: of the {kind} whose {quality} at most {distance:.0%} above {against or 'the best'}, the one whose "
+        "weights take the least memory; of equals the faster."
     )
-
-
-def _speeds(best: _Candidate, reference: _Candidate) -> str:
-    if not best.speed or not reference.speed:
-        return ""
-    return f", {best.speed:.1f} tok/s instead of {reference.speed:.1f}"

@@ -1,1 +1,1 @@
-"""Kernels and caches for a CPU."""
+"""Kernels for a CPU."""

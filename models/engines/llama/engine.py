@@ -17,9 +17,9 @@ from typing import Any
 
 from ...domain.engine import Attached, Prompt
 from ...domain.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScorable, PaddockError
-from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, RowDelta, Sampling, Scored, Usage
+from ...domain.load import ActiveAdapter, Snapshot
+from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ...domain.settings import Settings
-from ...domain.snapshot import ActiveAdapter, Snapshot
 from ..chat_template import ChatTemplate
 from ..faults import translated
 from ..text_stream import StopStrings
@@ -125,7 +125,7 @@ class GgufEngine:
         sampling: Sampling,
         rows: Sequence[Sequence[ActiveAdapter]],
         time_limit_s: float = float("inf"),
-    ) -> Iterator[RowDelta]:
+    ) -> Iterator[Delta]:
         """Refused: the rows of a batch differ by adapters, and it takes none."""
         raise AdapterRefused(adapter="of a row", reason="llama.cpp takes no adapters here")
 

@@ -14,9 +14,8 @@ from typing import Any
 
 from ...domain.engine import Attached
 from ...domain.errors import AdapterRefused
+from ...domain.load import ActiveAdapter, Adapter
 from ...domain.lora import matrix_of
-from ...domain.snapshot import ActiveAdapter, Adapter
-from ..cpu.few_rows import FewRows
 from ..cpu.product_threads import products_on_one_thread
 from ..device import give_back_memory
 from ..faults import translated
@@ -52,10 +51,9 @@ class Adapters:
         Raises AdapterRefused, OutOfMemory.
         """
         parts = self._attached(rows)
-        few = FewRows(self._model.device.type)
         with ExitStack() as until_answered:
             for names in self._siblings if any(parts) else ():
-                for name, change in changes(names, parts, few):
+                for name, change in changes(names, parts):
                     until_answered.callback(self._linears[name].register_forward_hook(change).remove)
             if self._model.dtype.itemsize < 4:  # an fp32 model needs MKL's threads for itself
                 until_answered.enter_context(products_on_one_thread())
@@ -69,8 +67,7 @@ class Adapters:
 
     def read(self, row: int = 0) -> tuple[str, ...]:
         """Which adapters act now on a row and how strongly, read from the model's layers."""
-        hooks = (hook for module in self._linears.values() for hook in module._forward_hooks.values())
-        return tuple({spelled: None for hook in hooks if isinstance(hook, Change) for spelled in hook.spelled[row]})
+        return tuple(dict.fromkeys(spelled for change in self.changes().values() for spelled in change.spelled[row]))
 
     def changes(self) -> dict[str, Change]:
         """The layers that adapters change now, by name."""

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..cpu.few_rows import FewRows, enough_outputs
-
 Names = tuple[str, ...]  # of layers that read the same input
 
 
@@ -27,7 +25,7 @@ class Held:
 Part = tuple[str, float, Held]  # how it is spelled, its weight, its matrices
 
 
-def changes(names: Names, rows: Sequence[Sequence[Part]], few: FewRows) -> Iterator[tuple[str, Change]]:
+def changes(names: Names, rows: Sequence[Sequence[Part]]) -> Iterator[tuple[str, Change]]:
     """The hooks of siblings. One adapter's matrices are used as they are; several are stacked layer by layer, each of
     them once whichever rows it acts on, so that any number costs one product for the siblings and one for each.
     """
@@ -43,10 +41,8 @@ def changes(names: Names, rows: Sequence[Sequence[Part]], few: FewRows) -> Itera
         [value for each, a, _, scaling in pieces for value in [_weight(row, each) * scaling] * len(a)] for row in rows
     ]
     a = held[0].stacked[names] if len(held) == 1 else torch.cat([a for _, a, _, _ in pieces])
-    a = enough_outputs(a)
-    weights = [row + [0.0] * (len(a) - len(row)) for row in weights]
     ranks = [sum(len(each.matrices[name][0]) for each in on) for name, on in layers.items()]
-    low = _Low(a, ranks, torch.tensor(weights, dtype=torch.float32, device=a.device)[:, None], few)
+    low = _Low(a, ranks, torch.tensor(weights, dtype=torch.float32, device=a.device)[:, None])
     for place, (name, on) in enumerate(layers.items()):
         spelled = tuple(tuple(spelled for spelled, _, each in row if each in on) for row in rows)
         b = [each.matrices[name][1] for each in on]
@@ -60,35 +56,24 @@ def _weight(row: Sequence[Part], held: Held) -> float:
 class _Low:
     """A x of siblings, weighted by row: computed for the first of them that asks, dropped after the last."""
 
-    __slots__ = ("a", "few", "linear", "low", "ranks", "starts", "weights", "weights_of_few", "x")
+    __slots__ = ("a", "linear", "low", "ranks", "starts", "weights", "x")
 
-    def __init__(self, a: Any, ranks: list[int], weights: Any, few: FewRows) -> None:
+    def __init__(self, a: Any, ranks: list[int], weights: Any) -> None:
         import torch
 
-        self.a, self.ranks, self.weights, self.few = a, ranks, weights, few
-        self.weights_of_few: dict[tuple[int, ...], Any] = {}
+        self.a, self.ranks, self.weights = a, ranks, weights
         self.starts = [sum(ranks[:place]) for place in range(len(ranks))]
         self.x = self.low = None
         self.linear = torch.nn.functional.linear
 
     def of(self, x: Any, place: int) -> Any:
-        """What the sibling at `place` multiplies with its B: [batch, tokens, rank], of few rows [rows, rank]."""
+        """What the sibling at `place` multiplies with its B: [batch, tokens, rank]."""
         if x is not self.x:
-            self.x, self.low = x, self._weighted(x)
+            self.x, self.low = x, self.linear(x.to(self.a.dtype), self.a).mul_(self.weights)
         low: Any = self.low
         if place == len(self.ranks) - 1:
             self.x = self.low = None
         return low if low.shape[-1] == self.ranks[place] else low.narrow(-1, self.starts[place], self.ranks[place])
-
-    def _weighted(self, x: Any) -> Any:
-        room = self.few.room(x.shape)
-        if room is None:
-            return self.linear(x.to(self.a.dtype), self.a).mul_(self.weights)
-        rows, as_x = room
-        as_x.copy_(x)
-        if x.shape not in self.weights_of_few:
-            self.weights_of_few[x.shape] = self.few.weights(self.weights, x.shape)
-        return self.linear(rows, self.a).mul_(self.weights_of_few[x.shape])
 
 
 class Change:
@@ -100,14 +85,7 @@ class Change:
         self.spelled, self.low, self.place, self.b = spelled, low, place, b
 
     def __call__(self, module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        low = self.low.of(inputs[0], self.place)
-        room = self.low.few.room(output.shape)
-        if room is None:
-            return output.add_(low.matmul(self.b))
-        rows, as_output = room
-        as_output.copy_(output)
-        rows.addmm_(low, self.b)
-        return output.copy_(as_output)
+        return output.add_(self.low.of(inputs[0], self.place).matmul(self.b))
 
     def matrix(self) -> Any:
         """What would have to be added to the layer's weights for the first row, in fp32, [outputs, inputs]."""

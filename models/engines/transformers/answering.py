@@ -12,15 +12,13 @@ from typing import Any
 from ...domain.engine import Prompt
 from ...domain.errors import ContextExceeded
 from ...domain.messages import SEED_MAX, Delta, Finish, Sampling, Usage
-from ..cpu.growing_cache import empty_cache
 from ..device import PeakMemory
 from ..text_stream import Detokenizer, StopStrings
 from . import decode_loop
 from .loader import Loaded
 from .prefix_cache import PrefixCache
-from .prompt_tokens import prompt_ids
 from .rope_length import NOT_KEPT
-from .token_bytes import bytes_of
+from .tokens import bytes_of, prompt_ids
 
 NAME = "transformers"
 CONTEXT = 8  # tokens of a text before its continuation, which say how that begins
@@ -57,11 +55,13 @@ class Asked:
 
 def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, reuse: bool = True) -> Iterator[Delta]:
     """One delta a token. `made_with` are the adapters that act, without which no kept cache is the same."""
+    from transformers import DynamicCache
+
     length, reuse = loaded.length, reuse and not asked.sampling.repeats
     length.start(len(asked.ids))
     fits = reuse and length.now is not NOT_KEPT
     cache, cached = prefixes.take(asked.ids, f"{made_with} {length.now}") if fits else (None, 0)
-    cache = cache or empty_cache(loaded.model.config)
+    cache = cache or DynamicCache(config=loaded.model.config)
     row = _Row(loaded, asked, cached)
     whole = False
     try:
@@ -79,8 +79,11 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
 
 def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[tuple[int, Delta]]:
     """The deltas of several answers to the same prompt, which differ by the adapters that act on each row."""
+    from transformers import DynamicCache
+
     loaded.length.start(len(asked.ids))
-    return _decode(loaded, asked, empty_cache(loaded.model.config), [_Row(loaded, asked, 0) for _ in range(rows)])
+    cache = DynamicCache(config=loaded.model.config)
+    return _decode(loaded, asked, cache, [_Row(loaded, asked, 0) for _ in range(rows)])
 
 
 def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Generator[tuple[int, Delta], None, None]:

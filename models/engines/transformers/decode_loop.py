@@ -8,7 +8,6 @@ from typing import Any
 
 from ...domain.errors import NotFinite
 from ...domain.messages import Sampling
-from ..cpu.growing_cache import empty_cache
 from .loader import Loaded
 
 PREFILL_CHUNK = 512  # tokens computed between two chances to stop; about a second on two cores for a small model
@@ -45,6 +44,7 @@ def tokens(
     tokens whatever else the process or another row draws.
     """
     import torch
+    from transformers import DynamicCache
 
     model, length = loaded.model, loaded.length
     draws = [torch.Generator(device=model.device) for _ in range(rows)]
@@ -83,7 +83,7 @@ def tokens(
                 if bool(stopping_criteria(input_ids, None).all()):
                     return
                 if length.grow(input_ids.shape[1]):
-                    cache.layers = empty_cache(model.config).layers
+                    cache.layers = DynamicCache(config=model.config).layers
                     for _ in _computed(model, input_ids, cache, left=1):
                         pass
                 inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **model_kwargs)

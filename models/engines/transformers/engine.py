@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from ...domain.engine import Attached, Prompt
 from ...domain.errors import ContextExceeded, EngineFailed, PaddockError
-from ...domain.messages import Delta, Message, Progress, RowDelta, Sampling, Scored
+from ...domain.load import ActiveAdapter, Snapshot
+from ...domain.messages import Delta, Message, Progress, Sampling, Scored
 from ...domain.settings import Settings
-from ...domain.snapshot import ActiveAdapter, Snapshot
 from ..chat_template import ChatTemplate, template_of
 from ..device import give_back_memory
 from ..faults import translated
@@ -18,8 +18,8 @@ from .answering import NAME, Asked, answer, answer_rows
 from .engine_thread import engine_thread, prepare_torch
 from .loader import Loaded, OnProgress, load
 from .prefix_cache import LIMIT_BYTES, PrefixCache
-from .prompt_tokens import prompt_ids
 from .scoring import score
+from .tokens import prompt_ids
 
 
 def open_transformers(
@@ -95,10 +95,10 @@ class TransformersEngine:
         sampling: Sampling,
         rows: Sequence[Sequence[ActiveAdapter]],
         time_limit_s: float = float("inf"),
-    ) -> Iterator[RowDelta]:
+    ) -> Iterator[Delta]:
         """One answer a row to the same prompt, all in one batch, each row with its own adapters; raises as `generate`.
 
-        On a CPU each row is what it would be alone (few_rows.py), but for int8; on a GPU, up to rounding.
+        A row is what it would be alone, up to rounding: in bf16 a greedy text may part from it after some tokens.
         """
         return engine_thread().stream(lambda: self._row_deltas(prompt, sampling, time_limit_s, rows))
 
@@ -126,30 +126,33 @@ class TransformersEngine:
         self._adapters.clear()
         give_back_memory()
 
+    def _in_memory(self) -> Loaded:
+        if self._loaded is None:
+            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        return self._loaded
+
     def _deltas(
         self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter], reuse: bool
     ) -> Iterator[Delta]:
-        if self._loaded is None:
-            raise EngineFailed(detail="it was taken out of memory meanwhile")
+        loaded = self._in_memory()
         with translated(during="while answering"):
-            asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
+            asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
             # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
             with self._adapters.acting(adapters):
                 made = made_with(adapters)
                 # No name for the answer: it has to end before the adapters do.
-                for _, delta in self._stamped((0, d) for d in answer(self._loaded, self._prefixes, asked, made, reuse)):
+                for _, delta in self._stamped((0, d) for d in answer(loaded, self._prefixes, asked, made, reuse)):
                     yield delta
 
     def _row_deltas(
         self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
-    ) -> Iterator[RowDelta]:
-        if self._loaded is None:
-            raise EngineFailed(detail="it was taken out of memory meanwhile")
+    ) -> Iterator[Delta]:
+        loaded = self._in_memory()
         with translated(during="while answering"):
-            asked = Asked.of(self._loaded, prompt, sampling, self.context, time_limit_s)
+            asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
             with self._adapters.acting(*rows):
-                for row, delta in self._stamped(answer_rows(self._loaded, asked, len(rows))):
-                    yield RowDelta(row, delta.text, delta.usage)
+                for row, delta in self._stamped(answer_rows(loaded, asked, len(rows))):
+                    yield replace(delta, row=row)
 
     def _stamped(self, deltas: Iterator[tuple[int, Delta]]) -> Iterator[tuple[int, Delta]]:
         """The deltas of each row with the adapters that act on it, read from the layers at the first and at the last.
@@ -165,9 +168,7 @@ class TransformersEngine:
     def _scores(
         self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int
     ) -> Iterator[Progress | Scored]:
-        if self._loaded is None:
-            raise EngineFailed(detail="it was taken out of memory meanwhile")
-        loaded = self._loaded
+        loaded = self._in_memory()
         with translated(during="while scoring"), self._adapters.acting(adapters):
             ids = prompt_ids(loaded, prompt)
             if len(ids) > self.context:

@@ -11,16 +11,20 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from functools import cache
+from concurrent.futures import Future
+from functools import cache, partial
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 _END = object()
 
 
 class EngineThread:
-    """Runs jobs one after another, in the order they came; never dies of a job's exception."""
+    """Runs jobs one after another, in the order they came; never dies of a job's exception.
+
+    No ThreadPoolExecutor: at exit the interpreter waits for what its threads compute, and an answer takes minutes.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -32,7 +36,12 @@ class EngineThread:
         """The job's result; blocks, and raises what it raised. Called on the thread itself, it just runs."""
         if threading.current_thread() is self._thread:
             return job()
-        return _Answer(job).wait(self._jobs)
+        future: Future[T] = Future()
+        self._jobs.put(partial(_settle, future, job))
+        try:
+            return future.result()
+        finally:
+            del future  # it refers to its exception, which will refer to this frame
 
     def stream(self, produce: Callable[[], Iterator[T]]) -> Stream[T]:
         """The items of a generator that runs on the thread, started by the first `next`."""
@@ -50,37 +59,11 @@ class EngineThread:
             self._jobs.get()()  # nothing is bound to a name here, so a finished job leaves no reference behind
 
 
-class _Answer(Generic[T]):
-    """One blocking call: what was asked and what came back, both dropped once handed over."""
-
-    def __init__(self, job: Callable[[], T]) -> None:
-        self._job: Callable[[], T] | None = job
-        self._done = threading.Event()
-        self._result: Any = None
-        self._error: BaseException | None = None
-
-    def wait(self, jobs: SimpleQueue[Callable[[], None]]) -> T:
-        jobs.put(self._run)
-        self._done.wait()
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # an exception that refers to the frame it is raised in would be a cycle
-        result, self._result = self._result, None
-        return result
-
-    def _run(self) -> None:
-        job, self._job = self._job, None
-        assert job is not None
-        try:
-            self._result = job()
-        except BaseException as error:
-            self._error = without_frames(error)
-        finally:
-            del job
-            self._done.set()
+def _settle(future: Future[T], job: Callable[[], T]) -> None:
+    try:
+        future.set_result(job())
+    except BaseException as error:
+        future.set_exception(without_frames(error))
 
 
 class Stream(Iterator[T]):
@@ -103,13 +86,14 @@ class Stream(Iterator[T]):
             self._started = True
             self._thread.submit(self._state.pump)
         item: Any = _END if self._state.ended else self._state.items.get()
-        if isinstance(item, _Raised):
-            self._state.end()
-            raise item.error
-        if item is _END:
-            self._state.end()
-            raise StopIteration
-        return cast("T", item)
+        if item is not _END:
+            return cast("T", item)
+        error, self._state.error = self._state.error, None
+        self._state.end()
+        try:
+            raise error or StopIteration
+        finally:
+            del error
 
     def close(self) -> None:
         """Stop producing; items that were not read are dropped."""
@@ -119,17 +103,13 @@ class Stream(Iterator[T]):
         self.close()
 
 
-class _Raised:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
 class _StreamState:
     """What reader and producer share; it does not refer to the Stream, so that an abandoned one is collected."""
 
     def __init__(self, produce: Callable[[], Iterator[Any]]) -> None:
         self.items: SimpleQueue[Any] = SimpleQueue()
         self.ended = False
+        self.error: BaseException | None = None  # to raise after the items
         self._produce: Callable[[], Iterator[Any]] | None = produce
 
     def end(self) -> None:
@@ -142,9 +122,10 @@ class _StreamState:
         try:
             if produce is not None and not self.ended:
                 self._relay(produce())
-            self.items.put(_END)
         except BaseException as error:
-            self.items.put(_Raised(without_frames(error)))
+            if not self.ended:
+                self.error = without_frames(error)
+        self.items.put(_END)
 
     def _relay(self, items: Iterator[Any]) -> None:
         try:
@@ -209,11 +190,11 @@ def prepare_torch(threads: int) -> None:
     import transformers
 
     transformers.logging.disable_progress_bar()
-    _leave_libraries_alone()
+    _freeze_libraries()
 
 
 @cache
-def _leave_libraries_alone() -> None:
+def _freeze_libraries() -> None:
     """Take what is there for good out of every later collection, which costs 0.3 s when it looks at all of it."""
     gc.collect()
     gc.freeze()

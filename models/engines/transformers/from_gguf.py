@@ -10,28 +10,23 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from ...domain.catalog import ModelCard
+from ...domain.catalog import ModelCard, part_files
 from ...domain.errors import CorruptWeights, EngineFailed, OutOfMemory, PaddockError, from_dict
-from ...domain.file_state import state_of
-from ...domain.gguf_parts import part_files
+from ...domain.load import Snapshot
 from ...domain.messages import Progress
-from ...domain.secrets import without_secrets
 from ...domain.settings import Settings
-from ...domain.snapshot import Snapshot
+from ...system.file_state import state_of
+from ...system.json_files import read_json
+from ...system.processes import KILLED, Child
 from ..faults import translate, without_paths
 
 VERSION = 2  # of the conversion; a higher one makes earlier results stale
 MARKER = "paddock-conversion.json"
-_POLL_SECONDS = 0.1
-_KILLED = (-9, 137)  # how a process ends that the kernel ended for its memory
 
 Report = Callable[[int, int, str], None]
 
@@ -86,7 +81,8 @@ def convert(gguf: Path, out_dir: Path, report: Report) -> None:
         for file in files:
             if not file.is_file():
                 raise CorruptWeights(file=file.name, reason="it is missing")
-        found = {"state": state_of(files), "source": {"file": gguf.name, "bytes": sum(map(_size, files))}}
+        total = sum(file.stat().st_size for file in files)
+        found = {"state": state_of(files), "source": {"file": gguf.name, "bytes": total}}
         report(0, 0, "reading the file")
         found["sha256"] = _sha256(files)
         if known.get("versions") == _versions() and known.get("sha256") == found["sha256"]:
@@ -114,11 +110,7 @@ def _write(gguf: Path, out_dir: Path, found: dict[str, Any], report: Report) -> 
 
 
 def _marker(folder: Path) -> dict[str, Any]:
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return marker if isinstance(marker, dict) else {}
+    return read_json(folder / MARKER)
 
 
 def _write_marker(folder: Path, marker: dict[str, Any]) -> None:
@@ -133,16 +125,11 @@ def _versions() -> dict[str, Any]:
     return {"conversion": VERSION, "transformers": version("transformers"), "gguf": version("gguf")}
 
 
-def _size(file: Path) -> int:
-    return file.stat().st_size
-
-
 def _sha256(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as source:
-            while piece := source.read(4 * 1024 * 1024):
-                digest.update(piece)
+            hashlib.file_digest(source, lambda: digest)
     return digest.hexdigest()
 
 
@@ -160,60 +147,25 @@ def convert_in_subprocess(
     """
     if is_converted(gguf, out_dir):
         return
-    process = subprocess.Popen(
-        [sys.executable, "-m", "models.engines.transformers.from_gguf", str(gguf.absolute()), str(out_dir.absolute())],
-        cwd=Path(__file__).resolve().parents[3],
-        env=without_secrets(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        _relay(process, on_progress, cancelled)
-    except BaseException:
-        process.kill()
-        process.wait()
-        shutil.rmtree(out_dir.with_name(f".{out_dir.name}.partial-{process.pid}"), ignore_errors=True)
-        raise
 
-
-def _relay(
-    process: subprocess.Popen[str], on_progress: Callable[[Progress], None], cancelled: Callable[[], bool]
-) -> None:
-    lines: SimpleQueue[str | None] = SimpleQueue()
-    complaints: list[str] = []
-    readers = [
-        threading.Thread(target=_read_lines, args=(process.stdout, lines.put), daemon=True),
-        threading.Thread(target=_read_lines, args=(process.stderr, complaints.append), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
-    while True:
+    def tick() -> None:
         if cancelled():
             raise ConversionCancelled
+
+    with Child("-m", "models.engines.transformers.from_gguf", str(gguf.absolute()), str(out_dir.absolute())) as child:
         try:
-            line = lines.get(timeout=_POLL_SECONDS)
-        except Empty:
-            continue
-        if line is None:
-            break
-        _handle(json.loads(line), on_progress)
-    status = process.wait()
-    readers[1].join()
-    if status in _KILLED:
+            for event in child.watch(tick):
+                _handle(event, on_progress)
+            ended = child.end()
+        except BaseException:
+            child.kill()
+            shutil.rmtree(out_dir.with_name(f".{out_dir.name}.partial-{child.pid}"), ignore_errors=True)
+            raise
+    if ended.status in KILLED:
         raise OutOfMemory(during="while converting the model")
-    if status != 0:
-        words = [line for line in complaints if line and line.strip()]
-        raise EngineFailed(detail=without_paths(words[-1].strip()[:200]) if words else f"it ended with status {status}")
-
-
-def _read_lines(pipe: Any, put: Callable[[Any], None]) -> None:
-    with pipe:
-        for line in pipe:
-            put(line)
-    put(None)
+    if ended.status != 0:
+        words = without_paths(ended.last_line[:200])
+        raise EngineFailed(detail=words or f"it ended with status {ended.status}")
 
 
 def _handle(event: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...domain.catalog import part_files
 from ...domain.errors import CorruptWeights, DiskFull, UnsafeWeights
-from ...domain.gguf_parts import part_files
-from ..llama.metadata import read_metadata
+from ...domain.units import size
+from ...weights.verify.gguf_header import BLOCKS, read_header
 
 # Dense decoders whose config is fully described by transformers' table for them.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
+TOKENS = "tokenizer.ggml.tokens"
 _MODEL_TYPES = {"gemma3": "gemma3_text"}
 _PER_TOKEN_ENDS = ("eos", "eot", "eom")
 # llama.cpp ends answers at tokens of these names too; many files name one end only, and not the one of a turn.
@@ -54,7 +56,7 @@ def write_model(gguf: Path, folder: Path, report: Report) -> None:
     config.architectures = [type(model).__name__]
     config.dtype = torch.float32
     config.save_pretrained(folder)
-    tokens = read_metadata(str(gguf)).get("tokenizer.ggml.tokens") or []
+    tokens = metadata.get(TOKENS) or []
     ends = [metadata.get(f"tokenizer.ggml.{name}_token_id") for name in _PER_TOKEN_ENDS]
     ends += [tokens.index(name) for name in _ENDS_BY_NAME if name in tokens]
     GenerationConfig(
@@ -92,43 +94,29 @@ def _read(gguf: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
 
 
 def _read_one(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
-    import gguf
-    from transformers.integrations.gguf import reader
-
-    try:
-        # Transformers' public header reader refuses the block types that it cannot unpack itself, like Q5_0.
-        blob = reader._mapped(str(path))
-        metadata, count, place = reader._read_metadata(blob, str(path))
-        table, place = reader._read_tensor_table(blob, count, place)
-    except (ValueError, IndexError, KeyError, struct.error, OverflowError, MemoryError):
-        raise CorruptWeights(file=path.name, reason="its header cannot be read") from None
-    alignment = metadata.get("general.alignment", gguf.GGUF_DEFAULT_ALIGNMENT)
-    data_start = -(-place // alignment) * alignment
-    tensors = []
-    for name, shape, ggml_type, offset in table:
-        if ggml_type not in gguf.GGML_QUANT_SIZES:
-            raise UnsafeWeights(model="this GGUF file", reason=f"its block type {ggml_type} is not known")
-        per_block, block_bytes = gguf.GGML_QUANT_SIZES[ggml_type]
-        tensors.append(
-            _Tensor(path, name, shape, ggml_type, data_start + offset, math.prod(shape) // per_block * block_bytes)
-        )
-    if max((tensor.offset + tensor.nbytes for tensor in tensors), default=0) > path.stat().st_size:
+    header = read_header(path, (TOKENS,))
+    for tensor in header.tensors:
+        if tensor.kind not in BLOCKS:
+            raise UnsafeWeights(model="this GGUF file", reason=f"its block type {tensor.kind} is not known")
+    if header.bytes_needed > path.stat().st_size:
         raise CorruptWeights(file=path.name, reason="it is shorter than its header says")
-    return metadata, tuple(tensors)
+    return header.values, tuple(
+        _Tensor(path, t.name, t.shape, t.kind, header.data_start + t.offset, t.bytes) for t in header.tensors
+    )
 
 
 def config_values(metadata: dict[str, Any], tensor_names: list[str]) -> dict[str, Any]:
     """The values of config.json; raises UnsafeWeights for an architecture that is not in the list."""
     from transformers.integrations.ggml import GGUF_CONFIG_DEFAULTS_MAPPING, GGUF_CONFIG_MAPPING
 
-    architecture = metadata["general.architecture"]
+    architecture = metadata.get("general.architecture", "(none)")
     if architecture not in ARCHITECTURES or metadata.get(f"{architecture}.expert_count"):
         raise UnsafeWeights(model="this GGUF file", reason=f"its architecture {architecture} cannot be converted")
     values: dict[str, Any] = dict(GGUF_CONFIG_DEFAULTS_MAPPING.get(architecture) or {})
     tables = {f"{architecture}.": GGUF_CONFIG_MAPPING[architecture], "tokenizer.": GGUF_CONFIG_MAPPING["tokenizer"]}
     for prefix, table in tables.items():
         values |= {ours: metadata[prefix + key] for key, ours in table.items() if ours and prefix + key in metadata}
-    values.setdefault("vocab_size", metadata.get("tokenizer.ggml.tokens"))  # the reader leaves this array as its length
+    values.setdefault("vocab_size", len(metadata.get(TOKENS) or ()) or None)
     values["model_type"] = _MODEL_TYPES.get(architecture, architecture)
     values["tie_word_embeddings"] = "output.weight" not in tensor_names
     return values
@@ -189,7 +177,7 @@ def _write_weights(
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskFull(
-            file="the converted model", needed=_size(needed), free=_size(free), folder="the folder for conversions"
+            file="the converted model", needed=size(needed), free=size(free), folder="the folder for conversions"
         )
     with open(folder / "model.safetensors", "wb") as target:
         target.write(_safetensors_header({names[info.name]: shapes[names[info.name]].shape for info in infos}))
@@ -230,7 +218,3 @@ def _safetensors_header(shapes: dict[str, Any]) -> bytes:
     text = json.dumps(table).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...domain.errors import CannotLoad, CorruptWeights, EngineFailed
+from ...domain.load import Snapshot
 from ...domain.messages import Progress
-from ...domain.snapshot import Snapshot
 from ..cpu.decode_attention import attend_by_rows
-from ..cpu.few_rows import pair_lone_rows
 from ..device import give_back_memory, tensors_outside_the_heap
 from ..faults import detail_of, translated
 from .model_bytes import measured_bytes
@@ -56,9 +55,9 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         safely = {"trust_remote_code": False, "local_files_only": True}
-        with _understood("config.json"):
+        with _blaming("config.json"):
             AutoConfig.from_pretrained(snapshot.path, **safely)
-        with _understood("The tokenizer"):
+        with _blaming("The tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
         with _tensor_progress(on_progress, "read" if quantized_already else recipe.stage):
             how = _how(recipe, quantized_already, accelerator)
@@ -70,14 +69,15 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
         if recipe.pack is not None:
             recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
         if recipe.quantizes:
-            _leave_the_file(model)
-        pair_lone_rows(model)
+            _copy_out_of_mmap(model)
         attend_by_rows(model)
-        eos_ids = _eos_ids(model, tokenizer)
-        _forget_sampling_defaults(model)
+        eos_ids = end_ids(
+            *(getattr(place, "eos_token_id", None) for place in (model.generation_config, model.config, tokenizer))
+        )
+        _drop_sampling_defaults(model)
         length = RopeLength(model)
         on_progress(Progress("warm up"))
-        _touch(model)
+        _read_all_weights(model)
         give_back_memory()
     return Loaded(model, tokenizer, measured_bytes(model), eos_ids, _longest_sequence(model), length)
 
@@ -122,7 +122,7 @@ def _require_embeddings(model: Any, tokenizer: Any) -> None:
 
 
 @contextmanager
-def _understood(file: str) -> Iterator[None]:
+def _blaming(file: str) -> Iterator[None]:
     """Raise what happens inside as CorruptWeights: another quantization would not help."""
     try:
         yield
@@ -132,7 +132,7 @@ def _understood(file: str) -> Iterator[None]:
         raise CorruptWeights(file=file, reason=f"transformers does not understand it, {detail_of(error)}") from error
 
 
-def _leave_the_file(model: Any) -> None:
+def _copy_out_of_mmap(model: Any) -> None:
     """Copy the values that are mapped from the file: one is enough to keep all of its pages in memory."""
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point() and tensor.device.type == "cpu":
@@ -172,22 +172,22 @@ class _Counted:
         return lambda *args, **kwargs: None
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+def end_ids(*stated: Any) -> tuple[int, ...]:
+    """The tokens that end an answer, each once; every setting states one, several or none."""
     found: list[int] = []
-    for source in (model.generation_config, model.config, tokenizer):
-        ids = getattr(source, "eos_token_id", None)
+    for ids in stated:
         found += ids if isinstance(ids, list | tuple) else [] if ids is None else [ids]
     return tuple(dict.fromkeys(found))
 
 
-def _forget_sampling_defaults(model: Any) -> None:
+def _drop_sampling_defaults(model: Any) -> None:
     """`generate` fills unset values from the repository's generation_config.json; answers must not depend on it."""
     from transformers import GenerationConfig
 
     model.generation_config = GenerationConfig()
 
 
-def _touch(model: Any) -> None:
+def _read_all_weights(model: Any) -> None:
     """Compute one token: weights are mapped from the file, and would be read from it during the first answer."""
     import torch
 

@@ -109,6 +109,6 @@ def _cut_copy(cache: Any, tokens: int) -> Any:
 
 
 def _bytes(cache: Any) -> int:
-    """What it holds in memory, with the room for more tokens."""
+    """What it holds in memory, with what was cut off."""
     tensors = (tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None)
     return sum(tensor.untyped_storage().nbytes() for tensor in tensors)

@@ -12,7 +12,7 @@ from ...domain.messages import Progress, Scored
 from ..text_stream import Detokenizer
 from .loader import Loaded
 from .score_files import Record, Reference
-from .token_bytes import bytes_of
+from .tokens import bytes_of
 
 CHUNK = 128  # tokens; float32 log-probabilities of a vocabulary of 262,144 are 134 MB for so many
 

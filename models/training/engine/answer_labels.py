@@ -13,7 +13,7 @@ from typing import Any
 
 from ...domain.engine import Prompt
 from ...domain.messages import Message
-from ...engines.transformers.prompt_tokens import tokenize
+from ...engines.transformers.tokens import tokenize
 
 UNLABELLED = -100  # what torch's cross_entropy leaves out
 _PROBE = "\ue000Aa\ue001"  # an answer that no template writes by itself

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import NotTrainable
+from ...domain.load import Snapshot
 from ...domain.messages import Message, Progress
 from ...domain.request import BasePrompt
-from ...domain.snapshot import Snapshot
 from ...domain.training import RowCounts, TrainingSettings
 from ...engines.chat_template import template_of
 from ...engines.faults import translated
 from ...engines.transformers.engine_thread import engine_thread, prepare_torch
+from ...engines.transformers.loader import end_ids
+from ...system.json_files import read_json
 from .answer_labels import UNLABELLED, Example, Labeller, Unlearnable, Write
 
 __all__ = ["UNLABELLED", "Example", "Examples", "read_examples", "split"]
@@ -112,17 +113,13 @@ def _template_of(tokenizer: Any, snapshot: Snapshot, model: str) -> Write:
     return lambda messages, asked: (asking if asked else telling).write(messages).text
 
 
-def _end_ids(folder: str, tokenizer: Any) -> list[int]:
+def _end_ids(folder: str, tokenizer: Any) -> tuple[int, ...]:
     """The tokens that the engine takes for the end of an answer, the tokenizer's first; read without the weights."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    generation = Path(folder) / "generation_config.json"
-    stated = json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {}
-    found: list[int] = []
-    for ids in (tokenizer.eos_token_id, stated.get("eos_token_id"), getattr(config, "eos_token_id", None)):
-        found += ids if isinstance(ids, list | tuple) else [] if ids is None else [ids]
-    return list(dict.fromkeys(found))
+    stated = read_json(Path(folder) / "generation_config.json")
+    return end_ids(tokenizer.eos_token_id, stated.get("eos_token_id"), getattr(config, "eos_token_id", None))
 
 
 def split(rows: Sequence[Sequence[Example]], settings: TrainingSettings) -> Examples:

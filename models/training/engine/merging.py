@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import AdapterRefused, NotFinite
+from ...domain.load import ActiveAdapter, Snapshot
 from ...domain.messages import Progress
 from ...domain.settings import Settings
-from ...domain.snapshot import ActiveAdapter, Snapshot
 from ...engines.device import give_back_memory
 from ...engines.faults import translated
 from ...engines.lora.adapters import Adapters

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import NotTrainable, TrainingDiverged, TrainingStopped
+from ...domain.load import Snapshot
 from ...domain.messages import Progress
-from ...domain.snapshot import Snapshot
 from ...domain.training import EpochLoss, TrainingSettings
 from ...engines.device import give_back_memory
 from ...engines.faults import translated

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from ...domain.catalog import ModelCard, Shape, load_catalog
+from ...domain.catalog import ModelCard, Shape
+from ..verify.expected_tensors import linears
 
 HEAD = "lm_head"
 _IN_LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.(self_attn|mlp)\.([a-z_]{1,32})")
@@ -24,23 +24,7 @@ class Base:
     @cached_property
     def layers(self) -> dict[str, tuple[str, int, int]]:
         """(part of the layer, outputs, inputs) of the linear modules of one layer."""
-        query, key, _, output, gate, _, down = self.shape.linears
-        if self.fused:
-            attention = {"qkv_proj": (query[0] + 2 * key[0], query[1]), "o_proj": output}
-            feed_forward = {"gate_up_proj": (2 * gate[0], gate[1]), "down_proj": down}
-        else:
-            attention = {"q_proj": query, "k_proj": key, "v_proj": key, "o_proj": output}
-            feed_forward = {"gate_proj": gate, "up_proj": gate, "down_proj": down}
-        found = {name: ("self_attn", *sizes) for name, sizes in attention.items()}
-        return found | {name: ("mlp", *sizes) for name, sizes in feed_forward.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for another process."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Base:
-        return cls(data["name"], Shape(**data["shape"]), data["fused"])
+        return linears(self.shape, self.fused)
 
 
 @dataclass(frozen=True)
@@ -55,8 +39,7 @@ class Linear:
 
 def base_of(card: ModelCard) -> Base:
     """The base that a card describes, under the name that adapters know it by."""
-    listed = load_catalog().get(card.key)  # a card that is narrowed to quantized weights names another repository
-    return Base(listed.hub_id if listed else card.hub_id, card.shape, card.family.lower().startswith("phi"))
+    return Base(card.made_from or card.hub_id, card.sizes, card.family.lower().startswith("phi"))
 
 
 def linear_of(module: str, base: Base) -> Linear | None:

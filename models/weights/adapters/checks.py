@@ -9,15 +9,16 @@ from pathlib import Path
 
 from ...domain.errors import AdapterRefused, CorruptWeights, UnsafeWeights
 from ...domain.lora import EMBEDDINGS, LoraConfig, matrix_of, read_lora, shown
-from ..verify import checks, finite
-from ..verify.json_files import read_object
-from ..verify.safetensors_header import Tensor, read_layout
-from .bases import HEAD, Base, Linear, has_target, linear_of
+from ...domain.units import size
+from ...system.json_files import read_object
+from ..verify import checks
+from ..verify.safetensors_header import FLOATS, SHORT_HEADER, Tensor, first_infinite, read_tensors
+from .bases import HEAD, Base, has_target, linear_of
 
 CONFIG, WEIGHTS = checks.ADAPTER_CONFIG, "adapter_model.safetensors"
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
-LONGEST_HEADER = 4_000_000  # bytes; all matrices of a model of 128 layers take a tenth of it
 MOST_TENSORS = 20_000
+Sizes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ def check_names(names: Iterable[str], adapter: str) -> None:
             raise AdapterRefused(adapter=adapter, reason=f"it has no {name}")
 
 
-def check_size(size: int, adapter: str, largest: int) -> None:
+def check_size(count: int, adapter: str, largest: int) -> None:
     """Raise AdapterRefused when an adapter's weights have more than `largest` bytes."""
-    if size > largest:
-        said = f"its {WEIGHTS} has {size / 1e6:,.1f} MB, more than the {largest / 1e6:,.1f} MB that are allowed here"
+    if count > largest:
+        said = f"its {WEIGHTS} has {size(count)}, more than the {size(largest)} that are allowed here"
         raise AdapterRefused(adapter=adapter, reason=said)
 
 
@@ -87,15 +88,16 @@ def check_tensors(tensors: Mapping[str, Tensor], config: LoraConfig, adapter: st
         module, matrix = found
         if matrix in pairs.setdefault(module, {}):
             raise refuse(f"its file holds the matrix {matrix} of {_named(module)} twice")
-        if tensor.dtype not in finite.DTYPES:
-            raise refuse(f"its tensor {_named(name)} is of the type {tensor.dtype}, not {', '.join(finite.DTYPES)}")
+        if tensor.dtype not in FLOATS:
+            raise refuse(f"its tensor {_named(name)} is of the type {tensor.dtype}, not {', '.join(FLOATS)}")
         if len(tensor.shape) != 2:
             raise refuse(f"its tensor {_named(name)} is no matrix: it has {len(tensor.shape)} dimensions")
         pairs[module][matrix] = tensor
     for module, pair in pairs.items():
         if lacking := {"A", "B"} - pair.keys():
             raise refuse(f"its file holds only one of the two matrices of {_named(module)}: {lacking.pop()} is missing")
-        _check_pair(module, pair["A"].shape, pair["B"].shape, config, base, refuse)
+        if reason := _mismatch(module, pair["A"].shape, pair["B"].shape, config, base):
+            raise refuse(reason)
     return sum(rows * columns for tensor in tensors.values() for rows, columns in [tensor.shape])
 
 
@@ -123,10 +125,10 @@ def check_folder(
         raise AdapterRefused(adapter=adapter, reason=fault.facts["reason"]) from fault
     check_size(path.stat().st_size, adapter, largest)
     config = read_config(folder, adapter, base)
-    tensors = read_layout(path, LONGEST_HEADER)
+    tensors = read_tensors(path, SHORT_HEADER)
     parameters = check_tensors(tensors, config, adapter, base)
     published(path)
-    if bad := finite.first_infinite(path, tensors, tick):
+    if bad := first_infinite(path, tensors, tick):
         raise AdapterRefused(adapter=adapter, reason=f"its tensor {_named(bad)} holds NaN or infinity")
     return Checked(config, parameters, (config_path, path))
 
@@ -148,36 +150,24 @@ def _plain(base: str) -> str:
     return name.strip().rstrip("/")
 
 
-def _check_pair(
-    module: str,
-    a: tuple[int, ...],
-    b: tuple[int, ...],
-    config: LoraConfig,
-    base: Base,
-    refuse: Callable[[str], AdapterRefused],
-) -> None:
+def _mismatch(module: str, a: Sizes, b: Sizes, config: LoraConfig, base: Base) -> str:
+    """Why the two matrices of a module cannot be used with a base; empty when they can."""
     made_for = config.base if config.base and _plain(config.base) != _plain(base.name) else "another model"
-    linear = linear_of(module, base)
+    other, linear = f"it was made for {made_for}: ", linear_of(module, base)
     if linear is None:
-        raise refuse(f"it was made for {made_for}: it changes {_named(module)}, which {base.name} does not have")
+        return f"{other}it changes {_named(module)}, which {base.name} does not have"
     if not config.targets_module(module):
-        raise refuse(f"its file changes {_named(module)}, which its config does not name")
+        return f"its file changes {_named(module)}, which its config does not name"
     if linear.layer is not None and linear.layer >= base.shape.layers:
-        layers = f"it changes layer {linear.layer + 1}, and {base.name} has {base.shape.layers}"
-        raise refuse(f"it was made for {made_for}: {layers}")
-    if reason := _other_sizes(linear, a, b, base):
-        raise refuse(f"it was made for {made_for}: {reason}")
+        return f"{other}it changes layer {linear.layer + 1}, and {base.name} has {base.shape.layers}"
+    if a[1] != linear.inputs:
+        return f"{other}its {linear.name} takes {a[1]:,} inputs, that of {base.name} takes {linear.inputs:,}"
+    if b[0] != linear.outputs:
+        return f"{other}its {linear.name} gives {b[0]:,} outputs, that of {base.name} gives {linear.outputs:,}"
     rank = config.rank_of(module)
     if (a[0], b[1]) != (rank, rank):
         held = f"{a[0]}" if a[0] == b[1] else f"{a[0]} and {b[1]}"
-        raise refuse(f"the rank of {_named(module)} is {held} in its file and {rank} in its config")
-
-
-def _other_sizes(linear: Linear, a: tuple[int, ...], b: tuple[int, ...], base: Base) -> str:
-    if a[1] != linear.inputs:
-        return f"its {linear.name} takes {a[1]:,} inputs, that of {base.name} takes {linear.inputs:,}"
-    if b[0] != linear.outputs:
-        return f"its {linear.name} gives {b[0]:,} outputs, that of {base.name} gives {linear.outputs:,}"
+        return f"the rank of {_named(module)} is {held} in its file and {rank} in its config"
     return ""
 
 

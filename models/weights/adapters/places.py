@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...domain.errors import CorruptWeights, DiscardedWeights
-from ...domain.file_state import state_of
+from ...domain.load import Adapter
 from ...domain.lora import LoraConfig
 from ...domain.settings import Settings
-from ...domain.snapshot import Adapter
-from ..hub import client as hub
+from ...system.file_state import state_of
 from ..hub import revisions
-from ..places import snapshot_folder
 from ..sharing import Reporter
-from ..verify import checks, markers
-from ..verify.checksums import check_sha256, linked_sha256
-from ..verify.discard import refused
+from ..verify import checked_files, checks
+from ..verify.checksums import check_sha256, refused
 from . import checks as adapter_checks
 from .bases import Base
 from .checks import CONFIG, WEIGHTS, Checked
@@ -34,6 +32,21 @@ class Source:
     revision: str | None = None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """An adapter by its name, for a base, and who waits for it."""
+
+    name: str
+    base: Base
+    settings: Settings
+    reporter: Reporter
+
+    @property
+    def purpose(self) -> str:
+        """For what its files are checked: for any base of this shape."""
+        return f"adapter {RULES} for {self.base.shape} {self.base.fused}"
+
+
 def largest(settings: Settings) -> int:
     """The bytes that an adapter's file may have."""
     return int(settings.adapter_mb * 1e6)
@@ -41,92 +54,82 @@ def largest(settings: Settings) -> int:
 
 def in_hub_cache(source: Source, settings: Settings) -> Path | None:
     """The folder of a repository in the Hub cache that holds an adapter's config at least."""
-    folder = snapshot_folder(source.repo, source.revision, settings)
+    folder = revisions.snapshot_folder(source.repo, source.revision, settings)
     return folder if folder is not None and (folder / CONFIG).is_file() else None
 
 
-def known_good(folder: Path, name: str, base: Base, settings: Settings, inside: Path | None = None) -> Adapter | None:
+def known_good(folder: Path, wanted: Wanted, inside: Path | None = None) -> Adapter | None:
     """The adapter of a folder whose files are as they were when they passed the checks; about a millisecond.
 
     Raises AdapterRefused when its file is larger than it may be.
     """
-    noted = markers.noted(settings, folder, _purpose(base))
+    noted = checked_files.noted(wanted.settings, folder, wanted.purpose)
     if noted is None:
         return None
-    adapter_checks.check_size((folder / WEIGHTS).stat().st_size, name, largest(settings))
-    with adapter_checks.refusals(name):
+    adapter_checks.check_size((folder / WEIGHTS).stat().st_size, wanted.name, largest(wanted.settings))
+    with adapter_checks.refusals(wanted.name):
         for file in (CONFIG, WEIGHTS):
-            checks.check_link(folder / file, inside, name)
-        config = adapter_checks.read_config(folder, name, base)
-    return here(folder, name, config, int(noted.facts["parameters"]), base)
+            checks.check_link(folder / file, inside, wanted.name)
+        config = adapter_checks.read_config(folder, wanted.name, wanted.base)
+    return here(folder, wanted, config, int(noted.facts["parameters"]))
 
 
-def accept(folder: Path, name: str, base: Base, settings: Settings, reporter: Reporter, repo: str = "") -> Adapter:
+def accept(folder: Path, wanted: Wanted, repo: str = "") -> Adapter:
     """Check a folder in full unless it is known to be good, and remember the result.
 
     `repo` is that of a folder in the Hub cache. Raises AdapterRefused; DiscardedWeights after a file that is not what
     the Hub published was removed.
     """
-    inside = hub.cache_folder() if repo else None
-    known = known_good(folder, name, base, settings, inside)
-    if known is not None:
+    inside, hashing = revisions.cache_folder() if repo else None, wanted.reporter.hashing
+    if known := known_good(folder, wanted, inside):
         return known
-    size = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else 0
     try:
         checked = adapter_checks.check_folder(
             folder,
-            name,
-            base,
-            largest(settings),
+            wanted.name,
+            wanted.base,
+            largest(wanted.settings),
             inside,
-            lambda path: _check_published(path, reporter) if repo else None,
-            reporter.hashing(WEIGHTS, size),
+            lambda path: check_sha256(path, hashing(path)) if repo else None,
+            hashing(folder / WEIGHTS),
         )
     except CorruptWeights as fault:
+        checked_files.forget(wanted.settings, folder)
         file = folder / fault.facts["file"]
-        if repo and file.is_file():
-            fault = refused(fault, file, hub.cache_folder(), reporter.hashing(file.name, file.stat().st_size))
-        markers.forget(settings, folder)
-        if isinstance(fault, DiscardedWeights):
-            raise fault from None
-        with adapter_checks.refusals(name):
-            raise fault from None
-    remember(folder, checked, base, settings)
-    return here(folder, name, checked.config, checked.parameters, base)
+        error = refused(fault, file, inside, hashing(file)) if inside else fault
+        if isinstance(error, DiscardedWeights):
+            raise error from None
+        with adapter_checks.refusals(wanted.name):
+            raise error from None
+    return remember(folder, wanted, checked)
 
 
-def remember(folder: Path, checked: Checked, base: Base, settings: Settings) -> None:
+def remember(folder: Path, wanted: Wanted, checked: Checked) -> Adapter:
     """Note that a folder passed the checks for a base of this shape."""
     files = [folder / path.name for path in checked.files]
-    markers.remember(settings, folder, files, _purpose(base), parameters=checked.parameters)
+    checked_files.remember(wanted.settings, folder, files, wanted.purpose, parameters=checked.parameters)
+    return here(folder, wanted, checked.config, checked.parameters)
 
 
-def here(folder: Path, name: str, config: LoraConfig, parameters: int, base: Base) -> Adapter:
+def here(folder: Path, wanted: Wanted, config: LoraConfig, parameters: int) -> Adapter:
     """A checked adapter on this machine."""
-    path = folder / WEIGHTS
-    warning = adapter_checks.warning(config, base)
-    return Adapter(name, config, parameters, str(path), state_of([path]), warning)
+    path, warning = folder / WEIGHTS, adapter_checks.warning(config, wanted.base)
+    return Adapter(wanted.name, config, parameters, str(path), state_of([path]), warning)
 
 
-def known_on_hub(source: Source, name: str, base: Base, settings: Settings) -> Adapter | None:
+def elsewhere(folder: Path, wanted: Wanted, parameters: int) -> Adapter:
+    """An adapter of which only the config is here; raises AdapterRefused, CorruptWeights."""
+    config = adapter_checks.read_config(folder, wanted.name, wanted.base)
+    return Adapter(wanted.name, config, parameters, warning=adapter_checks.warning(config, wanted.base))
+
+
+def known_on_hub(source: Source, wanted: Wanted) -> Adapter | None:
     """What an earlier look noted of an adapter whose weights are not here; raises AdapterRefused."""
-    folder = in_hub_cache(source, settings)
-    facts = revisions.recorded(settings, source.repo, source.revision)
+    folder = in_hub_cache(source, wanted.settings)
+    facts = revisions.recorded(wanted.settings, source.repo, source.revision)
     if folder is None or "adapter_bytes" not in facts or folder.name != facts["commit"]:
         return None
-    adapter_checks.check_size(facts["adapter_bytes"], name, largest(settings))
-    try:
-        config = adapter_checks.read_config(folder, name, base)
-    except CorruptWeights:
-        return None  # it is fetched anew
-    return Adapter(name, config, facts["adapter_parameters"], warning=adapter_checks.warning(config, base))
-
-
-def _purpose(base: Base) -> str:
-    return f"adapter {RULES} for {base.shape} {base.fused}"
-
-
-def _check_published(path: Path, reporter: Reporter) -> None:
-    sha256 = linked_sha256(path)
-    if sha256:
-        check_sha256(path, sha256, reporter.hashing(path.name, path.stat().st_size))
+    adapter_checks.check_size(facts["adapter_bytes"], wanted.name, largest(wanted.settings))
+    with suppress(CorruptWeights):  # then it is fetched anew
+        return elsewhere(folder, wanted, facts["adapter_parameters"])
+    return None

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ...domain.adapters import FoundAdapter, ListedAdapter, adapters_of, load_adapters
 from ...domain.catalog import ModelCard
@@ -16,25 +15,29 @@ from ...domain.errors import (
     CorruptWeights,
     HubIdsNotAllowed,
     HubUnreachable,
+    PaddockError,
     UnknownAdapter,
     VariantError,
 )
+from ...domain.load import Adapter
 from ...domain.messages import Progress
 from ...domain.settings import Settings
-from ...domain.snapshot import Adapter
 from ...domain.variant import AdapterChoice
 from .. import faults
-from ..hub import access, reach, revisions
+from ..hub import access, revisions
 from ..hub import client as hub
+from ..hub.question import Question, Repository, ask
 from ..places import operators_folders
 from ..sharing import Reporter, turn
-from ..verify.safetensors_header import read_layout
+from ..verify.checks import LARGEST_CONFIG
+from ..verify.checksums import discarding
+from ..verify.safetensors_header import SHORT_HEADER, read_tensors
 from . import checks as adapter_checks
 from . import places as adapter_places
 from . import uploads
 from .bases import Base, base_of
 from .checks import CONFIG, WEIGHTS
-from .places import Source
+from .places import Source, Wanted
 
 FOUND_ON_HUB = 20
 
@@ -46,7 +49,7 @@ def find(name: str, card: ModelCard, settings: Settings, token: str | None = Non
     Raises UnknownAdapter, AdapterRefused, ModelIsAPath, BadSpelling, HubIdsNotAllowed, GatedModel, NotOnHub,
     HubUnreachable, CorruptWeights.
     """
-    return _resolve(name, card, settings, Reporter(name, lambda progress: None, lambda: False), token, whole=False)
+    return _resolve(name, card, settings, Reporter(name), token, whole=False)
 
 
 def fetch(
@@ -77,13 +80,13 @@ def listed(card: ModelCard, settings: Settings) -> list[ListedAdapter]:
 
 def search(card: ModelCard, settings: Settings, token: str | None = None) -> list[FoundAdapter]:
     """The Hub's adapters that are registered for this base, most downloaded first; none where it is out of reach."""
-    if not settings.hub_ids or not reach.hub_reachable(settings):
+    if not settings.hub_ids or not access.hub_reachable(settings):
         return []
     base = base_of(card).name
-    reporter = Reporter(base, lambda progress: None, lambda: False)
+    reporter = Reporter(base)
     with faults.translated(base, settings.cache), suppress(HubUnreachable):
         found = hub.adapters_for(base, FOUND_ON_HUB, settings, reporter, token)
-        return [FoundAdapter(**entry) for entry in found if _is_spelled(entry["hub_id"])]
+        return [adapter for adapter in found if _is_spelled(adapter.hub_id)]
     return []
 
 
@@ -91,13 +94,13 @@ def _resolve(
     name: str, card: ModelCard, settings: Settings, reporter: Reporter, token: str | None, whole: bool
 ) -> Adapter:
     AdapterChoice(name)  # a name that could not be spelled, or that leaves a folder, ends here
-    base = base_of(card)
+    wanted = Wanted(name, base_of(card), settings, reporter)
     with faults.translated(name, settings.cache):
-        source = _source(name, card, base, settings)
+        source = _source(name, card, wanted.base, settings)
         if source.folder is None:
-            return _of_repo(source, name, base, settings, reporter, token, whole)
+            return _of_repo(source, wanted, token, whole)
         try:
-            return adapter_places.accept(source.folder, name, base, settings, reporter)
+            return adapter_places.accept(source.folder, wanted)
         except (AdapterRefused, FileNotFoundError):
             if source.folder.is_dir():
                 raise
@@ -135,55 +138,72 @@ def _table_source(name: str, entry: ListedAdapter, card: ModelCard, base: Base) 
     return Source(folder)
 
 
-def _of_repo(
-    source: Source, name: str, base: Base, settings: Settings, reporter: Reporter, token: str | None, whole: bool
-) -> Adapter:
+def _of_repo(source: Source, wanted: Wanted, token: str | None, whole: bool) -> Adapter:
+    settings = wanted.settings
     if access.is_restricted(settings, source.repo):
-        hub.prove_access(source.repo, settings, reporter, token)
+        hub.prove_access(source.repo, settings, wanted.reporter, token)
     if not whole:
-        known = _cached(source, name, base, settings, reporter)
-        known = known or adapter_places.known_on_hub(source, name, base, settings)
-        return known or _ask_hub(source, name, base, settings, reporter, token, whole)
+        known = _cached(source, wanted) or adapter_places.known_on_hub(source, wanted)
+        return known or _ask_hub(source, wanted, token, whole)
     folder = adapter_places.in_hub_cache(source, settings)
-    known = adapter_places.known_good(folder, name, base, settings, hub.cache_folder()) if folder else None
-    if known is not None:
+    if folder and (known := adapter_places.known_good(folder, wanted, revisions.cache_folder())):
         return known
-    with turn(settings, reporter):
-        known = _cached(source, name, base, settings, reporter)  # somebody else may have fetched it meanwhile
-        return known or _ask_hub(source, name, base, settings, reporter, token, whole)
+    with turn(settings, wanted.reporter):
+        # Somebody else may have fetched it meanwhile.
+        return _cached(source, wanted) or _ask_hub(source, wanted, token, whole)
 
 
-def _cached(source: Source, name: str, base: Base, settings: Settings, reporter: Reporter) -> Adapter | None:
-    folder = adapter_places.in_hub_cache(source, settings)
+def _cached(source: Source, wanted: Wanted) -> Adapter | None:
+    folder = adapter_places.in_hub_cache(source, wanted.settings)
     if folder is None or not (folder / WEIGHTS).is_file():
         return None
-    found = adapter_places.accept(folder, name, base, settings, reporter, source.repo)
-    if not revisions.pinned_commit(settings, source.repo, source.revision):
-        revisions.record(settings, source.repo, source.revision, folder.name)
+    found = adapter_places.accept(folder, wanted, source.repo)
+    if not revisions.pinned_commit(wanted.settings, source.repo, source.revision):
+        revisions.record(wanted.settings, source.repo, source.revision, folder.name)
     return found
 
 
-def _ask_hub(
-    source: Source, name: str, base: Base, settings: Settings, reporter: Reporter, token: str | None, whole: bool
-) -> Adapter:
-    if not reach.hub_reachable(settings):
-        raise HubUnreachable(model=name)
+def _ask_hub(source: Source, wanted: Wanted, token: str | None, whole: bool) -> Adapter:
+    settings, repo = wanted.settings, source.repo
+    if not access.hub_reachable(settings):
+        raise HubUnreachable(model=wanted.name)
 
-    def ask(commit: str | None) -> dict[str, Any]:
-        wanted: dict[str, Any] = {"adapter": name, "base": base.to_dict(), "whole": whole}
-        wanted |= {"largest": adapter_places.largest(settings)}
-        return hub.adapter(source.repo, commit, wanted, settings, reporter, token)
+    def look(commit: str | None) -> tuple[Repository, int]:
+        def work(question: Question) -> tuple[Repository, int]:
+            return _look(question, commit, wanted, whole)
 
-    facts = revisions.ask_for(settings, source.repo, source.revision, ask)
-    noted = {key: facts[key] for key in ("adapter_bytes", "adapter_parameters")}
-    revisions.record(settings, source.repo, source.revision, facts["commit"], **noted)
-    folder = hub.repo_folder(source.repo) / "snapshots" / facts["commit"]
+        return ask(work, repo, settings, wanted.reporter, token, downloading=whole)
+
+    found, parameters = revisions.ask_for(settings, repo, source.revision, look)
+    noted = {"adapter_bytes": found.sizes[WEIGHTS], "adapter_parameters": parameters}
+    revisions.record(settings, repo, source.revision, found.commit, **noted)
     if whole:
-        return adapter_places.accept(folder, name, base, settings, reporter, source.repo)
+        return adapter_places.accept(found.folder, wanted, repo)
+    with adapter_checks.refusals(wanted.name):
+        return adapter_places.elsewhere(found.folder, wanted, parameters)
+
+
+def _look(question: Question, revision: str | None, wanted: Wanted, whole: bool) -> tuple[Repository, int]:
+    """An adapter's repository and its parameters; its weights are downloaded once their header is good."""
+    found, name, base = question.look_up(revision), wanted.name, wanted.base
     with adapter_checks.refusals(name):
-        config = adapter_checks.read_config(folder, name, base)
-    warning = adapter_checks.warning(config, base)
-    return Adapter(name, config, facts["adapter_parameters"], warning=warning)
+        adapter_checks.check_names(found.sizes, name)
+        adapter_checks.check_size(found.sizes[WEIGHTS], name, adapter_places.largest(wanted.settings))
+        if found.sizes[CONFIG] > LARGEST_CONFIG:
+            raise CorruptWeights(file=CONFIG, reason=f"it has {found.sizes[CONFIG]:,} bytes")
+        question.download(found, [CONFIG])
+        with discarding(found.folder, revisions.cache_folder()):
+            config = adapter_checks.read_config(found.folder, name, base)
+        parameters = found.sizes[WEIGHTS] // 2  # of fp16, where the header cannot be had in time
+        try:
+            parameters = adapter_checks.check_tensors(question.header(found, WEIGHTS), config, name, base)
+        except PaddockError:
+            raise
+        except Exception:  # the download will say what is wrong, if anything is
+            question.came()
+    if whole:
+        question.download(found, [WEIGHTS], shown=True)
+    return found, parameters
 
 
 def _operators(base: Base, settings: Settings) -> Iterator[ListedAdapter]:
@@ -194,7 +214,7 @@ def _operators(base: Base, settings: Settings) -> Iterator[ListedAdapter]:
         with suppress(AdapterRefused, CorruptWeights, OSError):
             config = adapter_checks.read_config(folder, folder.name, base)
             if adapter_checks.warning(config, base):
-                tensors = read_layout(folder / WEIGHTS, adapter_checks.LONGEST_HEADER)
+                tensors = read_tensors(folder / WEIGHTS, SHORT_HEADER)
                 adapter_checks.check_tensors(tensors, config, folder.name, base)
             title = folder.name.replace("-", " ").replace("_", " ")
             yield ListedAdapter(folder.name, title, config.base, folder=folder.name)

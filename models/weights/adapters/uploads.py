@@ -13,16 +13,17 @@ from pathlib import Path
 
 from ...domain.catalog import ModelCard
 from ...domain.errors import AdapterRefused
+from ...domain.load import Adapter
 from ...domain.settings import Settings
-from ...domain.snapshot import Adapter
+from ...system.json_files import read_object
 from .. import faults, own_folder
-from ..sharing import file_lock
-from ..verify import checks, markers
-from ..verify.json_files import read_object
+from ..sharing import Reporter, file_lock
+from ..verify import checked_files, checks
 from . import checks as adapter_checks
 from . import places as adapter_places
 from .bases import base_of
 from .checks import CONFIG, WEIGHTS
+from .places import Wanted
 
 MOST = 64
 MOST_BYTES = 2_000_000_000  # together
@@ -50,7 +51,7 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
         read_object(config, checks.LARGEST_CONFIG)
         own_folder.require(settings)
         root.mkdir(exist_ok=True, mode=0o700)
-        faults.require_space(size, WEIGHTS, root, shutil.disk_usage(root).free)
+        faults.require_space(size, WEIGHTS, root)
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
         try:
             # The copy is checked and not the original, which somebody could still write to.
@@ -62,8 +63,7 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
             with file_lock(settings, "uploads"):
                 _make_room(settings, size)
                 os.rename(work, root / key)
-                adapter_places.remember(root / key, checked, base, settings)
-                return adapter_places.here(root / key, key, checked.config, checked.parameters, base)
+                return adapter_places.remember(root / key, Wanted(key, base, settings, Reporter(key)), checked)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -104,7 +104,7 @@ def _make_room(settings: Settings, size: int) -> None:
         gone = root / f".old-{path.name}"
         os.rename(path, gone)  # at once, so that nobody finds half of it
         shutil.rmtree(gone, ignore_errors=True)
-        markers.forget(settings, path)
+        checked_files.forget(settings, path)
 
 
 def _last_use(path: Path) -> float:

@@ -1,23 +1,25 @@
-"""The Hub, asked through a child process; what comes lands in the ordinary Hub cache."""
+"""What is asked of the Hub about models; what comes lands in the ordinary Hub cache."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...domain.errors import DownloadFailed, GatedModel, HubUnreachable, PaddockError, from_dict
-from ...domain.messages import Progress
-from ...domain.secrets import without_secrets
+from ...domain.adapters import FoundAdapter
+from ...domain.catalog import part_names
+from ...domain.errors import CorruptWeights, GatedModel, HubUnreachable, NotOnHub
 from ...domain.settings import Settings
-from .. import processes
 from ..sharing import Reporter
-from . import access, reach
+from ..verify import checkpoints, checks
+from ..verify.architectures import read_shape
+from ..verify.checksums import discarding
+from ..verify.file_names import CHAT_TEMPLATES, CONFIG, INDEX, LARGEST_INDEX, wanted_names, weight_files, weights_entry
+from . import access, counting
+from .question import Question, Repository, ask
+from .revisions import cache_folder
 
-STALL_S = 45.0
+COUNTED_INDEX = 5_000_000  # bytes that are fetched only to count parameters
 
 
 def fetch(
@@ -34,127 +36,95 @@ def fetch(
     `checkpoint` is the mode that a whole model has to be quantized for, which is checked before its weights come.
     Raises GatedModel, NotOnHub, HubUnreachable, UnsafeWeights, DiskFull, DownloadFailed, DownloadCancelled.
     """
-    request = {"operation": "fetch", "repo": repo, "revision": revision, "file": file, "checkpoint": checkpoint}
-    return str(_ask(request, settings, reporter, token, STALL_S)["commit"])
+
+    def work(question: Question) -> str:
+        found = question.look_up(revision)
+        names = part_names(file) if file else _names(question, found, checkpoint)
+        if lacks := [name for name in names if name not in found.sizes]:
+            raise NotOnHub(what=f"file {lacks[0]} in {repo}")
+        question.download(found, names, shown=True)
+        return found.commit
+
+    return ask(work, repo, settings, reporter, token, downloading=True)
 
 
 def look_up(
     repo: str, revision: str | None, settings: Settings, reporter: Reporter, token: str | None
-) -> dict[str, Any]:
-    """Download the settings of a model, without its weights; returns `commit`, `licence`, `gated` and `parameters`.
+) -> tuple[Repository, int | None]:
+    """Download the settings of a model, without its weights, and count its parameters in the headers of the weights.
 
-    `parameters` are counted in the headers of the weights; None where that took too long, or they are quantized.
+    These are None where that took too long, or the weights are quantized.
     """
-    request = {"operation": "card", "repo": repo, "revision": revision}
-    return _ask(request, settings, reporter, token, 2 * settings.hub_timeout_s + 10)
 
+    def work(question: Question) -> tuple[Repository, int | None]:
+        found = question.look_up(revision)
+        wanted_names(found.sizes, repo)
+        small = [name for name in ("tokenizer_config.json", *CHAT_TEMPLATES) if name in found.sizes]
+        question.download(found, [CONFIG, *small])
+        config = read_config(found.folder, repo)
+        plain = checkpoints.read_checkpoint(config, repo) is None
+        return found, _count(question, found, config) if plain else None
 
-def adapter(
-    repo: str, revision: str | None, wanted: dict[str, Any], settings: Settings, reporter: Reporter, token: str | None
-) -> dict[str, Any]:
-    """Download the config of an adapter, and its weights if `wanted` says `whole`; they are checked by their header.
-
-    `wanted` holds the `adapter`'s name, the `base` as plain data and the `largest` file in bytes. Returns `commit`,
-    `adapter_bytes` and `adapter_parameters`. Raises AdapterRefused, and what `fetch` raises.
-    """
-    request = {"operation": "adapter", "repo": repo, "revision": revision, **wanted}
-    stall_s = STALL_S if wanted["whole"] else 2 * settings.hub_timeout_s + 10
-    return _ask(request, settings, reporter, token, stall_s)
+    return ask(work, repo, settings, reporter, token)
 
 
 def adapters_for(
     base: str, limit: int, settings: Settings, reporter: Reporter, token: str | None
-) -> list[dict[str, Any]]:
-    """`hub_id`, `downloads`, `likes` and `updated` of the adapters that the Hub has registered for a model."""
-    request = {"operation": "search", "repo": base, "limit": limit}
-    return list(_ask(request, settings, reporter, token, 2 * settings.hub_timeout_s + 10)["found"])
+) -> list[FoundAdapter]:
+    """The adapters that the Hub has registered for a model, most downloaded first."""
+
+    def work(question: Question) -> list[FoundAdapter]:
+        found = question.api().list_models(
+            filter=f"base_model:adapter:{base}",
+            sort="downloads",
+            limit=limit,
+            expand=["downloads", "likes", "lastModified"],
+            token=token or False,  # the operator's would list his private ones
+        )
+        return [FoundAdapter(one.id, one.downloads or 0, one.likes or 0, _day(one.last_modified)) for one in found]
+
+    return ask(work, base, settings, reporter, token)
 
 
 def prove_access(repo: str, settings: Settings, reporter: Reporter, token: str | None) -> None:
     """Raise GatedModel, NotOnHub or HubUnreachable unless the visitor's own token may read the repository."""
     if token is None:
         raise GatedModel(model=repo)
-    if not reach.hub_reachable(settings):
+    if not access.hub_reachable(settings):
         raise HubUnreachable(model=repo)
-    _ask({"operation": "access", "repo": repo}, settings, reporter, token, settings.hub_timeout_s + 5)
+    ask(lambda question: question.api().auth_check(repo), repo, settings, reporter, token)
 
 
-def cache_folder() -> Path:
-    """The Hub cache of this machine."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
-
-
-def repo_folder(repo: str) -> Path:
-    """The folder of one repository in the Hub cache."""
-    return cache_folder() / f"models--{repo.replace('/', '--')}"
+def read_config(folder: Path, repo: str) -> dict[str, Any]:
+    """The config.json of a repository in the Hub cache; a broken one is discarded. Raises what the checks raise."""
+    with discarding(folder, cache_folder()):
+        return checks.read_config(folder, repo)
 
 
-def _ask(
-    request: dict[str, Any], settings: Settings, reporter: Reporter, token: str | None, stall_s: float
-) -> dict[str, Any]:
-    from huggingface_hub import constants
-
-    # The operator's token is for reading single repositories: a search with it would list his private ones.
-    own_token = token if request["operation"] == "search" else access.token_for(request["repo"], settings, token)
-    request |= {
-        "cache": str(cache_folder()),
-        "endpoint": constants.ENDPOINT,
-        "token": own_token,
-        "timeout_s": settings.hub_timeout_s,
-    }
-    answer: dict[str, Any] = {}
-
-    def on_line(line: str) -> None:
-        message = _read(line)
-        answer.update(message)
-        if "progress" in message:
-            done, total, file = message["progress"]
-            reporter.report(Progress("download", done, total, "bytes", file))
-
-    def tick() -> float:
-        reporter.check()
-        return 0.0
-
-    ended = processes.run(
-        [sys.executable, "-m", f"{__package__}.child"],
-        _environment(settings, constants.ENDPOINT),
-        tick,
-        on_line,
-        json.dumps(request),
-        request["repo"],
-        stall_s,
-    )
-    if "result" in answer:
-        if answer["result"].get("closed") and token:
-            access.restrict(settings, request["repo"])
-        return dict(answer["result"])
-    raise _error(answer, request["repo"], ended.status)
+def _names(question: Question, found: Repository, checkpoint: str) -> list[str]:
+    """The files of a whole model, whose settings are checked; only an index knows what its files are called."""
+    names = wanted_names(found.sizes, question.repo)
+    question.download(found, [CONFIG])
+    checkpoints.check_mode(read_config(found.folder, question.repo), question.repo, checkpoint)
+    if names[-1] != INDEX:
+        return names
+    if found.sizes[INDEX] > LARGEST_INDEX:
+        raise CorruptWeights(file=INDEX, reason=f"it has {found.sizes[INDEX]:,} bytes, more than {LARGEST_INDEX:,}")
+    question.download(found, [INDEX])
+    with discarding(found.folder, cache_folder()):
+        return [*names, *weight_files(found.sizes, found.folder)]
 
 
-def _environment(settings: Settings, endpoint: str) -> dict[str, str]:
-    root = Path(__file__).resolve().parents[3]
-    path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH", ""))))
-    # The token comes with the request or not at all: none is taken from the environment or from a login.
-    return without_secrets() | {
-        "PYTHONPATH": path,
-        "HF_ENDPOINT": endpoint,
-        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_ETAG_TIMEOUT": str(math.ceil(settings.hub_timeout_s)),
-    }
-
-
-def _error(answer: dict[str, Any], repo: str, status: int) -> PaddockError:
-    if "error" in answer:
-        return from_dict(answer["error"])
-    return DownloadFailed(what=repo, reason=f"the process that fetched it ended with status {status}")
-
-
-def _read(line: str) -> dict[str, Any]:
+def _count(question: Question, found: Repository, config: dict[str, Any]) -> int | None:
     try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
+        if weights_entry(found.sizes) == INDEX:
+            if found.sizes[INDEX] > COUNTED_INDEX:
+                return None
+            question.download(found, [INDEX])
+        return counting.count_on_hub(question, found, read_shape(config, question.repo))
+    except Exception:  # whatever it is: the shape counts them too, and the download will say what is wrong
+        return None
+
+
+def _day(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d}" if time else ""

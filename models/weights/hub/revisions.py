@@ -1,15 +1,16 @@
-"""Which commit a model without a pinned revision got the first time; it gets the same ever after."""
+"""Repositories in the Hub cache: which commit one without a pinned revision got first, and gets ever after."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ...domain.errors import NotOnHub
 from ...domain.settings import Settings
-from ..sharing import file_lock
-from ..verify.json_files import read_json, write_json
+from ...system.json_files import read_json
+from ..sharing import shared_table
 
 Answer = TypeVar("Answer")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -35,24 +36,10 @@ def record(settings: Settings, repo: str, revision: str | None, commit: str, **f
     """Note the commit that a branch or no revision at all meant the first time; a later call keeps the first one."""
     if is_commit(revision) and not facts:
         return
-    path = settings.cache / "revisions.json"
-    with file_lock(settings, "revisions"):
-        table = read_json(path)
-        entry = {"commit": commit, **facts}
+    with shared_table(settings, "revisions") as table:
         known = table.get(_name(repo, revision))
-        if isinstance(known, dict) and is_commit(known.get("commit")):
-            entry = {**entry, **known}
-        if entry != known:
-            write_json(path, {**table, _name(repo, revision): entry})
-
-
-def forget(settings: Settings, repo: str, revision: str | None) -> None:
-    """Drop a commit that the Hub no longer has."""
-    path = settings.cache / "revisions.json"
-    with file_lock(settings, "revisions"):
-        table = read_json(path)
-        if table.pop(_name(repo, revision), None) is not None:
-            write_json(path, table)
+        kept = known if isinstance(known, dict) and is_commit(known.get("commit")) else {}
+        table[_name(repo, revision)] = {"commit": commit, **facts, **kept}
 
 
 def ask_for(settings: Settings, repo: str, revision: str | None, ask: Callable[[str | None], Answer]) -> Answer:
@@ -64,8 +51,34 @@ def ask_for(settings: Settings, repo: str, revision: str | None, ask: Callable[[
         if commit is None or commit == revision:
             raise
     # The commit that was noted the first time is gone, because the owner rewrote the history.
-    forget(settings, repo, revision)
+    with shared_table(settings, "revisions") as table:
+        table.pop(_name(repo, revision), None)
     return ask(revision)
+
+
+def cache_folder() -> Path:
+    """The Hub cache of this machine."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repo_folder(repo: str) -> Path:
+    """The folder of one repository in the Hub cache."""
+    return cache_folder() / f"models--{repo.replace('/', '--')}"
+
+
+def snapshot_folder(repo: str, revision: str | None, settings: Settings) -> Path | None:
+    """The folder of a repository in the Hub cache at the commit that this model must have, if there is one."""
+    storage = repo_folder(repo)
+    commit = pinned_commit(settings, repo, revision)
+    if commit is None:
+        try:
+            commit = (storage / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+    folder = storage / "snapshots" / commit
+    return folder if is_commit(commit) and folder.is_dir() else None
 
 
 def _name(repo: str, revision: str | None) -> str:

@@ -13,6 +13,7 @@ from ...domain.errors import UnsafeWeights
 class Architecture:
     """What a config.json may leave out, and the parameters that a Llama layer does not have."""
 
+    model_type: str  # by which a loader builds the model; it does not look at the architecture
     tied_embeddings: bool = False
     head_dim: int | None = None  # None: hidden / heads
     kv_heads: int | None = None  # None: as many as heads
@@ -25,30 +26,18 @@ class Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "LlamaForCausalLM": Architecture(mlp_bias=True),
-    "MistralForCausalLM": Architecture(kv_heads=8, attention_bias=False),
-    "Qwen2ForCausalLM": Architecture(kv_heads=32, qkv_bias=True, attention_bias=False),
-    "Qwen3ForCausalLM": Architecture(kv_heads=32, head_dim=128, qk_norm=True),
-    "SmolLM3ForCausalLM": Architecture(kv_heads=4, tied_embeddings=True, mlp_bias=True),
-    "GraniteForCausalLM": Architecture(mlp_bias=True),
-    "Phi3ForCausalLM": Architecture(attention_bias=False, fused=True),
-    "GemmaForCausalLM": Architecture(kv_heads=16, head_dim=256, tied_embeddings=True),
-    "Gemma2ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4),
-    "Gemma3ForCausalLM": Architecture(kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4, qk_norm=True),
-}
-
-# What each config.json calls its kind, by which a loader builds the model; it does not look at the architecture.
-MODEL_TYPES = {
-    "LlamaForCausalLM": "llama",
-    "MistralForCausalLM": "mistral",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-    "SmolLM3ForCausalLM": "smollm3",
-    "GraniteForCausalLM": "granite",
-    "Phi3ForCausalLM": "phi3",
-    "GemmaForCausalLM": "gemma",
-    "Gemma2ForCausalLM": "gemma2",
-    "Gemma3ForCausalLM": "gemma3_text",
+    "LlamaForCausalLM": Architecture("llama", mlp_bias=True),
+    "MistralForCausalLM": Architecture("mistral", kv_heads=8, attention_bias=False),
+    "Qwen2ForCausalLM": Architecture("qwen2", kv_heads=32, qkv_bias=True, attention_bias=False),
+    "Qwen3ForCausalLM": Architecture("qwen3", kv_heads=32, head_dim=128, qk_norm=True),
+    "SmolLM3ForCausalLM": Architecture("smollm3", kv_heads=4, tied_embeddings=True, mlp_bias=True),
+    "GraniteForCausalLM": Architecture("granite", mlp_bias=True),
+    "Phi3ForCausalLM": Architecture("phi3", attention_bias=False, fused=True),
+    "GemmaForCausalLM": Architecture("gemma", kv_heads=16, head_dim=256, tied_embeddings=True),
+    "Gemma2ForCausalLM": Architecture("gemma2", kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4),
+    "Gemma3ForCausalLM": Architecture(
+        "gemma3_text", kv_heads=4, head_dim=256, tied_embeddings=True, norms_per_layer=4, qk_norm=True
+    ),
 }
 
 # Wide enough for any model published so far, narrow enough that a forged config cannot ask for absurd memory.
@@ -78,7 +67,7 @@ def check_model_type(config: dict[str, Any], model: str) -> None:
     """Raise UnsafeWeights when a config calls its model otherwise than the architecture that it names."""
     name = read_architecture(config, model)
     kind = config.get("model_type")
-    if kind is not None and kind != MODEL_TYPES[name]:
+    if kind is not None and kind != ARCHITECTURES[name].model_type:
         raise UnsafeWeights(
             model=model, reason=f"its config.json says {name}, and a model type of another ({str(kind)[:40]})"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -100,19 +99,7 @@ def _shown(value: Any) -> str:
     return str(value)[:40]
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_flag_or_none(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
-
-
-def _is_off(value: Any) -> bool:
-    return value is None or value is False or value == {} or value == []
-
-
-def _is_one_of(*allowed: int | str | None) -> Check:
+def _is_one_of(*allowed: Any) -> Check:
     return lambda value: any(type(value) is type(one) and value == one for one in allowed)
 
 
@@ -125,38 +112,23 @@ def _is_name(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    return (
-        value is None
-        or _is_name(value)
-        or (isinstance(value, list) and len(value) <= 1000 and all(map(_is_name, value)))
-    )
+    return value is None or _is_name(value) or _is_list(value, _is_name)
 
 
-def _are_lists_of_names(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and len(value) <= 100 and all(map(_are_names, value)))
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return (
-        value is None
-        or (isinstance(value, str) and len(value) <= 300)
-        or (isinstance(value, int) and abs(value) < 2**63)
-    )
+def _is_list(value: Any, check: Check) -> bool:
+    return isinstance(value, list) and len(value) <= 1000 and all(map(check, value))
 
 
 def _is_plain(value: Any, depth: int = 3) -> bool:
-    if isinstance(value, dict | list) and depth:
+    if isinstance(value, dict | list):
         items = list(value.values()) if isinstance(value, dict) else value
-        return len(items) <= 100 and all(_is_plain(item, depth - 1) for item in items)
-    return _is_scalar(value)
+        return depth > 0 and len(items) <= 100 and all(_is_plain(item, depth - 1) for item in items)
+    if isinstance(value, str):
+        return len(value) <= 300
+    return value is None or (isinstance(value, int | float) and abs(value) < 2**63)  # NaN is not
 
 
-def _is_dataset(value: Any) -> bool:
-    return value in (None, "wikitext2", "c4", "c4-new") if not isinstance(value, list) else _is_plain(value)
-
-
+_is_flag, _is_off = _is_one_of(True, False), _is_one_of(None, False, {}, [])
 _GROUPS = (-1, 16, 32, 64, 128, 256, 512, 1024)
 # Fields that are not listed are ignored by loaders, and only have to be plain and small. Names of modules are plain
 # names, because loaders take them for regular expressions.
@@ -173,14 +145,14 @@ _GROUPED: dict[str, Check] = {
     "checkpoint_format": _is_one_of("gptq", "gptq_v2"),
     "pack_dtype": _is_one_of("int32"),
     "max_input_length": lambda value: value is None or (type(value) is int and 0 < value < 10**9),
-    "modules_in_block_to_quantize": _are_lists_of_names,
+    "modules_in_block_to_quantize": lambda value: value is None or _is_list(value, _are_names),
     "block_name_to_quantize": _are_names,
     "module_name_preceding_first_block": _are_names,
     # Loaders look at it, though it only tells how the weights were made.
-    "dataset": _is_dataset,
+    "dataset": lambda value: _is_one_of(None, "wikitext2", "c4", "c4-new")(value) or _is_list(value, _is_plain),
     # Switches of loaders of the past: they picked among kernels that were installed, and are ignored today.
-    "use_exllama": _is_flag_or_none,
-    "disable_exllama": _is_flag_or_none,
+    "use_exllama": _is_one_of(None, True, False),
+    "disable_exllama": _is_one_of(None, True, False),
     # These leave the choice to the loader. Any other backend is a kernel for the hardware of whoever wrote the file,
     # and some are compiled on the spot. A field with “kernel” in its name is refused in checks.py.
     "backend": _is_one_of(None, "auto", "auto_trainable", "autoawq", "torch"),
@@ -208,7 +180,7 @@ _BITSANDBYTES: dict[str, Check] = {
     "bnb_4bit_compute_dtype": _is_one_of(None, "float16", "bfloat16", "float32"),
     "bnb_4bit_quant_storage": _is_one_of(None, "uint8", "float16", "bfloat16", "float32"),
     "llm_int8_threshold": _is_float(0, 1000),
-    "llm_int8_skip_modules": lambda value: _are_names(value) and not isinstance(value, str),
+    "llm_int8_skip_modules": lambda value: value is None or _is_list(value, _is_name),
     "llm_int8_enable_fp32_cpu_offload": _is_flag,
     "llm_int8_has_fp16_weight": _is_off,  # it keeps plain weights too, which the plan does not count
 }

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import CorruptWeights, UnsafeWeights
+from ...system.json_files import read_object
 from . import checkpoints, token_ids
 from .architectures import check_model_type, read_architecture, read_context, read_shape
 from .expected_tensors import check_complete
-from .file_names import CONFIG, INDEX, SETTINGS_FILES, weights_entry
-from .json_files import read_object
+from .file_names import CONFIG, INDEX, SETTINGS_FILES, weight_files, weight_map, weights_entry
 from .safetensors_header import read_tensors
-from .shards import weight_files, weight_map
 
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_TOKENIZER_CONFIG = 20_000_000
@@ -93,7 +92,7 @@ def check_link(path: Path, inside: Path | None, model: str) -> None:
 
 
 def _read_tensors(folder: Path, weights: list[str], by_index: bool) -> dict[str, tuple[int, ...]]:
-    held = {tensor: tuple(sizes) for name in weights for tensor, sizes in read_tensors(folder / name).items()}
+    held = {name: tensor.shape for file in weights for name, tensor in read_tensors(folder / file).items()}
     # Loaders read every tensor of the files, so that it does not matter which of them the index gives.
     for tensor, name in weight_map(folder / INDEX).items() if by_index else ():
         if tensor not in held:

@@ -75,19 +75,26 @@ def check_complete(held: Mapping[str, Sizes], shape: Shape, architecture: str, m
         raise CorruptWeights(file=file, reason=f"it lacks the tensor {lacking[0]}{more} that its config.json asks for")
 
 
-def _layer(shape: Shape, fused: bool) -> Iterator[tuple[str, Sizes, bool]]:
+def linears(shape: Shape, fused: bool) -> dict[str, tuple[str, int, int]]:
+    """(part of the layer, outputs, inputs) of the linear modules of one layer.
+
+    `fused` has one matrix for query, key and value, and one for gate and up.
+    """
     query, key, value, output, gate, up, down = shape.linears
     attention = {"q_proj": query, "k_proj": key, "v_proj": value, "o_proj": output}
     feed_forward = {"gate_proj": gate, "up_proj": up, "down_proj": down}
     if fused:
         attention = {"qkv_proj": (query[0] + key[0] + value[0], query[1]), "o_proj": output}
         feed_forward = {"gate_up_proj": (gate[0] + up[0], gate[1]), "down_proj": down}
-    for part, matrices in (("self_attn", attention), ("mlp", feed_forward)):
-        for name, sizes in matrices.items():
-            yield f"{part}.{name}.weight", sizes, True
-            biased = shape.mlp_bias if part == "mlp" else shape.o_bias if name == "o_proj" else shape.qkv_bias
-            if biased:
-                yield f"{part}.{name}.bias", sizes[:1], False
+    found = {name: ("self_attn", *sizes) for name, sizes in attention.items()}
+    return found | {name: ("mlp", *sizes) for name, sizes in feed_forward.items()}
+
+
+def _layer(shape: Shape, fused: bool) -> Iterator[tuple[str, Sizes, bool]]:
+    for name, (part, outputs, inputs) in linears(shape, fused).items():
+        yield f"{part}.{name}.weight", (outputs, inputs), True
+        if shape.mlp_bias if part == "mlp" else shape.o_bias if name == "o_proj" else shape.qkv_bias:
+            yield f"{part}.{name}.bias", (outputs,), False
     for name in _NORMS[: shape.norms_per_layer]:
         yield f"{name}.weight", (shape.hidden,), False
     for name in ("q_norm", "k_norm") if shape.qk_norm else ():

@@ -1,11 +1,13 @@
-"""Which files of a repository are taken, by name alone: weights as safetensors, settings, tokenizer. Never code."""
+"""Which files make up a model, by their names and by an index: safetensors, settings, tokenizer. Never code."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from ...domain.errors import UnsafeWeights
+from ...domain.errors import CorruptWeights, UnsafeWeights
+from ...system.json_files import read_object
 
 CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -23,6 +25,7 @@ SETTINGS_FILES = frozenset(
         *CHAT_TEMPLATES,
     }
 )
+LARGEST_INDEX = 50_000_000  # bytes
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
 
 
@@ -44,6 +47,38 @@ def wanted_names(names: Iterable[str], model: str) -> list[str]:
     if CONFIG not in present:
         raise UnsafeWeights(model=model, reason="it has no config.json")
     return [CONFIG, *sorted((SETTINGS_FILES & present) - {CONFIG}), entry]
+
+
+def weight_map(path: Path) -> dict[str, str]:
+    """Which file holds each tensor, by the index of a model in several files; raises CorruptWeights."""
+    named = read_object(path, LARGEST_INDEX).get("weight_map")
+    if not isinstance(named, dict) or not named:
+        raise CorruptWeights(file=path.name, reason="its list of files cannot be used, because it names none")
+    for file in named.values():
+        if not isinstance(file, str) or not is_plain(file) or not file.endswith(".safetensors"):
+            # A file elsewhere, or one that could run code: neither is read.
+            shown = f"“{str(file)[:60]}”"
+            reason = f"its list of files cannot be used, because {shown} is no safetensors file in the same folder"
+            raise CorruptWeights(file=path.name, reason=reason)
+    return dict(named)
+
+
+def weight_files(names: Iterable[str], folder: Path) -> list[str]:
+    """The files that a loader reads the tensors from; empty where there are none. Raises CorruptWeights.
+
+    `folder` holds the index, where the names have one; that the files are there is not said.
+    """
+    entry = weights_entry(names)
+    return sorted(set(weight_map(folder / INDEX).values())) if entry == INDEX else [entry] if entry else []
+
+
+def missing_names(names: set[str], folder: Path) -> list[str]:
+    """What a folder still lacks before it can be loaded; an interrupted download leaves such folders."""
+    missing = [CONFIG] if CONFIG not in names else []
+    if not names & set(TOKENIZERS):
+        missing.append(TOKENIZERS[0])
+    weights = weight_files(names, folder) or [SINGLE]
+    return missing + [name for name in weights if name not in names]
 
 
 def has_pickles(names: Iterable[str]) -> bool:

@@ -1,25 +1,54 @@
-"""Is a GGUF file whole? Answered from its header, key-value pairs and tensor table, without reading the weights."""
+"""A GGUF file's header: its values, its tensor table, and whether the file is whole; the weights are not read."""
 
 from __future__ import annotations
 
 import math
 import mmap
 import struct
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ...domain.catalog import part_names
 from ...domain.errors import CorruptWeights
-from ...domain.gguf_parts import part_names
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
 MOST_TENSORS, MOST_PAIRS, MOST_ITEMS = 100_000, 100_000, 16_000_000
+SHORT = 4096  # items of an array of numbers, such as one a layer
 _STRING, _ARRAY = 8, 9
-_SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # value type -> bytes
+_UINT32, _SCALARS = 4, {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 # Tensor type -> (weights in a block, bytes of a block); a type that is not here is taken to need no bytes.
 BLOCKS: dict[int, tuple[int, int]] = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24)}
 BLOCKS |= {8: (32, 34), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292)}
 BLOCKS |= {16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82)}
 BLOCKS |= {23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)}
-BLOCKS |= {34: (256, 54), 35: (256, 66), 39: (32, 17)}
+BLOCKS |= {34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18)}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A line of the tensor table: the shape rows first, `offset` and `bytes` within the data behind the header."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says; `values` has arrays of texts as their lengths, but for those that were asked for."""
+
+    values: dict[str, Any]
+    tensors: tuple[Tensor, ...]
+    data_start: int
+
+    @property
+    def bytes_needed(self) -> int:
+        """The size that the file must have at least."""
+        return self.data_start + max((tensor.offset + tensor.bytes for tensor in self.tensors), default=0)
 
 
 def check_start(path: Path) -> None:
@@ -30,16 +59,23 @@ def check_start(path: Path) -> None:
 
 def check_whole(path: Path) -> None:
     """Walk the header to where the last tensor ends: tenths of a second. Raises CorruptWeights."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        _read_counts(path.name, file.read(24))
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                needed = _Walk(path.name, data).bytes_needed()
-            except (struct.error, IndexError, ValueError, OverflowError):
-                raise CorruptWeights(file=path.name, reason="its header is cut short or cannot be read") from None
+    size, needed = path.stat().st_size, read_header(path).bytes_needed
     if needed > size:
         raise CorruptWeights(file=path.name, reason=f"it is cut short: {size:,} bytes instead of {needed:,}")
+
+
+def read_header(path: Path, lists: Collection[str] = ()) -> Header:
+    """All that the header says; of long arrays those under the keys `lists`, and the length of others.
+
+    Raises CorruptWeights.
+    """
+    with path.open("rb") as file:
+        tensors, pairs = _read_counts(path.name, file.read(24))
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                return _Walk(data).header(tensors, pairs, lists)
+            except (struct.error, IndexError, ValueError, OverflowError, MemoryError):
+                raise CorruptWeights(file=path.name, reason="its header is cut short or cannot be read") from None
 
 
 def _read_counts(name: str, head: bytes) -> tuple[int, int]:
@@ -55,75 +91,78 @@ def _read_counts(name: str, head: bytes) -> tuple[int, int]:
 
 
 class _Walk:
-    """A position in the file; every read moves it, and a read past the end is a struct.error."""
+    """A position in the file; every read moves it, and a read past the end is a struct.error or ValueError."""
 
-    def __init__(self, name: str, data: mmap.mmap) -> None:
-        self.data, self.at = data, 24
-        self.tensors, self.pairs = _read_counts(name, data[:24])
-        self.alignment = 32
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data, self.at, self.alignment = data, 24, 32
 
-    def bytes_needed(self) -> int:
-        """The size that the file must have at least."""
-        for _ in range(self.pairs):
+    def header(self, tensors: int, pairs: int, lists: Collection[str]) -> Header:
+        values = {}
+        for _ in range(pairs):
             key = self.text()
-            self.value(key)
-        ends = [self.tensor_end() for _ in range(self.tensors)]
-        start = -(-self.at // self.alignment) * self.alignment
-        return start + max(ends) if ends else self.at
+            values[key] = self.value(key, key in lists)
+        table = tuple(self.tensor() for _ in range(tensors))
+        start = -(-self.at // self.alignment) * self.alignment if table else self.at
+        return Header(values, table, start)
 
-    def number(self, code: str) -> int:
-        (value,) = struct.unpack_from(code, self.data, self.at)
-        self.at += struct.calcsize(code)
-        return int(value)
+    def number(self, code: str) -> Any:
+        (value,) = self.numbers(code, 1)
+        return value
+
+    def numbers(self, code: str, count: int) -> tuple[Any, ...]:
+        values = struct.unpack_from(f"<{count}{code}", self.data, self.at)
+        self.at += struct.calcsize(f"<{count}{code}")
+        return values
 
     def text(self) -> str:
-        length = self.number("<Q")
-        self.skip(length)
-        return self.data[self.at - length : self.at].decode("utf-8", "replace") if length < 200 else ""
-
-    def skip(self, length: int) -> None:
+        length = self.number("Q")
         self.at += length
         if self.at > len(self.data):
             raise ValueError("past the end")
+        return self.data[self.at - length : self.at].decode("utf-8", "replace")
 
-    def value(self, key: str) -> None:
-        kind = self.number("<I")
-        if key == "general.alignment" and kind == 4:
-            self.alignment = max(1, self.number("<I"))
-        elif kind == _STRING:
-            self.skip(self.number("<Q"))
-        elif kind == _ARRAY:
-            self.array()
-        elif kind in _SCALARS:
-            self.skip(_SCALARS[kind])
-        else:
+    def value(self, key: str, whole: bool) -> Any:
+        kind = self.number("I")
+        if kind == _STRING:
+            return self.text()
+        if kind == _ARRAY:
+            return self.array(whole)
+        if kind not in _SCALARS:
             raise ValueError("unknown value type")
+        value = self.number(_SCALARS[kind])
+        if key == "general.alignment" and kind == _UINT32:
+            self.alignment = max(1, value)
+        return value
 
-    def array(self) -> None:
-        kind, count = self.number("<I"), self.number("<Q")
+    def array(self, whole: bool) -> list[Any] | int:
+        kind, count = self.number("I"), self.number("Q")
         if count > MOST_ITEMS:
             raise ValueError("absurd array")
-        if kind in _SCALARS:
-            self.skip(count * _SCALARS[kind])
-        elif kind == _STRING:
-            self.strings(count)
-        else:
+        if kind in _SCALARS and (whole or count <= SHORT):
+            return list(self.numbers(_SCALARS[kind], count))
+        if kind in _SCALARS:  # as long as a vocabulary: nobody asks for it, and it would take 60 bytes a value
+            self.at += count * struct.calcsize(_SCALARS[kind])
+            if self.at > len(self.data):
+                raise ValueError("past the end")
+            return int(count)
+        if kind != _STRING:
             raise ValueError("arrays of arrays are not used by any model")
-
-    def strings(self, count: int) -> None:
+        if whole:
+            return [self.text() for _ in range(count)]
         # A vocabulary: the one loop here that is long, so it is written without calls.
         unpack, data, at = struct.Struct("<Q").unpack_from, self.data, self.at
         for _ in range(count):
             at += 8 + unpack(data, at)[0]
         self.at = at
-        self.skip(0)
+        if at > len(data):
+            raise ValueError("past the end")
+        return int(count)
 
-    def tensor_end(self) -> int:
-        self.skip(self.number("<Q"))
-        dimensions = self.number("<I")
+    def tensor(self) -> Tensor:
+        name, dimensions = self.text(), self.number("I")
         if dimensions > 8:
             raise ValueError("absurd tensor")
-        weights = math.prod(self.number("<Q") for _ in range(dimensions))
-        kind, offset = self.number("<I"), self.number("<Q")
+        shape = self.numbers("Q", dimensions)[::-1]  # stored with the number of columns first
+        kind, offset = self.number("I"), self.number("Q")
         block, size = BLOCKS.get(kind, (1, 0))
-        return offset + -(-weights // block) * size
+        return Tensor(name, shape, kind, offset, -(-math.prod(shape) // block) * size)

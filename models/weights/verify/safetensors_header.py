@@ -1,17 +1,25 @@
-"""Is a safetensors file whole? Answered from its header and its size, without reading the weights."""
+"""Is a safetensors file whole, by its header and its size, and are all of its values finite?"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from ...domain.errors import CorruptWeights
 
 LONGEST_HEADER = 100_000_000  # bytes, the limit of the format's own reader
+SHORT_HEADER = 4_000_000  # bytes; the tensors of a model of 128 layers take a tenth of it
 MOST_DIMENSIONS = 16
+PIECE = 1024 * 1024  # bytes that are looked at together: they stay in the processor's cache
+# The bits of the exponent: all of them are set in NaN and infinity, and in nothing else.
+_EXPONENTS = {"F32": ("<u4", 0x7F80_0000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
+FLOATS = tuple(_EXPONENTS)
 _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 _BITS |= {"F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E5M2FNUZ": 8, "F8_E4M3FNUZ": 8}
 _BITS |= {"I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32}
@@ -28,12 +36,7 @@ class Tensor:
     end: int
 
 
-def read_tensors(path: Path) -> dict[str, list[int]]:
-    """The shape of each tensor of a file that is whole; raises CorruptWeights that says what is wrong."""
-    return {name: list(tensor.shape) for name, tensor in read_layout(path).items()}
-
-
-def read_layout(path: Path, longest: int = LONGEST_HEADER) -> dict[str, Tensor]:
+def read_tensors(path: Path, longest: int = LONGEST_HEADER) -> dict[str, Tensor]:
     """The tensors of a file that is whole and whose header has at most `longest` bytes; raises CorruptWeights."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -80,6 +83,22 @@ def parse(file: str, raw: bytes, size: int) -> dict[str, Tensor]:
     }
 
 
+def first_infinite(path: Path, tensors: Mapping[str, Tensor], tick: Callable[[int], None] = lambda done: None) -> str:
+    """The first tensor of a whole file that holds NaN or infinity; empty when none does. Reads gigabytes a second.
+
+    `tick` is called with the bytes so far. Raises CorruptWeights when the file becomes shorter meanwhile.
+    """
+    order = sorted(tensors.items(), key=lambda item: item[1].begin)
+    # Read and not mapped: a mapped file that somebody cuts short ends the process.
+    with path.open("rb") as file:
+        for dtype, group in itertools.groupby(order, key=lambda item: item[1].dtype):
+            run = list(group)
+            at = _scan(file, path.name, dtype, run[0][1].begin, run[-1][1].end, tick)
+            if at is not None:
+                return next(name for name, tensor in run if tensor.begin <= at < tensor.end)
+    return ""
+
+
 def _shown(name: str) -> str:
     return "".join(mark for mark in name[:80] if mark.isprintable())
 
@@ -105,3 +124,23 @@ def _span(file: str, name: str, entry: Any) -> tuple[int, int]:
     if not good:
         raise CorruptWeights(file=file, reason=f"its header describes the tensor {_shown(name)} wrongly")
     return begin, stop
+
+
+def _scan(file: BufferedReader, name: str, dtype: str, begin: int, end: int, tick: Callable[[int], None]) -> int | None:
+    """The byte at which the first bad value of a run begins."""
+    import numpy
+
+    kind, mask = _EXPONENTS[dtype]
+    buffer = bytearray(PIECE)
+    values = numpy.frombuffer(buffer, kind)
+    file.seek(begin)
+    for at in range(begin, end, PIECE):
+        wanted = min(PIECE, end - at)
+        if file.readinto(memoryview(buffer)[:wanted]) != wanted:
+            raise CorruptWeights(file=name, reason="it is cut short")
+        part = values[: wanted // values.itemsize]
+        part &= mask
+        if part.size and part.max() == mask:
+            return at + int(numpy.argmax(part == mask)) * values.itemsize
+        tick(at + wanted)
+    return None

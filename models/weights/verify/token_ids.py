@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import CorruptWeights, UnsafeWeights
-from ...domain.file_state import state_of
+from ...system.file_state import state_of
+from ...system.json_files import read_json, read_object
 from .file_names import CHAT_TEMPLATES
-from .json_files import read_json, read_object
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 LARGEST = 500_000_000  # bytes of a tokenizer; the largest vocabularies take a tenth of it

@@ -6,14 +6,13 @@ from dataclasses import replace
 import pytest
 
 from models.compute import job as job_module
-from models.compute.job import Answering, Load, Scoring, computing_process, open_engine, run
-from models.compute.pool import Room
+from models.compute.job import Answering, Scoring, computing_process, open_engine, run
 from models.domain.engine import Prompt
 from models.domain.errors import ContextExceeded, OutOfMemory
+from models.domain.load import ActiveAdapter, Adapter, Load, Local, Room, Snapshot
 from models.domain.lora import LoraConfig
 from models.domain.messages import Delta, Message, Progress, Rendered, Sampling, Scored, Usage
 from models.domain.settings import Settings
-from models.domain.snapshot import ActiveAdapter, Adapter, Snapshot
 from models.engines.llama import engine as gguf_engine
 from models.engines.transformers import engine as transformers_engine
 
@@ -56,7 +55,7 @@ class FakeEngine:
 def engine(monkeypatch, tmp_path):
     """The only engine of a process's models of its own; `engine.load` is the load that means it."""
     fake = FakeEngine()
-    fake.load = Load("m@gguf", SNAPSHOT, "gguf", 64, 8, Settings(cache_dir=str(tmp_path), time_limit_s=7))
+    fake.load = Load("m@gguf", Local(SNAPSHOT, "gguf", 64, 8), Settings(cache_dir=str(tmp_path), time_limit_s=7))
     monkeypatch.setattr(job_module, "open_engine", lambda load, on_progress: fake)
     return fake
 
@@ -66,14 +65,16 @@ def process(engine):
 
 
 def test_jobs_cross_a_process_boundary_and_equal_loads_share():
-    load = Load("m@gguf", SNAPSHOT, "gguf", 64, 8, Settings(gated_models=("a/b",)))
+    load = Load("m@gguf", Local(SNAPSHOT, "gguf", 64, 8), Settings(gated_models=("a/b",)))
     job = Answering(load, Sampling(stop=["\n"], seed=3), HELLO)
     again = pickle.loads(pickle.dumps(job))
     assert again == job
     assert hash(again.load) == hash(load)
     assert str(load) == "m@gguf"
-    assert replace(load, room=Room(5)) == load, "what the plan counts it with does not make it another model"
-    assert hash(replace(load, mode="nf4")) != hash(load)
+    assert replace(load, where=replace(load.where, room=Room(5))) == load, (
+        "what the plan counts it with does not make it another model"
+    )
+    assert hash(replace(load, where=replace(load.where, mode="nf4"))) != hash(load)
 
 
 @pytest.mark.parametrize(
@@ -125,14 +126,14 @@ def test_a_model_whose_file_was_replaced_is_loaded_anew_and_the_old_one_goes(eng
     opened = []
 
     def open_fake(load, on_progress):
-        opened.append(load.snapshot.state)
+        opened.append(load.where.snapshot.state)
         return FakeEngine()
 
     monkeypatch.setattr(job_module, "open_engine", open_fake)
     for state in ("one", "one", "two", "two"):
-        load = replace(engine.load, snapshot=replace(SNAPSHOT, state=state))
+        load = replace(engine.load, where=replace(engine.load.where, snapshot=replace(SNAPSHOT, state=state)))
         list(run(Answering(load, Sampling(), HELLO)))
-    other = replace(engine.load, snapshot=replace(SNAPSHOT, path="other.gguf"))
+    other = replace(engine.load, where=replace(engine.load.where, snapshot=replace(SNAPSHOT, path="other.gguf")))
     list(run(Scoring(other, Prompt("text"))))
     assert opened == ["one", "two", ""]
     assert len(process(engine).pool.held()) == 2
@@ -193,7 +194,7 @@ def test_which_engine_a_mode_means(monkeypatch, mode):
     monkeypatch.setattr(gguf_engine, "open_gguf", lambda *a, **k: asked.append(("gguf", a, k)))
     monkeypatch.setattr(transformers_engine, "open_transformers", lambda *a: asked.append(("transformers", a, {})))
     snapshot = replace(SNAPSHOT, form="gguf" if mode == "gguf" else "safetensors")
-    load = Load("m", snapshot, mode, 64, 8, Settings())
+    load = Load("m", Local(snapshot, mode, 64, 8), Settings())
     open_engine(load, print)
     ((name, arguments, options),) = asked
     assert arguments[0] is snapshot
@@ -212,7 +213,7 @@ def test_adapters_go_to_the_engine_and_into_the_spelling_but_not_into_the_load(e
     )
     usages = [
         event.usage
-        for event in run(Answering(engine.load, Sampling(), HELLO, adapters=beside))
+        for event in run(Answering(engine.load, Sampling(), HELLO, rows=(beside,)))
         if isinstance(event, Delta)
     ]
     assert {usage.variant for usage in usages} == {"m@gguf+a+b:-0.5"}
@@ -221,5 +222,5 @@ def test_adapters_go_to_the_engine_and_into_the_spelling_but_not_into_the_load(e
     *_, scored = run(Scoring(engine.load, Prompt("x"), adapters=beside))
     assert (scored.variant, scored.tokens) == ("m@gguf+a+b:-0.5", ("x", "", "", "a", "b:-0.5"))
     assert [line.name for line in process(engine).pool.held()] == ["m@gguf"]
-    job = Answering(engine.load, Sampling(), HELLO, adapters=beside)
+    job = Answering(engine.load, Sampling(), HELLO, rows=(beside,))
     assert pickle.loads(pickle.dumps(job)) == job

@@ -11,7 +11,6 @@ from models.domain.quantization import (
     MODES,
     Machine,
     card_for,
-    cards_of,
     mode_named,
     modes_of,
     possible_modes,
@@ -204,16 +203,8 @@ def test_card_for_a_quantized_form_is_its_repository():
     narrowed = card_for(MODES["gptq"], gated)
     assert (narrowed.hub_id, narrowed.revision, narrowed.checkpoint) == ("o/n-GPTQ", "a" * 40, "gptq")
     assert (narrowed.gated, narrowed.gguf, narrowed.wheel, narrowed.key) == (False, None, None, gated.key)
+    assert (narrowed.made_from, narrowed.listed) == (gated.hub_id, gated.listed)
     assert card_for(MODES["gptq"], narrowed) == narrowed
     assert [mode.name for mode in possible_modes(narrowed, CUDA)] == ["gptq"]
     assert card_for(MODES["awq"], gated).hub_id == "o/n-AWQ"
     assert card_for(MODES["gptq"], GPTQ_ITSELF) is GPTQ_ITSELF
-
-
-@pytest.mark.parametrize("card", [*CATALOG.values(), GPTQ_ITSELF], ids=lambda card: card.key)
-def test_all_narrowed_cards_of_a_card(card):
-    cards = cards_of(card)
-    assert cards[0] == card
-    assert {one.key for one in cards} == {card.key}
-    assert {one.checkpoint for one in cards} == {card.checkpoint, *(form.method for form in card.quantized)}
-    assert {one.label for one in cards} == {"", *(mode.label for mode in modes_of(card))}

@@ -1,10 +1,12 @@
 """What the machine has, container limits included."""
 
+import ctypes
 import importlib.util
 import shutil
 import subprocess
 
 import psutil
+import pynvml
 import pytest
 
 from models.engines import device
@@ -74,7 +76,7 @@ DRIVER = r"""
 #include <string.h>
 typedef struct { unsigned long long total, free, used; } memory_t;
 static int shut = 1;
-int nvmlInit_v2(void) { shut = 0; return FAIL_INIT; }
+int nvmlInitWithFlags(unsigned flags) { shut = 0; return FAIL_INIT; }
 int nvmlShutdown(void) { shut = 1; return 0; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **gpu) {
     *gpu = (void *)(long)(index + 1); return shut || index > 3 ? 6 : 0;
@@ -94,6 +96,12 @@ int cuDeviceGetAttribute(int *value, int attribute, int gpu) {
 """
 
 
+def load_nvml(monkeypatch, library):
+    """Put a library, or None for none so far, in the place of NVML."""
+    monkeypatch.setattr(pynvml, "nvmlLib", library)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+
+
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
     """Builds a driver and puts it in the place of NVIDIA's two libraries."""
@@ -107,7 +115,7 @@ def driver(tmp_path, monkeypatch):
         library = tmp_path / f"driver-{major}-{fail_init}.so"
         macros = [f"-DMAJOR={major}", f"-DFAIL_INIT={fail_init}"]
         subprocess.run(["gcc", "-shared", "-fPIC", *macros, "-o", str(library), str(source)], check=True)
-        monkeypatch.setattr(device, "_NVML", str(library))
+        load_nvml(monkeypatch, ctypes.CDLL(str(library)))
         monkeypatch.setattr(device, "_CUDA", str(library))
 
     return build
@@ -134,7 +142,11 @@ def test_memory_of_the_first_visible_gpu(driver, monkeypatch, visible, expected)
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch):
-    monkeypatch.setattr(device, "_NVML", "libno-such-library.so.1")
+    def refused(*args):
+        raise OSError("no such library")
+
+    load_nvml(monkeypatch, None)
+    monkeypatch.setattr(pynvml, "CDLL", refused)
     monkeypatch.setattr(device, "_CUDA", "libno-such-library.so.1")
     assert device.gpu_memory() is None
     assert device._compute_capability() == 0
@@ -147,8 +159,8 @@ def test_a_driver_that_does_not_start_has_no_gpu(driver):
 
 
 def test_a_library_without_the_functions_has_no_gpu(monkeypatch):
-    monkeypatch.setattr(device, "_NVML", None)  # the process itself
-    monkeypatch.setattr(device, "_CUDA", None)
+    load_nvml(monkeypatch, ctypes.CDLL(None))
+    monkeypatch.setattr(device, "_CUDA", None)  # the process itself
     assert device.gpu_memory() is None
     assert device._compute_capability() == 0
 

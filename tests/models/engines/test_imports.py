@@ -27,7 +27,7 @@ def test_the_main_thread_never_imports_torch():
         "    return real(name, *rest, **named)\n"
         "builtins.__import__ = watched\n"
         "from models.engines.transformers.engine import open_transformers\n"
-        "from models.domain.snapshot import Snapshot\nfrom models.domain.settings import Settings\n"
+        "from models.domain.load import Snapshot\nfrom models.domain.settings import Settings\n"
         "try:\n"
         "    open_transformers(Snapshot('/nowhere', 'safetensors', 'folder', 0), 'fp32', 'cpu', Settings(), print)\n"
         "except Exception as error: print(type(error).__name__)\n"

@@ -76,7 +76,7 @@ from models.engines.transformers.engine import open_transformers
 from models.domain.engine import Prompt
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
+from models.domain.load import Snapshot
 
 def once(mode):
     snapshot = Snapshot(sys.argv[1], "safetensors", "converted", 0)

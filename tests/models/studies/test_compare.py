@@ -5,13 +5,14 @@ from itertools import pairwise
 
 import pytest
 
+from models.compute.relay import coalesced
 from models.domain.errors import BadComparisonRequest, EmptyPrompt, EngineFailed, NoReference, PromptTooManyCharacters
-from models.domain.messages import Delta, Message, Progress, Rendered, RowDelta, Sampling, Usage
+from models.domain.messages import Delta, Message, Progress, Rendered, Sampling, Usage
 from models.domain.request import CompareRequest
-from models.domain.results.comparison import Compared, Comparison
+from models.domain.results.comparison import Compared, Comparison, Step
 from models.domain.results.file import from_json
 from models.domain.variant import Variant
-from models.studies.compare import Step, paced
+from models.studies.compare import compare
 from models.studies.measure import QUESTION
 
 SMOLLM2 = "smollm2-135m-instruct"
@@ -24,19 +25,15 @@ def variants(*spellings):
 
 
 def run(runtime, request):
-    steps, stream = [], runtime.compare(request)
-    while True:
-        try:
-            steps.append(next(stream))
-        except StopIteration as end:
-            return steps, end.value
+    *steps, whole = compare(runtime, request)
+    return steps, whole
 
 
 @pytest.fixture(scope="module")
 def compared(runtime):
     """Four variants that answer and one that does not fit, in three models in memory."""
     spelled = variants(f"{SMOLLM2}@bf16+json", "llama-2-70b-chat@bf16", f"{SMOLLM2}@gguf", f"{SMOLLM2}@bf16")
-    request = CompareRequest.of(spelled, QUESTION, sampling=SHORT, reference=spelled[3], text=TEXT)
+    request = CompareRequest.of(spelled, QUESTION, sampling=SHORT, reference=spelled[3], text=TEXT, one_pass=True)
     return run(runtime, request)
 
 
@@ -119,7 +116,7 @@ def test_a_batch_that_breaks_keeps_the_answers_that_had_ended(runtime, monkeypat
     def breaks(*request):
         for event in whole_batch(*request):
             yield event
-            if isinstance(event, RowDelta) and event.usage.finish:
+            if isinstance(event, Delta) and event.usage.finish:
                 raise EngineFailed(detail="the power went")
 
     monkeypatch.setattr(runtime, "answer_rows", breaks)
@@ -140,6 +137,8 @@ def test_a_base_with_its_adapters_answers_in_one_pass(compared):
     _, whole = compared
     assert "one batch with 1 more" in whole.columns[0].figures.note
     assert "batch" not in whole.columns[2].figures.note
+    speeds = [column.known.decode_tokens_per_s for column in whole.columns]
+    assert [speed is None for speed in speeds] == [True, True, False, True], "a row's speed is not that of an answer"
     assert all(column.figures.load_s > 0 for column in whole.columns if not column.error)
 
 
@@ -204,23 +203,23 @@ def test_leaving_stops_all(runtime):
         variants(f"{SMOLLM2}@bf16", f"{SMOLLM2}@bf16+pirate", f"{SMOLLM2}@gguf"), "Tell a long story.",
         sampling=Sampling(max_new_tokens=500, temperature=0),
     )  # fmt: skip
-    stream = runtime.compare(request)
+    stream = compare(runtime, request)
     while not isinstance(next(stream).event, Delta):
         pass
     stream.close()
     assert all(line.users == 0 for line in runtime.held())
 
 
-def test_paced_puts_deltas_together_and_loses_none():
+def test_deltas_of_columns_are_put_together_and_loses_none():
     def steps():
         for number in range(40):
             yield Step(number % 2, Delta(f"{number} ", Usage(new_tokens=number)))
         yield Step(0, Progress("score"))
         yield Step(1, Delta("end", Usage(finish="stop")))
         yield Step(1, Compared("m"))
-        return "whole"
+        yield "whole"
 
-    *items, whole = paced(steps, seconds=60)
+    *items, whole = coalesced(steps(), seconds=60)
     assert whole == "whole"
     texts = ["".join(i.event.text for i in items if i.column == n and isinstance(i.event, Delta)) for n in (0, 1)]
     assert texts == ["".join(f"{n} " for n in range(0, 40, 2)), "".join(f"{n} " for n in range(1, 40, 2)) + "end"]

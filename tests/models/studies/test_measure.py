@@ -5,10 +5,11 @@ import math
 import pytest
 
 from models.domain.errors import BadModes, NotHeld, PromptTooManyCharacters, UnknownModel
-from models.domain.messages import Progress
+from models.domain.messages import Progress, Sampling
+from models.domain.request import CompletionRequest
 from models.domain.results.measured import Measured
 from models.domain.variant import Variant
-from models.studies.measure import _ordered
+from models.studies.measure import _ordered, measure
 
 SMOLLM2, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
 TEXT = "The capital of France is Paris, and the capital of Italy is Rome. Both are old cities on rivers."
@@ -21,7 +22,7 @@ def rows_of(events):
 @pytest.fixture(scope="module")
 def measured(runtime):
     """The events of one run over three modes, the reference not named first."""
-    events = list(runtime.measure(SMOLLM2, ["nf4", "bf16", "gguf", "nf4"], TEXT, new_tokens=16))
+    events = list(measure(runtime, SMOLLM2, ["nf4", "bf16", "gguf", "nf4"], TEXT, new_tokens=16))
     yield events
     for line in runtime.held():
         runtime.eject(line.name)
@@ -70,7 +71,7 @@ def test_progress_names_the_variant_and_every_stage(measured):
 
 
 def test_a_mode_that_cannot_run_is_a_row_that_says_why(runtime):
-    broken, good = rows_of(runtime.measure(SMOLLM2, ["fp16", "bf16"], TEXT, reference="fp16", new_tokens=4))
+    broken, good = rows_of(measure(runtime, SMOLLM2, ["fp16", "bf16"], TEXT, reference="fp16", new_tokens=4))
     assert "it needs cuda or mps" in broken.error
     assert (broken.perplexity, good.error, good.reference) == (None, "", True)
 
@@ -86,17 +87,17 @@ def test_a_mode_that_cannot_run_is_a_row_that_says_why(runtime):
 )
 def test_what_cannot_be_measured(runtime, arguments, error, words):
     with pytest.raises(error, match=words):
-        list(runtime.measure(*arguments))
+        list(measure(runtime, *arguments))
 
 
 def test_one_word_is_too_short_and_says_so(runtime):
-    (row,) = rows_of(runtime.measure(SMOLLM2, ["bf16"], "Hi", new_tokens=2))
+    (row,) = rows_of(measure(runtime, SMOLLM2, ["bf16"], "Hi", new_tokens=2))
     assert "this one is 1 long" in row.error
 
 
 @pytest.mark.slow
 def test_a_base_model_continues_and_its_window_slides(runtime):
-    first, second = rows_of(runtime.measure(GEMMA, ["bf16", "nf4"], "", new_tokens=8))
+    first, second = rows_of(measure(runtime, GEMMA, ["bf16", "nf4"], "", new_tokens=8))
     assert (first.error, second.error) == ("", "")
     assert first.perplexity < second.perplexity * 1.2
 
@@ -108,14 +109,14 @@ def test_auto_is_what_it_means_here_also_as_the_reference(runtime):
 
 
 def test_a_model_that_somebody_uses_has_no_time_of_a_load_now(runtime, monkeypatch):
-    list(runtime.measure(SMOLLM2, ["bf16"], TEXT, new_tokens=2))
-    runtime.preload(Variant(SMOLLM2, "bf16"))
+    list(measure(runtime, SMOLLM2, ["bf16"], TEXT, new_tokens=2))
+    list(runtime.answer(CompletionRequest(Variant(SMOLLM2, "bf16"), "Hello", Sampling(max_new_tokens=1))))
 
     def in_use(name):
         raise NotHeld(variant=name, reason="somebody uses it now")
 
     monkeypatch.setattr(runtime, "eject", in_use)
-    (row,) = rows_of(runtime.measure(SMOLLM2, ["bf16"], TEXT, new_tokens=2))
+    (row,) = rows_of(measure(runtime, SMOLLM2, ["bf16"], TEXT, new_tokens=2))
     assert (row.load_s, row.error) == (None, "")
     assert row.ttft_s > 0
     monkeypatch.undo()

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from models.cli.finetune import add_finetune
+from models.cli.finetune import add_arguments, run
 from models.domain.catalog import Catalog, ModelCard, Shape
 from models.domain.errors import (
     BadOutputFolder,
@@ -51,12 +51,9 @@ def data(tmp_path):
 
 def events(runtime, data, out, settings=SETTINGS, base=BASE, overwrite=False):
     """All that was yielded, and the report."""
-    steps, seen = finetune(runtime, base, data, out, settings, overwrite), []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            return seen, end.value
+    steps = finetune(runtime, base, data, out, settings, overwrite)
+    *seen, report = steps
+    return seen, report
 
 
 def interrupt(runtime, data, out, overwrite=False):
@@ -161,8 +158,8 @@ def test_a_step_that_does_not_fit_is_refused(tiny_runtime, data, tmp_path, monke
 
 def parsed(*arguments):
     parser = argparse.ArgumentParser()
-    add_finetune(parser.add_subparsers())
-    return parser.parse_args(["finetune", *arguments])
+    add_arguments(parser, Settings())
+    return parser.parse_args(arguments)
 
 
 def test_the_command_says_what_matters(tiny_runtime, data, tmp_path, capsys):
@@ -170,7 +167,7 @@ def test_the_command_says_what_matters(tiny_runtime, data, tmp_path, capsys):
     options = parsed("tiny", "--data", str(data), "--out", str(tmp_path / "out"), *fast, "--max-tokens", "128")
     with data.open("a") as rows:
         rows.write(json.dumps({"prompt": "fox " * 200, "completion": "crow"}) + "\n")
-    assert options.run(tiny_runtime, options) == 0
+    assert run(tiny_runtime, options) == 0
     written = capsys.readouterr()
     assert "rows" in written.err
     assert "left out" in written.err

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from models.domain.settings import Settings
-from models.weights.hub.client import reach
+from models.weights.hub import access
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 
@@ -28,7 +28,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    reach.forget()
+    access.forget()
     return Settings(cache_dir=str(tmp_path / "cache"), hub_timeout_s=1.0)
 
 
@@ -36,10 +36,13 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def hub(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     server = FakeHub()
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    reach.forget()
+    # As it is in a process that was started with HF_ENDPOINT.
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    access.forget()
     yield server
     server.close()
-    reach.forget()
+    access.forget()
 
 
 @pytest.fixture

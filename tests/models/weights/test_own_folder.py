@@ -17,10 +17,10 @@ from fake_hub import FakeHub, Repo
 from huggingface_hub import constants
 from visitors import Seen
 
-from models.answers import Answers
 from models.domain.errors import BadCacheFolder, CorruptWeights, DownloadFailed
+from models.domain.load import Snapshot
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
+from models.loading import converted
 from models.weights import faults, own_folder
 from models.weights.adapters import sources as adapters
 from models.weights.adapters import uploads
@@ -56,7 +56,7 @@ def upload(settings: Settings) -> object:
 
 
 def convert(settings: Settings) -> object:
-    return list(Answers(settings)._converted(CARD, Snapshot("m.gguf", "gguf", "folder", 1)))
+    return list(converted(CARD, Snapshot("m.gguf", "gguf", "folder", 1), settings))
 
 
 @pytest.mark.parametrize("use", [fetch, look_up, find, upload, convert])

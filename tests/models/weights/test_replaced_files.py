@@ -13,10 +13,9 @@ import tiny_models
 from fake_hub import FakeHub, Repo
 from visitors import Seen
 
-from models.compute.job import Load
 from models.domain.errors import AdapterRefused, DamagedFolder
+from models.domain.load import Form, Load, Local, Snapshot
 from models.domain.settings import Settings
-from models.domain.snapshot import Form, Snapshot
 from models.weights.adapters import sources as adapters
 from models.weights.adapters.checks import WEIGHTS
 from models.weights.sources import locate, resolve
@@ -73,7 +72,7 @@ def test_a_replaced_model_is_another_load(own: Settings, tmp_path: Path, form: F
         )
         assert locate(CARD, form, own) == get(own, form)
         seen.append(get(own, form))
-    assert len({Load("tiny", snapshot, "x", 1, 1, own) for snapshot in seen}) == len(files) + 1
+    assert len({Load("tiny", Local(snapshot, "x", 1, 1), own) for snapshot in seen}) == len(files) + 1
     assert len({replace(snapshot, state="") for snapshot in seen}) == 1
 
 

@@ -14,8 +14,8 @@ from visitors import Seen
 
 from models.domain.catalog import WheelFile, load_catalog
 from models.domain.errors import CorruptWeights, DiskFull, DownloadCancelled, DownloadFailed
+from models.domain.load import Snapshot
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
 from models.weights.sources import locate, resolve
 
 

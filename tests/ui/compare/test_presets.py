@@ -1,23 +1,25 @@
 """Lists that are ready made: related models that fit, the modes of one, its adapters, its counterpart."""
 
+from dataclasses import replace
+
 import pytest
 
+from models.domain.model_info import ModelInfo, Offer
 from models.domain.results.contenders import check_variants
 from models.domain.variant import Variant
 from ui.compare.presets import base_and_chat, modes, sizes, with_adapters
 
 
 def model(key, parameters, kind="instruct", fits=True, family="F"):
-    plans = {"gguf": {"fits": fits, "weights": 1, "total": 1}}
-    return {
-        "key": key, "hub_id": f"o/{key}", "parameters": parameters, "kind": kind, "family": family, "auto": "gguf",
-        "plans": plans,
-    }  # fmt: skip
+    plans = {"gguf": Offer(1, 1, fits)}
+    return ModelInfo(
+        key, key, family, kind, f"o/{key}", parameters, 2048, 2048, "MIT", "", False, "gguf", plans, {}, False, ()
+    )
 
 
 MODELS = [
     model("big", 7_000), model("small", 100), model("small-base", 99, "base"), model("huge", 70_000, fits=False),
-    model("other", 100, family="G"), model("nothing", 5) | {"auto": "", "plans": {}},
+    model("other", 100, family="G"), replace(model("nothing", 5), auto="", plans={}),
 ]  # fmt: skip
 
 
@@ -38,7 +40,7 @@ def test_sizes_are_of_one_family_and_kind_and_fit():
     ],
 )
 def test_modes_are_those_that_people_choose_between(fitting, found):
-    plans = {name: {"fits": True} for name in fitting} | {"int4": {"fits": False}}
+    plans = {name: Offer(1, 1, True) for name in fitting} | {"int4": Offer(1, 1, False)}
     assert modes("m", plans, 6) == [f"m@{name}" for name in found]
 
 

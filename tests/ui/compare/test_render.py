@@ -9,15 +9,16 @@ import pytest
 
 from models.domain.messages import Message, Usage
 from models.domain.results.comparison import Compared, Comparison, agreeing_prefix
+from models.domain.results.figures import OF_COLUMNS
 from models.domain.results.file import from_json
 from models.domain.results.measured import Measured
 from models.domain.results.ranking import Vote, rank
-from models.domain.results.report import COLUMNS
 from models.domain.results.suggestion import Suggestion
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.compare import ranking as render_ranking
 from ui.compare import render as render_compare
-from ui.compare import suggestion as render_suggestion
+from ui.compare.pictures import pictures
+from ui.compare.table import columns_table, footer, of_columns
 
 ANSWER = "A bicycle stays upright because its wheels steer into a fall."
 WORSE = "A bicycle stays upright because of gyroscopes."
@@ -77,78 +78,33 @@ def test_an_answer_that_failed():
 
 
 def test_the_footer_has_the_figures_and_what_they_mean():
-    markup = Markup(render_compare.footer(NF4))
+    markup = Markup(footer(NF4))
     for words in ("1.20 s", "0.20 s", "181 tok/s", "17.0 tok/s", "38 tokens", "12 tokens", "812 MB", "1.1 GB",
                   "cut at the limit", "12.500", "1.000"):  # fmt: skip
         assert words in markup.text
     assert "agreement" not in markup.text
-    meanings = {column.heading: column.meaning for column in COLUMNS}
+    meanings = {figure.heading: figure.explained for figure in OF_COLUMNS}
     assert {meanings["TTFT"], meanings["prefill"], meanings["peak"]} <= set(markup.values("title"))
-    assert render_compare.footer(FAILED) == ""
+    assert footer(FAILED) == ""
     noted = replace(NF4, figures=replace(NF4.figures, note="dequantized", error="Not scored."))
-    assert "dequantized" in render_compare.footer(noted)
-    assert "Not scored." in render_compare.footer(noted)
-
-
-def plan(variant, needed):
-    return {"variant": variant, "needed": needed, "weights": needed // 2, "bytes": {"adapters": 10**8}}
-
-
-@pytest.mark.parametrize(
-    ("needed", "sentence"),
-    [
-        ([1, 2], "Both run together: 3.0 GB of 5.0 GB that can be had."),
-        ([1, 1, 1], "All 3 run together: 3.0 GB of 5.0 GB that can be had."),
-        ([1, 2, 9], "q0 and q1 run together: 3.0 GB of 5.0 GB that can be had. q2 does not fit: 5.0 GB can be had."),
-        ([3, 3], "They run one after another: q0, then q1. All at once would take 6.0 GB, and 5.0 GB can be had."),
-        (
-            [2, 3, 1],
-            "They run one after another: q0 and q1 together, then q2. All at once would take 6.0 GB, ",
-        ),
-        ([2, 9], "q0 fits: 2.0 GB of 5.0 GB that can be had. q1 does not fit: 5.0 GB can be had."),
-        ([8, 9], "q0 and q1 do not fit: 5.0 GB can be had."),
-    ],
-)
-def test_the_plan_says_which_run_together(needed, sentence):
-    plans = [plan(f"m@q{place}", count * 10**9) for place, count in enumerate(needed)]
-    markup = Markup(render_compare.plan_lines(plans, 5 * 10**9))
-    assert markup.text.startswith(sentence)
-    assert ("does not fit" in markup.text) == (max(needed) > 5)
-    assert len([style for style in markup.values("style") if style.startswith("width")]) == len(plans)
-
-
-def test_variants_of_one_base_share_its_memory():
-    plans = [plan("m@q+a", 3 * 10**9), plan("m@q", 2 * 10**9), plan("m@q+b", 3 * 10**9)]
-    markup = Markup(render_compare.plan_lines(plans, 5 * 10**9))
-    assert markup.text.startswith("All 3 run together: 3.2 GB of 5.0 GB that can be had.")
-    other = Markup(render_compare.plan_lines([*plans, plan("m@r", 4 * 10**9)], 5 * 10**9))
-    assert other.text.startswith("They run one after another: q+a, q and q+b together, then r. All at once would take")
-
-
-def test_adapters_that_do_not_fit_together_run_one_after_another():
-    plans = [plan("m@q+a", 3 * 10**9), plan("m@q+b", 3 * 10**9), plan("m@q+c", 4 * 10**9)]
-    text = Markup(render_compare.plan_lines(plans, 3_050_000_000)).text
-    assert text.startswith(
-        "They run one after another: q+a, then q+b. All at once would take 3.1 GB, and 3.0 GB can be"
-    )
-    assert "q+c does not fit: 3.0 GB can be had." in text
-
-
-def test_no_plan_and_no_memory():
-    assert render_compare.plan_lines([], 1) == ""
-    assert "do not fit: 0 B can be had" in render_compare.plan_lines([plan("a@x", 1), plan("b@y", 1)], -5)
+    assert "dequantized" in footer(noted)
+    assert "Not scored." in footer(noted)
 
 
 def test_the_table_has_all_figures_and_its_files():
-    markup = Markup(render_compare.table(COMPARISON))
+    markup = Markup(columns_table(COMPARISON))
     assert "bf16 (reference)" in markup.text
     assert "It does not fit." in markup.text
-    assert {column.meaning for column in COLUMNS} <= set(markup.values("title"))
+    assert {figure.explained for figure in OF_COLUMNS} <= set(markup.values("title"))
     (text,), (rows,), (report,) = (markup.values(f"data-{form}") for form in ("json", "csv", "markdown"))
     assert from_json(text) == COMPARISON
     assert [row["variant"] for row in csv.DictReader(io.StringIO(rows))] == ["m@bf16", "m@nf4", "m@int8"]
     assert report.startswith("# 3 variants compared\n\n")
-    assert render_compare.table(replace(COMPARISON, columns=())) == ""
+    assert columns_table(replace(COMPARISON, columns=())) == ""
+
+
+def charts(columns, reference="", quality="perplexity"):
+    return pictures(of_columns(columns, reference), quality)
 
 
 def test_names_are_as_short_as_tells_them_apart():
@@ -159,36 +115,36 @@ def test_names_are_as_short_as_tells_them_apart():
 
 
 def test_the_charts_show_every_figure():
-    markup = Markup(render_compare.charts([BF16, NF4, FAILED], "m@bf16"))
+    markup = Markup(charts([BF16, NF4, FAILED], "m@bf16"))
     assert "m@nf4: perplexity 12.500, 270 MB" in markup.values("title")
     assert "m@nf4: weights 270 MB measured, 269 MB predicted" in markup.values("title")
     assert "point reference" in markup.values("class")
     assert "17.0 tok/s" in markup.text
     assert "int8" not in markup.text
-    assert render_compare.charts([BF16, FAILED]) == ""
-    other = render_compare.charts([BF16, replace(NF4, tokenizer="u")])
+    assert charts([BF16, FAILED]) == ""
+    other = charts([BF16, NF4], quality="bits_per_byte")
     assert "Bits per byte against memory" in Markup(other).text
 
 
 def test_charts_of_what_was_not_scored_or_measured():
     bare = [replace(one, usage=None, figures=Measured("")) for one in (BF16, NF4)]
-    assert render_compare.charts(bare) == ""
+    assert charts(bare) == ""
     planned = [replace(one, figures=Measured("", predicted_bytes=5_000_000)) for one in bare]
-    assert "5 MB predicted" in Markup(render_compare.charts(planned)).text
+    assert "5 MB predicted" in Markup(charts(planned)).text
 
 
 def test_long_names_are_numbered_beside_points_and_stand_above_bars():
     long = replace(NF4, variant="owner/a-very-long-name-of-a-model@nf4", resolved="")
-    markup = Markup(render_compare.charts([BF16, long]))
+    markup = Markup(charts([BF16, long]))
     assert "bars stacked" in markup.values("class")
     assert "ol" in markup.tags
     assert "owner/a-very-long-name-of-a-model@nf4" in markup.text
 
 
 def test_suggestion():
-    found = Markup(render_suggestion.suggestion(Suggestion("Keep it.", "The rule.", "m")))
+    found = Markup(render_compare.suggestion(Suggestion("Keep it.", "The rule.", "m")))
     assert found.text == "Keep it. The rule."
-    assert render_suggestion.suggestion(None) == ""
+    assert render_compare.suggestion(None) == ""
 
 
 def test_ranking():
@@ -221,11 +177,10 @@ def test_nothing_from_outside_is_markup(error):
                        versions={EVIL: EVIL}, machine={EVIL: [EVIL]})  # fmt: skip
     drawn = [
         render_compare.answer(evil, EVIL),
-        render_compare.footer(evil),
-        render_compare.table(whole),
-        render_compare.charts([BF16, evil], EVIL),
-        render_compare.plan_lines([plan(EVIL, 5), plan("m", 9)], 6),
-        render_suggestion.suggestion(Suggestion(EVIL, EVIL)),
+        footer(evil),
+        columns_table(whole),
+        charts([BF16, evil], EVIL),
+        render_compare.suggestion(Suggestion(EVIL, EVIL)),
         render_ranking.ranking([replace(row, variant=EVIL) for row in RANKED]),
     ]
     for html in drawn:

@@ -2,14 +2,13 @@
 
 import pytest
 
-from models.answers import Answers
 from models.domain.errors import NoReference
 from models.domain.messages import Message, Sampling
 from models.domain.request import BasePrompt
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.settings import Settings
-from ui.compare.setup import ASKED, read_asked
-from ui.shared.sampling import sampling_values
+from models.runtime import Runtime
+from ui.compare.setup import SetupValues, prepare
 
 A, B, C = "smollm2-135m-instruct@gguf", "smollm2-135m-instruct@nf4", "smollm2-135m-instruct@bf16"
 PARTS = BasePrompt()
@@ -17,32 +16,30 @@ PARTS = BasePrompt()
 
 @pytest.fixture(scope="module")
 def runtime():
-    return Answers(Settings())
+    return Runtime(Settings())
 
 
-def values(listed, reference, prompt="\tWhy?\n"):
-    parts = [PARTS.instruction, PARTS.question, PARTS.answer]
-    asked = [listed, prompt, "", *parts, reference, True, True, False, False, ""]
-    assert len(asked) == ASKED
-    return [*asked, *sampling_values(Sampling(16))]
+def asked_for(runtime, listed, reference, earlier=None, prompt="\tWhy?\n"):
+    shown = SetupValues(listed, prompt, "", PARTS, reference, quality=False, text="")
+    return prepare(runtime, shown, Sampling(16), earlier)
 
 
 def test_the_picked_reference_or_the_first(runtime):
-    assert str(read_asked(runtime, values([A, B], "")).request.reference) == A
-    assert str(read_asked(runtime, values([A, B], B)).request.reference) == B
+    assert str(asked_for(runtime, [A, B], "").request.reference) == A
+    assert str(asked_for(runtime, [A, B], B).request.reference) == B
 
 
 @pytest.mark.parametrize("listed", [[A, B], [A, B, "smollm2 @"]])
 def test_a_reference_that_is_not_compared_is_not_replaced(runtime, listed):
     for reference in (C, "smollm2 @"):
         with pytest.raises(NoReference, match="is none of the variants that are compared"):
-            read_asked(runtime, values(listed, reference))
+            asked_for(runtime, listed, reference)
 
 
 def test_a_follow_up_keeps_the_reference_that_it_had_and_the_texts_as_they_are(runtime):
     turns = (Message("user", "\tOne\n"), Message("assistant", " 1\n"))
     columns = tuple(Compared(name, turns=turns, answer=" 1\n") for name in (A, B))
     earlier = Comparison(questions=("\tOne\n",), columns=columns, created="2026-01-01T00:00:00+00:00", reference=B)
-    asked = read_asked(runtime, values([C], C), earlier)
+    asked = asked_for(runtime, [C], C, earlier)
     assert str(asked.request.reference) == B
     assert asked.request.histories == ((*turns, Message("user", "\tWhy?\n")),) * 2

@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.domain.adapters import FoundAdapter, ListedAdapter
 from models.domain.errors import AdapterRefused, BadSpelling, ModelIsAPath
 from models.domain.variant import ADAPTERS_MAX, AdapterChoice, Variant
-from ui.picker.adapters import follow_names, pair_of, read_variant
+from tests.ui.markup import EVIL, Markup, is_harmless
+from ui.picker.adapters import adapter_notes, follow_names, hub_line, pair_of, search_result, short_name
+from ui.picker.picked import Picked
+
+
+def read_variant(model, mode, names, *strengths):
+    return Picked(model, mode, names, strengths).listed
 
 
 def test_the_components_spell_a_variant():
@@ -51,3 +58,30 @@ def test_the_two_files_of_an_upload(tmp_path):
     for files in (None, [], [config], [weights], [config, config], [config, weights, weights], [config, "a.bin"]):
         with pytest.raises(AdapterRefused, match="two files"):
             pair_of(files)
+
+
+LISTED = [
+    ListedAdapter("pirate", "Pirate", "o/m", "talks like one", folder="p"),
+    ListedAdapter("x", "X", "o/m", folder="x"),
+]
+
+
+def test_notes_say_what_the_picked_ones_do_and_what_is_wrong():
+    html = adapter_notes(Variant.parse("m+x+pirate:0.5"), LISTED, ["x: it names no base."])
+    assert Markup(html).text == "Pirate talks like onex: it names no base."
+    assert adapter_notes(Variant.parse("m"), LISTED, []) == ""
+
+
+def test_what_comes_from_outside_is_escaped():
+    listed = [ListedAdapter("a", EVIL, "o/m", EVIL, folder="a")]
+    html = adapter_notes(Variant.parse("m+a"), listed, [EVIL]) + search_result([], EVIL)
+    assert is_harmless(html)
+    assert Markup(html).text.count(EVIL) == 4
+
+
+def test_names_are_short():
+    assert short_name("upload-abcdefghijklmnop") == "your upload …mnop"
+    assert short_name("owner/name") == "owner/name"
+    assert hub_line(FoundAdapter("o/n", 1234)) == "o/n · 1,234 downloads"
+    assert hub_line(FoundAdapter("o/n", 51234)) == "o/n · 51k downloads"
+    assert "2 adapters registered for m" in search_result([FoundAdapter("o/n")] * 2, "m")

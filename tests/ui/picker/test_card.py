@@ -1,33 +1,37 @@
 """The picker's lines and the card: what a variant takes, whether it fits, what does, and what was measured."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from models.domain.memory.plan import LABELS, Budget, LoadPlan, Part
+from models.domain.model_info import ModelInfo, Offer
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.picker import card as render_card
 
 PLANS = {
-    "bf16": {"weights": 269_000_000, "total": 700_000_000, "fits": True},
-    "nf4": {"weights": 111_000_000, "total": 600_000_000, "fits": True},
+    "bf16": Offer(269_000_000, 700_000_000, True),
+    "nf4": Offer(111_000_000, 600_000_000, True),
 }
-MODEL = {
-    "key": "m",
-    "title": "Model",
-    "kind": "instruct",
-    "hub_id": "owner/name",
-    "parameters": 135_000_000,
-    "context": 2048,
-    "context_here": 2048,
-    "licence": "MIT",
-    "licence_url": "https://example.org/licence",
-    "gated": False,
-    "auto": "nf4",
-    "plans": PLANS,
-    "without_hub": False,
-    "on_this_machine": [],
-}
+MODEL = ModelInfo(
+    key="m",
+    title="Model",
+    family="F",
+    kind="instruct",
+    hub_id="owner/name",
+    parameters=135_000_000,
+    context=2048,
+    context_here=2048,
+    licence="MIT",
+    licence_url="https://example.org/licence",
+    gated=False,
+    auto="nf4",
+    plans=PLANS,
+    refused={},
+    without_hub=False,
+    on_this_machine=(),
+)
 PARTS = (Part("quantized", "quantized weights", 100_000_000), Part("kv", "KV cache", 60_000_000))
 ROOMY = LoadPlan("m@nf4", "nf4", 2048, 1, PARTS, 0, Budget("main memory", 32_000_000_000, 16_000_000_000))
 TIGHT = LoadPlan("m@nf4", "nf4", 2048, 1, PARTS, 0, Budget("main memory", 200_000_000, 80_000_000))
@@ -39,7 +43,7 @@ def planned(mode="nf4", **changes):
 
 
 def shown(change=(), plan=ROOMY, nearest=(), held=None):
-    return render_card.card(MODEL | dict(change), plan, nearest, held)
+    return render_card.card(replace(MODEL, **dict(change)), plan, nearest, held)
 
 
 @pytest.mark.parametrize("field", ["title", "hub_id", "licence", "licence_url", "key"])
@@ -125,18 +129,18 @@ def test_parameters(count, text):
 def test_choice_names_what_stands_in_the_way():
     line = "Model · chat · 135M · 111 MB · MIT"
     assert render_card.choice(MODEL) == line
-    assert render_card.choice(MODEL | {"kind": "base", "gated": True}) == line.replace("chat", "base") + " · gated"
-    assert render_card.choice(MODEL | {"without_hub": True}).endswith("works without the Hub")
-    here = MODEL | {"gated": True, "without_hub": True, "on_this_machine": ["gguf"]}
+    assert render_card.choice(replace(MODEL, kind="base", gated=True)) == line.replace("chat", "base") + " · gated"
+    assert render_card.choice(replace(MODEL, without_hub=True)).endswith("works without the Hub")
+    here = replace(MODEL, gated=True, without_hub=True, on_this_machine=["gguf"])
     assert render_card.choice(here) == f"{line} · on this machine"
-    large = {"nf4": PLANS["nf4"] | {"fits": False}}
-    assert render_card.choice(MODEL | {"plans": large}) == f"{line} · does not fit here"
-    assert render_card.choice(MODEL | {"plans": {}, "auto": ""}) == "Model · chat · 135M · MIT · cannot run here"
+    large = {"nf4": replace(PLANS["nf4"], fits=False)}
+    assert render_card.choice(replace(MODEL, plans=large)) == f"{line} · does not fit here"
+    assert render_card.choice(replace(MODEL, plans={}, auto="")) == "Model · chat · 135M · MIT · cannot run here"
 
 
 def test_a_mode_says_what_it_takes():
     assert render_card.mode_choice("nf4", PLANS["nf4"], "4-bit") == "nf4 · 111 MB · 4-bit"
-    assert render_card.mode_choice("nf4", PLANS["nf4"] | {"fits": False}) == "nf4 · 111 MB · does not fit"
+    assert render_card.mode_choice("nf4", replace(PLANS["nf4"], fits=False)) == "nf4 · 111 MB · does not fit"
 
 
 def test_modes_that_cannot_run_are_grouped_by_reason():

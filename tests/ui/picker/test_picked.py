@@ -1,16 +1,18 @@
 """What is picked is what all that is shown agrees on; a failed pick leaves nothing picked, and bounds never meet."""
 
+from dataclasses import replace
+
 import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.answers import Answers
 from models.domain.errors import ModeNotPossible, NotPicked, UnknownModel
 from models.domain.settings import Settings
 from models.domain.variant import ADAPTERS_MAX, AUTO, Variant
+from models.runtime import Runtime
 from tests.models.weights.tiny_models import HUB_ID, model_files
-from ui.picker.picked import ASKED, Pick, context_bounds, draw_card, nothing, read_picked, show, shown
+from ui.picker.picked import Pick, Picked, context_bounds, draw_card, nothing, show, shown
 
 STRENGTHS = [1.0] * ADAPTERS_MAX
 CARD, CONTEXT, SPELLING, PICK = 3, 4, 5, 7  # places in Picker.outputs
@@ -18,22 +20,18 @@ SMOLLM2 = "smollm2-135m-instruct"
 
 
 def asked(model=SMOLLM2, mode=AUTO, names=(), spelling=SMOLLM2, pick=None):
-    values = [model, mode, list(names), *STRENGTHS, spelling, pick or Pick(SMOLLM2)]
-    assert len(values) == ASKED
-    return values
+    return Picked(model, mode, list(names), STRENGTHS, spelling, pick or Pick(SMOLLM2), 512)
 
 
 @pytest.fixture(scope="module")
 def here():
     """A Runtime of the catalog, without a model in it."""
-    return Answers(Settings(hub_ids=False))
+    return Runtime(Settings(hub_ids=False))
 
 
 def test_lists_and_box_that_agree_are_the_variant():
-    assert read_picked(*asked()) == Variant(SMOLLM2)
-    assert read_picked(*asked(mode="nf4", names=["a"], spelling=f" {SMOLLM2}@nf4+a ")) == Variant.parse(
-        f"{SMOLLM2}@nf4+a"
-    )
+    assert asked().variant == Variant(SMOLLM2)
+    assert asked(mode="nf4", names=["a"], spelling=f" {SMOLLM2}@nf4+a ").variant == Variant.parse(f"{SMOLLM2}@nf4+a")
 
 
 @pytest.mark.parametrize(
@@ -52,12 +50,12 @@ def test_lists_and_box_that_agree_are_the_variant():
 )
 def test_anything_else_is_not_picked(values):
     with pytest.raises(NotPicked, match="Nothing was computed"):
-        read_picked(*values)
+        _ = values.variant
 
 
 def test_the_reason_of_a_failed_pick_is_passed_on():
     with pytest.raises(NotPicked, match=r"since “nope” is not picked\. There is no such thing\."):
-        read_picked(*asked(spelling="nope", pick=Pick(SMOLLM2, "nope", "There is no such thing.")))
+        _ = asked(spelling="nope", pick=Pick(SMOLLM2, "nope", "There is no such thing.")).variant
 
 
 @pytest.mark.parametrize("spelling", ["nope", f"{SMOLLM2}@q9", f"{SMOLLM2}+parrot", f"{SMOLLM2}@gguf+pirate"])
@@ -68,7 +66,7 @@ def test_a_failed_pick_says_why_and_offers_the_way_back(here, spelling):
     assert "data-variant" not in values[CARD], "the address keeps what was picked"
     assert (values[PICK].spelling, values[PICK].tried) == (SMOLLM2, spelling)
     with pytest.raises(NotPicked):
-        read_picked(*asked(spelling=spelling, pick=values[PICK]))
+        _ = asked(spelling=spelling, pick=values[PICK]).variant
 
 
 def test_a_link_that_names_nothing_usable_picks_nothing():
@@ -76,7 +74,7 @@ def test_a_link_that_names_nothing_usable_picks_nothing():
     assert (values[0], values[SPELLING]) == (None, "<nope>")
     assert "<nope>" not in values[CARD]
     with pytest.raises(NotPicked):
-        read_picked(None, None, [], *STRENGTHS, values[SPELLING], values[PICK])
+        _ = Picked(None, None, [], STRENGTHS, values[SPELLING], values[PICK]).variant
 
 
 def test_values_in_the_order_of_the_outputs(here):
@@ -84,7 +82,7 @@ def test_values_in_the_order_of_the_outputs(here):
     assert len(good) == len(nothing("x", "y", UnknownModel(model="x", suggestion="."))) == 8 + ADAPTERS_MAX + 3
     assert len(shown(here, lambda: Variant("nope"), Pick())) == len(good)
     assert good[PICK] == Pick(SMOLLM2)
-    assert read_picked(*asked(pick=good[PICK])) == Variant(SMOLLM2)
+    assert asked(pick=good[PICK]).variant == Variant(SMOLLM2)
 
 
 def test_a_mode_gives_way_only_where_it_was_not_what_was_picked(here):
@@ -95,10 +93,10 @@ def test_a_mode_gives_way_only_where_it_was_not_what_was_picked(here):
 
 
 def test_a_card_is_not_drawn_over_the_reason(here):
-    assert 'data-variant="' in draw_card(here, 512, *asked())
+    assert 'data-variant="' in draw_card(here, asked())
     skipped = gr.skip()
-    assert draw_card(here, 512, *asked(pick=Pick(SMOLLM2, "nope", "No."))) == skipped
-    assert draw_card(here, 512, *asked(spelling=f"{SMOLLM2}@nf4")) == skipped
+    assert draw_card(here, asked(pick=Pick(SMOLLM2, "nope", "No."))) == skipped
+    assert draw_card(here, asked(spelling=f"{SMOLLM2}@nf4")) == skipped
 
 
 @given(st.integers(1, 200_000), st.integers(1, 200_000))
@@ -117,7 +115,7 @@ def test_a_short_context_has_a_card(tmp_path, context):
     folder.mkdir(parents=True)
     for name, data in model_files(max_position_embeddings=context).items():
         (folder / name).write_bytes(data)
-    runtime = Answers(Settings(models_dir=str(tmp_path)))
+    runtime = Runtime(Settings(models_dir=str(tmp_path)))
     variant = Variant(HUB_ID, "fp32")
     for before in (None, 16, 4096):
         values = show(runtime, variant, before)
@@ -125,14 +123,14 @@ def test_a_short_context_has_a_card(tmp_path, context):
         assert f"with a context of {values[CONTEXT].value:,} tokens" in values[CARD]
         assert values[CONTEXT].minimum <= values[CONTEXT].value <= values[CONTEXT].maximum == context
     picked = asked(HUB_ID, "fp32", spelling=f"{HUB_ID}@fp32")
-    assert "data-variant" in draw_card(runtime, 4096, *picked)
+    assert "data-variant" in draw_card(runtime, replace(picked, context=4096))
 
 
 @pytest.mark.parametrize("settings", [{"context": 1}, {"context": 512}, {"context": 700}, {"max_new_tokens": 1}])
 def test_an_operators_low_limit_leaves_the_page_whole(settings):
     from ui.layout import build_app
 
-    runtime = Answers(Settings(**settings))
+    runtime = Runtime(Settings(**settings))
     page = build_app(runtime)
     for slider in (block for block in page.blocks.values() if isinstance(block, gr.Slider)):
         assert slider.minimum < slider.maximum

@@ -1,5 +1,7 @@
 """The sampling controls: drawn from the server's bounds, and read back as they were."""
 
+from dataclasses import fields
+
 import gradio as gr
 import pytest
 from hypothesis import given
@@ -14,14 +16,14 @@ VALUES = sampling_values(Sampling())
 
 def changed(**values):
     """The values of the controls with some of them changed by name."""
-    names = [*BOUNDS, "seed", "stop"]
-    return [values.get(name, value) for name, value in zip(names, VALUES, strict=True)]
+    return VALUES | values
 
 
 def test_a_control_for_every_value_in_order():
     controls = sampling_controls({})
-    assert [control.elem_id for control in controls] == [*BOUNDS, "seed", "stop_strings"]
-    for slider, bound in zip(controls, BOUNDS.values(), strict=False):
+    assert list(controls) == [field.name for field in fields(Sampling)]
+    assert [control.elem_id for control in controls.values()] == [*BOUNDS, "seed", "stop_strings"]
+    for slider, bound in zip(controls.values(), BOUNDS.values(), strict=False):
         assert isinstance(slider, gr.Slider)
         assert (slider.minimum, slider.maximum, slider.step, slider.value) == (
             bound.low,
@@ -32,18 +34,18 @@ def test_a_control_for_every_value_in_order():
 
 
 def test_untouched_controls_mean_the_defaults():
-    assert read_sampling([control.value for control in sampling_controls({})]) == Sampling()
+    assert read_sampling({name: control.value for name, control in sampling_controls({}).items()}) == Sampling()
 
 
 def test_an_operators_limit_lowers_the_slider_and_its_default():
-    (slider, *rest) = sampling_controls({"max_new_tokens": 64})
+    (slider, *rest) = sampling_controls({"max_new_tokens": 64}).values()
     assert (slider.maximum, slider.value) == (64, 64)
     assert rest[0].maximum == BOUNDS["temperature"].high
-    assert sampling_controls({"max_new_tokens": 10**6})[0].maximum == BOUNDS["max_new_tokens"].high
+    assert sampling_controls({"max_new_tokens": 10**6})["max_new_tokens"].maximum == BOUNDS["max_new_tokens"].high
 
 
 def test_a_limit_of_one_token_leaves_a_slider_that_stands_still():
-    (slider, *_) = sampling_controls({"max_new_tokens": 1})
+    (slider, *_) = sampling_controls({"max_new_tokens": 1}).values()
     assert (slider.minimum, slider.value, slider.interactive) == (1, 1, False)
     assert slider.maximum > slider.minimum, "a slider has two ends"
 

@@ -20,11 +20,12 @@ from models.domain.results.comparison import (
     Comparison,
     TokenView,
     agreeing_prefix,
-    batches,
 )
+from models.domain.results.figures import OF_COLUMNS
 from models.domain.results.file import LONGEST_FILE, from_json, to_json
 from models.domain.results.measured import Measured
-from models.domain.results.report import COLUMNS, FIELDS, fenced, inline, to_csv, to_markdown
+from models.domain.results.report import CSV_FIELDS, to_csv, to_markdown
+from models.domain.results.tables import fenced, inline
 
 WHEN = "2026-01-02T03:04:05+00:00"
 USAGE = Usage("m@bf16", "transformers", 38, 0, 12, 2048, 0.2, 181.0, 17.0, 3.1, 1.2, 800_000_000, 7, "stop")
@@ -164,56 +165,59 @@ COLUMN = ("columns", 0)
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("format",), "other", "not of the format"),
-        (("version",), 2, "its version is 2"),
-        (("version",), True, "its version is unknown"),
-        (("version",), 1.0, "its version is unknown"),
-        (("surprise",), 1, "unknown field “surprise”"),
-        (("questions",), "Why?", "questions is not a list"),
-        (("questions",), [1], "questions.1 is not text"),
-        (("system",), None, "system is not text"),
+        (("format",), "other", "format should be 'paddock-comparison'"),
+        (("version",), 2, "version should be less than or equal to 1"),
+        (("version",), True, "version should be a valid integer"),
+        (("version",), 1.0, "version should be a valid integer"),
+        (("surprise",), 1, "surprise is not a known field"),
+        (("questions",), "Why?", "questions should be a valid array"),
+        (("questions",), [1], "questions.1 should be a valid string"),
+        (("system",), None, "system should be a valid string"),
         (("created",), "yesterday", "not a moment in UTC"),
         (("created",), "2026-01-02T03:04:05", "not a moment in UTC"),
         (("created",), "2026-01-02T03:04:05+02:00", "not a moment in UTC"),
-        (("columns",), {}, "columns is not a list"),
-        (("columns",), [{"variant": "m"}] * (MOST_COLUMNS + 1), "columns is not a list of at most 16"),
-        (("columns",), [{}], "columns.1 has no variant"),
-        (("columns",), ["m"], "columns.1 is not an object"),
+        (("columns",), {}, "columns should be a valid array"),
+        (("columns",), [{"variant": "m"}] * (MOST_COLUMNS + 1), "columns should have at most 16 items"),
+        (("columns",), [{}], "columns.1.variant is missing"),
+        (("columns",), ["m"], "columns.1 should be an object"),
         (("sampling", "temperature"), 9, "temperature is 9"),
-        (("sampling", "temperature"), float("nan"), "not JSON"),
-        (("sampling", "top_k"), 1.5, "whole number"),
-        (("sampling", "stop"), ["x" * 65], "sampling.stop.1"),
-        (("versions",), {"torch": 2}, "a version is not text"),
-        (("versions",), [], "not an object"),
+        (("sampling", "temperature"), float("nan"), "temperature should be a finite number"),
+        (("sampling", "top_k"), 1.5, "top_k should be a valid integer"),
+        (("sampling", "stop"), ["x" * 65], "at most 8 texts of 1 to 64 characters"),
+        (("versions",), {"torch": 2}, "versions.torch should be a valid string"),
+        (("versions",), [], "versions should be an object"),
         (("machine",), {"a": [[[[[1]]]]]}, "short and plain data"),
         (("machine",), {"a": 10**30}, "short and plain data"),
         (("machine",), {"a": 10**400}, "short and plain data"),
-        (("versions",), {"a": 10**400}, "short and plain data"),
-        (("version",), -(10**4000), "its version is unknown"),
-        (("machine",), {"a": "x" * 5000}, "not text of at most"),
-        (("reference",), "x" * 501, "reference is not text"),
+        (("versions",), {"a": 10**400}, "versions.a should be a valid string"),
+        (("version",), -(10**4000), "version should be greater than or equal to 1"),
+        (("machine",), {"a": "x" * 5000}, "short and plain data"),
+        (("reference",), "x" * 501, "reference should have at most 500 characters"),
         ((*COLUMN, "variant"), "../etc", "path"),
         ((*COLUMN, "variant"), "<b>", "not a variant"),
-        ((*COLUMN, "kind"), "other", "columns.1.kind is not one of base, instruct"),
-        ((*COLUMN, "answer"), "x" * 200_001, "columns.1.answer is not text"),
-        ((*COLUMN, "answer"), "\ud800", "broken character"),
+        ((*COLUMN, "kind"), "other", "columns.1.kind should be 'base' or 'instruct'"),
+        ((*COLUMN, "answer"), "x" * 200_001, "columns.1.answer should have at most 200000 characters"),
+        ((*COLUMN, "answer"), "\ud800", "not JSON (unexpected end of hex escape"),
         ((*COLUMN, "parts_at_character"), 99, "outside of itself"),
-        ((*COLUMN, "parts_at_character"), True, "whole number"),
-        ((*COLUMN, "usage", "finish"), "won", "finish is not one of"),
-        ((*COLUMN, "usage", "finish"), ["stop"], "finish is not one of"),
-        ((*COLUMN, "usage", "seed"), -1, "seed is not a whole number"),
+        ((*COLUMN, "parts_at_character"), True, "parts_at_character should be a valid integer"),
+        ((*COLUMN, "usage", "finish"), "won", "usage.finish should be 'stop', 'length'"),
+        ((*COLUMN, "usage", "finish"), ["stop"], "usage.finish should be 'stop', 'length'"),
+        ((*COLUMN, "usage", "seed"), -1, "usage: seed is not a number from 0"),
         ((*COLUMN, "usage", "adapters"), ["a"] * 5, "at most 4"),
-        ((*COLUMN, "usage", "extra"), 1, "unknown field “extra”"),
-        ((*COLUMN, "figures", "perplexity"), "12", "perplexity is not a number"),
-        ((*COLUMN, "figures", "perplexity"), float("inf"), "not JSON"),
-        ((*COLUMN, "figures", "reference"), 1, "neither true nor false"),
-        ((*COLUMN, "figures"), None, "figures is not an object"),
-        ((*COLUMN, "turns"), [{"role": "tool", "content": ""}], "role is not one of"),
-        ((*COLUMN, "turns"), [{"role": "user"}], "has no content"),
-        ((*COLUMN, "tokens"), [["a", 1.5, []]], "tokens.1 is not a number from 0 to 1"),
-        ((*COLUMN, "tokens"), [["a", 0.5]], "not a list of 3"),
-        ((*COLUMN, "tokens"), [["a", 0.5, [["b", 0.1]] * 21]], "at most 20"),
-        ((*COLUMN, "tokens"), [["a", 0.5, []]] * 10_001, "at most 10,000"),
+        ((*COLUMN, "usage", "peak_bytes"), 10**400, "usage: peak_bytes is not a number from 0"),
+        ((*COLUMN, "usage", "ttft_s"), float("nan"), "ttft_s should be a finite number"),
+        ((*COLUMN, "figures", "perplexity"), -1, "perplexity should be greater than or equal to 0"),
+        ((*COLUMN, "usage", "extra"), 1, "columns.1.usage.extra is not a known field"),
+        ((*COLUMN, "figures", "perplexity"), "12", "perplexity should be a valid number"),
+        ((*COLUMN, "figures", "perplexity"), float("inf"), "perplexity should be a finite number"),
+        ((*COLUMN, "figures", "reference"), 1, "reference should be a valid boolean"),
+        ((*COLUMN, "figures"), None, "figures should be an object"),
+        ((*COLUMN, "turns"), [{"role": "tool", "content": ""}], "role should be 'system', 'user' or 'assistant'"),
+        ((*COLUMN, "turns"), [{"role": "user"}], "content is missing"),
+        ((*COLUMN, "tokens"), [["a", 1.5, []]], "tokens.1.2 should be less than or equal to 1"),
+        ((*COLUMN, "tokens"), [["a", 0.5]], "tokens.1.3 is missing"),
+        ((*COLUMN, "tokens"), [["a", 0.5, [["b", 0.1]] * 21]], "should have at most 20 items"),
+        ((*COLUMN, "tokens"), [["a", 0.5, []]] * 10_001, "tokens should have at most 10000 items"),
     ],
 )
 def test_a_forged_file_is_refused_with_a_sentence(path, value, reason):
@@ -240,10 +244,12 @@ def test_a_forged_file_is_refused_with_a_sentence(path, value, reason):
         '{"format":"paddock-comparison","version":1}',
         " " * (LONGEST_FILE + 1),
         "é" * (LONGEST_FILE // 2 + 1),
+        "{" + ",".join(f'"{number}":1' for number in range(300_000)) + "}",
+        json.dumps({"format": "paddock-comparison", "version": 1, "questions": [1] * 1_000_000}),
         None,
         b"{}",
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_what_is_no_comparison_at_all(text):
     with pytest.raises(BadComparison):
@@ -335,23 +341,6 @@ def test_the_reference_is_found_by_either_spelling():
     assert replace(COMPARISON, reference="x").reference_column is None
 
 
-# --- what runs together --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("needed", "free", "groups"),
-    [
-        ([], 5, ()),
-        ([1, 2], 5, ((0, 1),)),
-        ([3, 3, 3], 5, ((0,), (1,), (2,))),
-        ([3, 2, 5, 1], 5, ((0, 1), (2,), (3,))),
-        ([9, 1], 5, ((0,), (1,))),
-    ],
-)
-def test_what_runs_together(needed, free, groups):
-    assert batches(needed, free) == groups
-
-
 # --- where answers part -------------------------------------------------------------------------------------
 
 
@@ -399,7 +388,7 @@ def test_the_report_says_all_that_is_needed_to_do_it_again():
                   "270 MB", "17.0 tok/s", "12.000", "character 4", "A text.", "1. m", "2. m@nf4"):  # fmt: skip
         assert words in report, words
     rows = [line for line in report.splitlines() if line.startswith(("| m |", "| m@nf4 |"))]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {len(COLUMNS) + 1}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {len(OF_COLUMNS) + 2}
     assert "not enough memory \\| while loading" in rows[1]
 
 
@@ -424,7 +413,7 @@ def test_a_line_from_outside_is_no_markup(text):
 def test_csv_has_a_row_a_variant_with_whole_figures():
     evil = replace(FULL, variant="m@int8", answer='=1+1\n,"', error="", parts_at_character=None)
     rows = list(csv.DictReader(io.StringIO(to_csv(replace(COMPARISON, columns=(FULL, OTHER, evil))))))
-    assert list(rows[0]) == list(FIELDS)
+    assert list(rows[0]) == list(CSV_FIELDS)
     assert [row["variant"] for row in rows] == ["m", "m@nf4", "m@int8"]
     assert (rows[0]["measured_bytes"], rows[0]["finish"], rows[0]["reference"]) == ("270000000", "stop", "True")
     assert (rows[0]["prefill_tokens_per_s"], rows[0]["new_tokens"]) == ("181.0", "12")

@@ -3,7 +3,7 @@
 import pytest
 
 from models.domain.errors import BadComparisonRequest, BadSpelling, ModelIsAPath, NamedTwice, TooManyNamed
-from models.domain.results.contenders import MOST_NAMED, check_variants, contenders, sift
+from models.domain.results.contenders import MOST_NAMED, check_variants, contenders, select_variants
 
 
 def spelled(found):
@@ -37,7 +37,7 @@ def test_the_same_adapters_in_another_order_are_the_same_variant():
 
 
 def test_a_repeated_one_beyond_the_last_is_called_repeated():
-    assert type(sift(["a", "b", "a"], 2).left_out[2]) is NamedTwice
+    assert type(select_variants(["a", "b", "a"], 2).left_out[2]) is NamedTwice
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_fewer_than_two_are_refused_with_the_reason(spellings, error, words):
 
 
 def test_a_list_that_is_being_made_may_be_short():
-    assert spelled(sift(["m"], 6)) == ["m"]
-    assert sift([], 6).places == ()
-    assert list(sift(["?"], 6).left_out) == [0]
+    assert spelled(select_variants(["m"], 6)) == ["m"]
+    assert select_variants([], 6).places == ()
+    assert list(select_variants(["?"], 6).left_out) == [0]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from models.domain.results.measured import COLUMNS, FIELDS, Measured, to_csv, to_markdown
+from models.domain.results.figures import OF_MODES
+from models.domain.results.measured import Measured
+from models.domain.results.tables import CSV_OF_MODES, modes_to_csv, modes_to_markdown
 
 REFERENCE = Measured("m@bf16", True, 269_000_000, 269_030_016, 600_000_000, 0.51, 0.2, 18.04, 12.3456, 0.91, 1.0, 0.0)
 NF4 = Measured(
@@ -29,12 +31,11 @@ BROKEN = Measured("m@int8", predicted_bytes=10, error="There was not enough memo
 
 
 def cells(row):
-    return {column.heading: column.text(row) for column in COLUMNS}
+    return {figure.heading: figure.text(row) for figure in OF_MODES}
 
 
 def test_figures_have_units():
     assert cells(NF4) == {
-        "variant": "m@nf4",
         "predicted": "112 MB",
         "measured": "112 MB",
         "peak": "",
@@ -64,20 +65,20 @@ def test_where_answers_part(row, text):
 
 
 def test_markdown_has_a_row_a_mode_and_says_what_failed():
-    lines = to_markdown([REFERENCE, NF4, BROKEN]).splitlines()
+    lines = modes_to_markdown([REFERENCE, NF4, BROKEN]).splitlines()
     assert len(lines) == 5
-    assert {line.replace("\\|", "").count("|") for line in lines} == {len(COLUMNS) + 1}
+    assert {line.replace("\\|", "").count("|") for line in lines} == {len(OF_MODES) + 2}
     assert "| `m@nf4` | 112 MB |" in lines[3]
     assert "not enough memory \\| while loading" in lines[4]
 
 
 def test_csv_has_whole_figures():
-    rows = list(csv.DictReader(io.StringIO(to_csv([REFERENCE, NF4, BROKEN]))))
-    assert list(rows[0]) == list(FIELDS)
+    rows = list(csv.DictReader(io.StringIO(modes_to_csv([REFERENCE, NF4, BROKEN]))))
+    assert list(rows[0]) == list(CSV_OF_MODES)
     assert (rows[0]["measured_bytes"], rows[0]["perplexity"], rows[0]["reference"]) == ("269030016", "12.3456", "True")
     assert (rows[1]["parts_at"], rows[2]["perplexity"], rows[2]["error"]) == ("2", "", BROKEN.error)
 
 
 @pytest.mark.parametrize("start", ["=1+1", "+cmd", "-2", "@sum"])
 def test_a_spreadsheet_computes_nothing_of_it(start):
-    assert f"'{start}" in to_csv([Measured(start)])
+    assert f"'{start}" in modes_to_csv([Measured(start)])

@@ -6,9 +6,9 @@ from tiny_gguf import T, write_tiny_gguf
 
 from models.domain.engine import Prompt
 from models.domain.errors import CannotLoad, NoTemplate, NotFinite
+from models.domain.load import Snapshot
 from models.domain.messages import Message, Sampling
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
 from models.engines.llama.engine import open_gguf
 from models.engines.llama.metadata import chat_template_of
 from models.engines.llama.process import complaint
@@ -104,7 +104,7 @@ def test_a_template_can_name_every_special_token_of_the_file(written):
 def test_a_broken_header_is_a_sentence(tmp_path):
     for content in (b"GGUF", b"GGUF" + b"\xff" * 60):
         (tmp_path / "a.gguf").write_bytes(content)
-        with pytest.raises(CannotLoad, match=r"a\.gguf cannot be loaded: its header"):
+        with pytest.raises(CannotLoad, match=r"a\.gguf cannot be loaded: it"):
             chat_template_of(str(tmp_path / "a.gguf"), True)
 
 

@@ -10,10 +10,10 @@ from tiny_gguf import T, write_tiny_gguf
 
 from models.domain.engine import Prompt
 from models.domain.errors import NotFinite
+from models.domain.load import ActiveAdapter, Adapter, Snapshot
 from models.domain.lora import read_lora
 from models.domain.messages import Message, Sampling, Scored
 from models.domain.settings import Settings
-from models.domain.snapshot import ActiveAdapter, Adapter, Snapshot
 from models.domain.training import TrainingSettings
 from models.engines.transformers.engine_thread import engine_thread
 from models.engines.transformers.gguf_weights import write_model

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -187,3 +189,9 @@ def test_a_forked_process_gets_its_own():
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_is_computed_does_not_hold_up_the_end_of_the_process():
+    busy = "engine_thread().stream(lambda: iter(lambda: time.sleep(0.01), 1))"
+    code = f"import time; from models.engines.transformers.engine_thread import engine_thread; next({busy})"
+    assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0

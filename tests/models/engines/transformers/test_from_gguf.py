@@ -181,7 +181,7 @@ def test_a_full_disk_is_told_before_writing(smollm2_gguf, tmp_path, monkeypatch)
     monkeypatch.setattr("models.engines.transformers.gguf_weights.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(DiskFull) as caught:
         engine_thread().run(lambda: conversion.convert(smollm2_gguf, tmp_path / "out", lambda *step: None))
-    assert caught.value.facts["needed"] == "0.5 GB"
+    assert caught.value.facts["needed"] == "538 MB"
     assert [path.name for path in tmp_path.iterdir()] == ["out.lock"]
 
 

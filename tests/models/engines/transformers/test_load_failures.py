@@ -7,9 +7,9 @@ import pytest
 
 from models.domain.engine import Prompt
 from models.domain.errors import CorruptWeights, EngineFailed, OutOfMemory
+from models.domain.load import Snapshot
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
 from models.engines.device import resident_bytes
 from models.engines.transformers.engine import open_transformers
 from models.engines.transformers.engine_thread import engine_thread

@@ -10,11 +10,11 @@ import pytest
 from models.domain.catalog import load_catalog
 from models.domain.engine import Prompt
 from models.domain.errors import EngineFailed, ModeNotPossible
+from models.domain.load import Snapshot
 from models.domain.memory.plan import weight_bytes
 from models.domain.messages import Message, Progress, Sampling
 from models.domain.quantization import MODES
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
 from models.domain.variant import Variant
 from models.engines.cpu.packing import packed_bytes
 from models.engines.transformers.engine import open_transformers

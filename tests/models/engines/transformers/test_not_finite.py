@@ -10,10 +10,10 @@ from safetensors.numpy import load_file, save_file
 
 from models.domain.engine import Prompt
 from models.domain.errors import NotFinite
+from models.domain.load import ActiveAdapter
 from models.domain.messages import Message, Sampling
 from models.domain.request import CompareRequest
 from models.domain.settings import Settings
-from models.domain.snapshot import ActiveAdapter
 from models.domain.variant import Variant
 
 TEXT = Prompt("Once upon a time there was a fox.")
@@ -95,18 +95,15 @@ def test_an_adapter_of_extreme_strength_answers_nothing_and_leaves_the_base_alon
 
 def test_compare_has_no_figures_of_it_nor_against_it(folder_of, tmp_path):
     from models.runtime import Runtime
+    from models.studies.compare import compare
 
     for kind in ("good", "NaN"):
         folder_of(kind)
     runtime = Runtime(Settings(models_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"), preload=False))
     broken, good = (Variant.parse(f"lab/{kind}@fp32") for kind in ("NaN", "good"))
     histories = ((Message("user", "Hi"),),) * 2
-    steps = runtime.compare(CompareRequest((broken, good), histories, GREEDY, reference=broken, text=TEXT.text))
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        first, second = end.value.columns
+    request = CompareRequest((broken, good), histories, GREEDY, reference=broken, text=TEXT.text)
+    first, second = list(compare(runtime, request))[-1].columns
     assert ("not finite" in first.error, first.answer) == (True, "")
     assert (first.figures.agreement, first.figures.divergence, first.figures.perplexity) == (None, None, None)
     assert not second.error

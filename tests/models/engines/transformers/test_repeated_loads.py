@@ -22,7 +22,7 @@ from models.engines.transformers.engine import open_transformers
 from models.domain.engine import Prompt
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
+from models.domain.load import Snapshot
 
 for _ in range(int(sys.argv[3])):
     snapshot = Snapshot(sys.argv[1], "safetensors", "converted", 0)

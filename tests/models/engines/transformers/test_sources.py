@@ -8,13 +8,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
-import tiny_ggufs
+from tiny_gguf import write_parts, write_tiny_gguf
 
 from models.domain.catalog import load_catalog
 from models.domain.errors import CorruptWeights, UnsafeWeights
+from models.domain.load import Snapshot
 from models.domain.settings import Settings
-from models.domain.snapshot import Snapshot
 from models.engines.transformers import from_gguf as conversion
 from models.engines.transformers import gguf_weights
 from models.engines.transformers.engine_thread import engine_thread
@@ -130,10 +131,10 @@ def write_model(gguf: Path, folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_several_files_are_one_model(tmp_path: Path, count: int) -> None:
-    first = tiny_ggufs.write_parts(tmp_path, count)
+def test_several_files_are_one_model(tiny_folder: Path, tmp_path: Path, count: int) -> None:
+    first = write_parts(tiny_folder, tmp_path, count)
     convert(first, tmp_path / "out", nothing)
-    whole = write_model(tiny_ggufs.write(tmp_path / "whole.gguf"), tmp_path / "whole")
+    whole = write_model(write_tiny_gguf(tiny_folder, tmp_path / "whole.gguf"), tmp_path / "whole")
 
     def values(data: bytes) -> dict[str, bytes]:
         from safetensors.numpy import load
@@ -152,36 +153,39 @@ def test_several_files_are_one_model(tmp_path: Path, count: int) -> None:
         convert(first, tmp_path / "out", nothing)
 
 
-def test_a_part_under_another_name(tmp_path: Path) -> None:
-    part = tiny_ggufs.write(tmp_path / "tiny.gguf", part=(0, 2))
+def test_a_part_under_another_name(tiny_folder: Path, tmp_path: Path) -> None:
+    part = write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf", part=(0, 2))
     with pytest.raises(CorruptWeights, match="one of 2 files, and by its name it is one of 1"):
         write_model(part, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["output_norm.weight", "blk.1.ffn_up.weight", "token_embd.weight"])
-def test_a_missing_tensor_is_named(tmp_path: Path, name: str) -> None:
-    file = tiny_ggufs.write(tmp_path / "tiny.gguf", without=(name,))
+def test_a_missing_tensor_is_named(tiny_folder: Path, tmp_path: Path, name: str) -> None:
+    file = write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf", without=(name,))
     with pytest.raises(CorruptWeights, match=rf"tiny\.gguf cannot be used: it lacks the tensor {name} that"):
         write_model(file, tmp_path / "out")
 
 
-def test_a_file_without_a_head_is_tied(tmp_path: Path) -> None:
-    found = write_model(tiny_ggufs.write(tmp_path / "tiny.gguf", without=("output.weight",)), tmp_path / "out")
+def test_a_file_without_a_head_is_tied(tiny_folder: Path, tmp_path: Path) -> None:
+    found = write_model(
+        write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf", without=("output.weight",)), tmp_path / "out"
+    )
     assert json.loads(found["config.json"])["tie_word_embeddings"] is True
 
 
-def test_sizes_that_differ_are_both_named(tmp_path: Path) -> None:
-    rows = len(tiny_ggufs.tokens()[0])
-    file = tiny_ggufs.write(tmp_path / "tiny.gguf", **{"token_embd.weight": (200, 64)})
+def test_sizes_that_differ_are_both_named(tiny_folder: Path, tmp_path: Path) -> None:
+    rows = json.loads((tiny_folder / "config.json").read_text())["vocab_size"]
+    cut = {"token_embd.weight": lambda values: values[:200]}
+    file = write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf", change=cut)
     with pytest.raises(CorruptWeights, match=f"tensor token_embd.weight is 200 x 64, .* has to be {rows} x 64"):
         write_model(file, tmp_path / "out")
 
 
-def test_a_tensor_of_another_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = tiny_ggufs.shapes() | {"blk.0.attn_sinks.weight": (4,)}
-    monkeypatch.setattr(tiny_ggufs, "shapes", lambda: shapes)
+def test_a_tensor_of_another_architecture(tiny_folder: Path, tmp_path: Path) -> None:
+    sinks = {"blk.0.attn_sinks.weight": numpy.zeros(4, numpy.float32)}
+    file = write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf", add=sinks)
     with pytest.raises(UnsafeWeights, match=r"its architecture has no tensor blk\.0\.attn_sinks\.weight"):
-        write_model(tiny_ggufs.write(tmp_path / "tiny.gguf"), tmp_path / "out")
+        write_model(file, tmp_path / "out")
 
 
 def test_versions_are_part_of_the_content(

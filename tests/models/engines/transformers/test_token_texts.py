@@ -10,8 +10,7 @@ from models.domain.errors import UnknownToken
 from models.domain.messages import Sampling, Scored
 from models.engines.text_stream import Detokenizer
 from models.engines.transformers.engine_thread import engine_thread
-from models.engines.transformers.prompt_tokens import tokenize
-from models.engines.transformers.token_bytes import bytes_of
+from models.engines.transformers.tokens import bytes_of, tokenize
 
 TEXT = "Once upon a time, 😀 é 漢字 there"
 

@@ -9,7 +9,7 @@ from models.domain.engine import Prompt
 from models.domain.messages import Message
 from models.engines.chat_template import ChatTemplate
 from models.engines.transformers.engine_thread import engine_thread
-from models.engines.transformers.prompt_tokens import tokenize
+from models.engines.transformers.tokens import tokenize
 from models.training.engine.answer_labels import UNLABELLED, Labeller, Unlearnable
 from models.training.engine.examples import _NO_NEXT_ANSWER, _write_base
 

@@ -9,9 +9,9 @@ from lora_files import TINY, write_adapter
 
 from models.domain.engine import Prompt
 from models.domain.errors import AdapterRefused, ModeNotPossible
+from models.domain.load import ActiveAdapter, Snapshot
 from models.domain.messages import Sampling, Scored
 from models.domain.settings import Settings
-from models.domain.snapshot import ActiveAdapter, Snapshot
 from models.training.engine.merging import write_merged
 
 TEXT = Prompt("Once upon a time there was a fox and a crow.")

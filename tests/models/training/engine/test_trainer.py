@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from models.domain.errors import NotTrainable, TrainingDiverged, TrainingStopped
+from models.domain.load import Snapshot
 from models.domain.lora import read_lora
 from models.domain.messages import Message
 from models.domain.request import BasePrompt
-from models.domain.snapshot import Snapshot
 from models.domain.training import TrainingSettings
 from models.engines.transformers.engine_thread import engine_thread
 from models.training.engine.examples import UNLABELLED, read_examples, split

@@ -16,8 +16,8 @@ import tiny_models
 from tiny_adapters import CONFIG, WEIGHTS, arrays
 
 from models.domain.errors import AdapterRefused, UnknownAdapter
+from models.domain.load import Adapter
 from models.domain.settings import Settings
-from models.domain.snapshot import Adapter
 from models.weights.adapters import sources as adapters
 from models.weights.adapters import uploads
 
@@ -86,7 +86,7 @@ def test_refused_and_nothing_stays(brought: Path, settings: Settings, files: dic
 
 
 def test_too_large_is_refused_before_it_is_copied(brought: Path, settings: Settings) -> None:
-    with pytest.raises(AdapterRefused, match="MB that are allowed here"):
+    with pytest.raises(AdapterRefused, match="B that are allowed here"):
         keep(brought, replace(settings, adapter_mb=0.001))
     assert not (settings.cache / "uploads").exists()
 

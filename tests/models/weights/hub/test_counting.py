@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 import tiny_models
 from fake_hub import FakeHub, Repo, git_commit
-from huggingface_hub import constants
 from tiny_models import HUB_ID, SHAPE
+from visitors import Seen
 
+from models.domain.errors import CorruptWeights
 from models.domain.settings import Settings
 from models.weights.hub import counting
+from models.weights.hub.question import Question, ask
+from models.weights.sharing import Reporter
 from models.weights.sources import hub_card
 
 WHOLE = sum(a * (b[0] if b else 1) for a, *b in tiny_models.whole_model().values())
@@ -89,33 +92,27 @@ def forged(entry: object) -> bytes:
     return struct.pack("<Q", len(header)) + header + bytes(64)
 
 
-@pytest.fixture
-def urls(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that was started with HF_ENDPOINT, as the child is, makes its addresses of it."""
-    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-
-def count_here(hub: FakeHub, files: dict[str, bytes], folder: Path = Path("nowhere")) -> int | None:
-    """What the child process does, without the process."""
+def count_here(hub: FakeHub, settings: Settings, files: dict[str, bytes], folder: Path = Path("nowhere")) -> int | None:
+    """Ask about files whose index is in a folder."""
     hub.repos[HUB_ID] = Repo(files)
-    request = {"repo": HUB_ID, "endpoint": hub.url, "token": None, "timeout_s": 3.0}
-    sizes = {name: len(data) for name, data in files.items()}
-    return counting.count_on_hub(request, git_commit("first"), folder, sizes, SHAPE)
+
+    def work(question: Question) -> int | None:
+        return counting.count_on_hub(question, replace(question.look_up(None), folder=folder), SHAPE)
+
+    return ask(work, HUB_ID, settings, Reporter("tiny", Seen(), lambda: False), None)
 
 
-@pytest.mark.usefixtures("urls")
-def test_too_many_files_are_not_asked_for(hub: FakeHub, tmp_path: Path) -> None:
+def test_too_many_files_are_not_asked_for(hub: FakeHub, settings: Settings, tmp_path: Path) -> None:
     good = {"model.safetensors": tiny_models.saved(tiny_models.whole_model())}
-    assert count_here(hub, good) == WHOLE
+    assert count_here(hub, settings, good) == WHOLE
     many = split({f"model.{n}": (1,) for n in range(100)}, files=100)
     (tmp_path / "model.safetensors.index.json").write_bytes(many["model.safetensors.index.json"])
     hub.requests.clear()
-    assert count_here(hub, many, tmp_path) is None
-    assert hub.requests == []
+    with pytest.raises(CorruptWeights, match="more than 64 files"):
+        count_here(hub, settings, many, tmp_path)
+    assert not any(request.range for request in hub.requests)
 
 
-@pytest.mark.usefixtures("urls")
 @pytest.mark.parametrize(
     "data",
     [
@@ -132,8 +129,9 @@ def test_too_many_files_are_not_asked_for(hub: FakeHub, tmp_path: Path) -> None:
         forged({"dtype": "WHAT", "shape": [4], "data_offsets": [0, 64]}),
     ],
 )
-def test_forged_header_counts_nothing(hub: FakeHub, data: bytes) -> None:
-    assert count_here(hub, {"model.safetensors": data}) is None
+def test_forged_header_counts_nothing(hub: FakeHub, settings: Settings, data: bytes) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files() | {"model.safetensors": data})
+    assert hub_card(HUB_ID, settings).counted_parameters is None
     assert len(hub.downloads("model.safetensors")) in (1, 2)
 
 

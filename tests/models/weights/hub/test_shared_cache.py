@@ -19,12 +19,12 @@ from visitors import Seen
 
 from models.domain.catalog import GgufFile
 from models.domain.errors import AdapterRefused, CorruptWeights, DamagedFolder, DiscardedWeights
+from models.domain.load import Form, Snapshot
 from models.domain.settings import Settings
-from models.domain.snapshot import Form, Snapshot
 from models.weights.adapters import sources as adapters
 from models.weights.adapters.checks import CONFIG, WEIGHTS
 from models.weights.sources import hub_card, locate, resolve
-from models.weights.verify.discard import sweep
+from models.weights.verify.checksums import sweep
 
 HUB_ID, INDEX = tiny_models.HUB_ID, "model.safetensors.index.json"
 Files = dict[str, bytes]

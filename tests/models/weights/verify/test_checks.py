@@ -99,7 +99,8 @@ def test_safetensors_that_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(tiny_models.safetensors())
     found = read_tensors(path)
-    assert (len(found), found["model.embed_tokens.weight"], found["filler"]) == (21, [256, 64], [16 * 1024])
+    assert (len(found), found["filler"].shape) == (21, (16 * 1024,))
+    assert found["model.embed_tokens.weight"].shape == (256, 64)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 9, 100, -1])

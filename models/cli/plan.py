@@ -1,0 +1,44 @@
+"""`plan`: what a variant would take in memory."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ..domain.settings import Settings
+from ..domain.units import size
+from ..domain.variant import Variant
+from ..runtime import Runtime
+from .answering import SPELLING
+
+HELP = "what a variant would take in memory, before anything is downloaded"
+
+
+def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
+    command.add_argument("variant", help=SPELLING)
+    command.add_argument("--context", type=int, help="tokens; left out: what this server gives a conversation")
+    command.add_argument("--json", action="store_true")
+
+
+def run(runtime: Runtime, options: argparse.Namespace) -> int:
+    variant = Variant.parse(options.variant)
+    planned = runtime.plan(variant, options.context)
+    near = [] if planned.fits else runtime.nearest(variant, options.context)
+    if options.json:
+        print(json.dumps(planned.to_dict() | {"nearest": [found.to_dict() for found in near]}, indent=2))
+        return 0
+    print(f"{planned.variant}, context of {planned.context:,} tokens, conversations at once: {planned.batch}")
+    if not planned.is_local:
+        print(f"It takes no memory here: {planned.budget.device} computes it.")
+        return 0
+    for part in planned.parts:
+        print(f"  {part.label:24} {size(part.bytes):>9}")
+    verdict = "fits" if planned.fits else "does not fit"
+    print(f"  {'total':24} {size(planned.total):>9}")
+    print(f"  {'at most, with the load':24} {size(planned.needed):>9}")
+    print(f"{size(planned.budget.free)} of {planned.budget.device} can be had: {verdict}")
+    for warning in planned.warnings:
+        print(f"Note: {warning}")
+    if near:
+        print("What fits: " + ", ".join(f"{found.variant} ({size(found.needed)})" for found in near))
+    return 0

@@ -1,0 +1,58 @@
+"""What a model is and what it would take here, as the picker, the API and the command line show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .catalog import Kind
+from .load import Form
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A mode of a model that can run here: bytes of its weights and of the whole, and whether that fits."""
+
+    weights: int
+    total: int
+    fits: bool
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model on this machine; `refused` says of each mode that cannot run why, `auto` is empty where none can.
+
+    `parameters` is 0 where it is not known, as of a model that another machine serves.
+    """
+
+    key: str
+    title: str
+    family: str
+    kind: Kind
+    hub_id: str
+    parameters: int
+    context: int
+    context_here: int
+    licence: str
+    licence_url: str
+    gated: bool
+    auto: str
+    plans: Mapping[str, Offer]
+    refused: Mapping[str, str]
+    without_hub: bool
+    on_this_machine: tuple[Form, ...]
+
+    @property
+    def modes(self) -> list[str]:
+        """The modes that can run here, in the order of the table."""
+        return list(self.plans)
+
+    @property
+    def fits(self) -> bool:
+        """Whether any of its modes does."""
+        return any(offer.fits for offer in self.plans.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for programs."""
+        return asdict(self) | {"modes": self.modes, "on_this_machine": list(self.on_this_machine)}

@@ -1,0 +1,137 @@
+"""Every figure, declared once: tables, files, what stands under an answer and the bars follow from `FIGURES`.
+
+To add one: a field where it is measured (Measured, Usage or Compared), and a row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from ..messages import Usage
+from ..units import size
+from .comparison import Compared
+from .measured import Measured
+
+Row = Measured | Compared
+
+ENDINGS = {
+    "stop": "by itself",
+    "length": "cut at the limit",
+    "stop_string": "at a stop text",
+    "cancelled": "stopped",
+    "time_limit": "time limit",
+    "error": "error",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: the field that holds it and the class it is a field of, its heading, and what it means.
+
+    `form` is the format of a value, or makes the whole text of the object that holds the field. `better` says which
+    way. Without a heading it stands in CSV files only; `bars` is the name of its chart, where it has one.
+    """
+
+    field: str
+    owner: type[Measured | Usage | Compared]
+    heading: str = ""
+    meaning: str = ""
+    unit: Literal["bytes", "s", "tok/s", "tokens", ""] = ""
+    form: str | Callable[[Any], str] = ""
+    better: Literal["lower", "higher", ""] = ""
+    bars: str = ""
+    under_answer: bool = True
+    compared: bool = True  # whether it stands in the table of a comparison
+
+    @property
+    def explained(self) -> str:
+        """What it means and which way is better."""
+        return f"{self.meaning}; {self.better} is better" if self.better else self.meaning
+
+    def value(self, row: Row) -> Any:
+        """The figure of a measured mode or of a column; None where there is none."""
+        return getattr(self._holder(row), self.field, None)
+
+    def text(self, row: Row) -> str:
+        """The figure for people, with its unit; empty where there is none."""
+        value = self.value(row)
+        if callable(self.form):
+            return self.form(holder) if (holder := self._holder(row)) else ""
+        if value is None or (not value and self.unit in ("bytes", "tok/s")):  # 0 of these is not known
+            return ""
+        return size(value) if self.unit == "bytes" else f"{value:{self.form}} {self.unit}".strip()
+
+    def _holder(self, row: Row) -> Measured | Usage | Compared | None:
+        if isinstance(row, self.owner):
+            return row
+        return row.known if self.owner is Measured else row.usage  # type: ignore[union-attr]
+
+
+def _token(row: Measured) -> str:
+    if row.error or row.reference or not row.answer_tokens or row.agreement is None:
+        return ""
+    return f"never in {row.answer_tokens}" if row.parts_at is None else f"token {row.parts_at + 1}"
+
+
+def _character(column: Compared) -> str:
+    return "" if column.parts_at_character is None else f"character {column.parts_at_character + 1:,}"
+
+
+def _ending(usage: Usage) -> str:
+    return ENDINGS.get(usage.finish or "", "")
+
+
+# In the order of the tables. CSV files have them in the order of the fields.
+FIGURES = (
+    Figure("predicted_bytes", Measured, "predicted", "bytes of the weights as planned before the load",
+           "bytes", better="lower", under_answer=False),
+    Figure("measured_bytes", Measured, "measured", "bytes of the weights as loaded",
+           "bytes", better="lower", under_answer=False),
+    Figure("predicted_peak", Compared, "peak predicted",
+           "the most memory at any moment of loading and answering, as planned, with pages of files",
+           "bytes", better="lower"),
+    Figure("peak_bytes", Measured, "peak",
+           "the most memory that the computing process held during the answer, without other models in it",
+           "bytes", better="lower"),
+    Figure("load_s", Measured, "load",
+           "seconds from nothing to ready, files being here; the first of transformers also imports torch",
+           "s", ".2f", "lower"),
+    Figure("ttft_s", Measured, "TTFT", "time to first token", "s", ".2f", "lower"),
+    Figure("prefill_tokens_per_s", Usage, "prefill", "tokens a second of reading the prompt",
+           "tok/s", ",.0f", "higher"),
+    Figure("decode_tokens_per_s", Measured, "decode", "tokens a second after the first",
+           "tok/s", ".1f", "higher", bars="Decode speed"),
+    Figure("perplexity", Measured, "perplexity", "on the text; compare within one tokenizer",
+           form=".3f", better="lower"),
+    Figure("bits_per_byte", Measured, "bits/byte", "on the text; compares across tokenizers",
+           form=".3f", better="lower"),
+    Figure("agreement", Measured, "agreement",
+           "positions of the text where it and the reference find the same token likeliest",
+           form=".1%", better="higher"),
+    Figure("divergence", Measured, "KL", "mean divergence from the reference's distribution, nats a token",
+           form=".4f", better="lower"),
+    Figure("parts_at", Measured, "parts at", "first token of the reference's greedy answer that it would not take",
+           form=_token, compared=False),
+    Figure("prompt_tokens", Usage, "prompt", "tokens of the prompt, by this variant's own tokenizer and template",
+           "tokens", ","),
+    Figure("new_tokens", Usage, "answer", "tokens of the answer", "tokens", ","),
+    Figure("finish", Usage, "ended", "why the answer ended where it does", form=_ending),
+    Figure("parts_at_character", Compared, "parts at",
+           "where the answer stops agreeing with the reference's answer, to a whole word",
+           form=_character, under_answer=False),
+    *(Figure(name, Usage) for name in ("engine", "cached_tokens", "context", "wall_s", "seed")),
+    Figure("answer_tokens", Measured),
+)  # fmt: skip
+
+OF_MODES = tuple(figure for figure in FIGURES if figure.heading and figure.owner is Measured)
+OF_COLUMNS = tuple(figure for figure in FIGURES if figure.heading and figure.compared)
+
+
+def in_files(*owners: type) -> tuple[Figure, ...]:
+    """All figures of these classes, in the order of their fields, then the derived ones: columns of a CSV file."""
+    places = [(owner, field.name) for owner in owners for field in fields(owner)]
+    stored = {(figure.owner, figure.field): figure for figure in FIGURES}
+    derived = (figure for place, figure in stored.items() if place[0] in owners and place not in places)
+    return (*(stored[place] for place in places if place in stored), *derived)

@@ -1,0 +1,93 @@
+"""A model card for a Hub id that the catalog does not list, read from the model's own config.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..domain.catalog import Kind, ModelCard, Quantized
+from ..domain.errors import HubIdsNotAllowed, HubUnreachable, UnknownModel
+from ..domain.settings import Settings
+from ..domain.variant import Variant
+from ..system.json_files import read_object
+from . import faults, own_folder
+from .hub import access, counting, revisions
+from .hub import client as hub
+from .places import operators_folders
+from .sharing import Reporter
+from .verify import checkpoints, checks
+from .verify.architectures import read_context, read_shape
+from .verify.file_names import CHAT_TEMPLATES, CONFIG
+
+
+def hub_card(model: str, settings: Settings, token: str | None = None) -> ModelCard:
+    """The card of `owner/name[=revision]`.
+
+    The first look fixes the commit, later ones need no network. Raises BadSpelling, ModelIsAPath, UnknownModel,
+    HubIdsNotAllowed, UnsafeWeights, CorruptWeights, GatedModel, NotOnHub, HubUnreachable.
+    """
+    if not Variant(model).is_hub_id:  # a name that could not be spelled, or that leaves a folder, ends here, too
+        raise UnknownModel(model=model, suggestion="A Hub id is spelled owner/name.")
+    repo, _, revision = model.partition("=")
+    if not settings.hub_ids:
+        raise HubIdsNotAllowed(model=model)
+    with faults.translated(model, settings.cache):
+        return _card(model, repo, revision or None, settings, token)
+
+
+def _card(model: str, repo: str, revision: str | None, settings: Settings, token: str | None) -> ModelCard:
+    reporter = Reporter(model)
+    own = operators_folders(model, repo, settings)
+    if own and (own[0] / CONFIG).is_file():
+        return _read(model, repo, revision, own[0], {})
+    facts = revisions.recorded(settings, repo, revision)
+    folder = revisions.snapshot_folder(repo, revision, settings)
+    if folder is not None and (folder / CONFIG).is_file() and (facts or revisions.is_commit(revision)):
+        if access.is_restricted(settings, repo):
+            hub.prove_access(repo, settings, reporter, token)
+        return _read(model, repo, folder.name, folder, facts)
+    if not access.hub_reachable(settings):
+        if folder is not None and (folder / CONFIG).is_file() and not access.is_restricted(settings, repo):
+            return _read(model, repo, folder.name, folder, {})
+        raise HubUnreachable(model=model)
+    own_folder.require(settings)
+    found, parameters = hub.look_up(repo, facts.get("commit") or revision, settings, reporter, token)
+    facts = {"licence": found.licence, "gated": found.gated, "parameters": parameters}
+    card = _read(model, repo, found.commit, found.folder, facts)
+    revisions.record(settings, repo, revision, found.commit, **facts)
+    return card
+
+
+def _read(model: str, repo: str, revision: str | None, folder: Path, facts: dict[str, Any]) -> ModelCard:
+    config = checks.read_config(folder, model)
+    shape, checkpoint = read_shape(config, model), checkpoints.read_checkpoint(config, model)
+    quantized: tuple[Quantized, ...] = ()
+    counted = None
+    if checkpoint is None:
+        counted = facts.get("parameters") or counting.count_folder(folder, shape)
+    elif checkpoint.group:
+        quantized = (Quantized(checkpoint.mode, repo, revision, checkpoint.bits, checkpoint.group),)
+    return ModelCard(
+        key=model,
+        title=repo.partition("/")[2],
+        family=str(config.get("model_type", "other"))[:40],
+        kind=_kind(folder),
+        hub_id=repo,
+        licence=facts.get("licence") or "unknown",
+        context=read_context(config, model),
+        shape=shape,
+        gated=bool(facts.get("gated")),
+        revision=revision,
+        quantized=quantized,
+        checkpoint=checkpoint.mode if checkpoint else "",
+        counted_parameters=counted,
+    )
+
+
+def _kind(folder: Path) -> Kind:
+    if any((folder / name).is_file() for name in CHAT_TEMPLATES):
+        return "instruct"
+    path = folder / "tokenizer_config.json"
+    if not path.is_file():
+        return "base"
+    return "instruct" if read_object(path, checks.LARGEST_TOKENIZER_CONFIG).get("chat_template") else "base"

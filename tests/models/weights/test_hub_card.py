@@ -1,0 +1,102 @@
+"""Cards of models that the catalog does not list."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_models
+from fake_hub import FakeHub, Repo, git_commit
+from visitors import Seen
+
+from models.domain.errors import (
+    BadSpelling,
+    GatedModel,
+    HubIdsNotAllowed,
+    HubUnreachable,
+    ModelIsAPath,
+    NotOnHub,
+    UnknownModel,
+    UnsafeWeights,
+)
+from models.domain.settings import Settings
+from models.weights.sources import hub_card, resolve
+
+HUB_ID = tiny_models.HUB_ID
+
+
+def test_card_says_what_the_config_says(hub: FakeHub, settings: Settings) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files())
+    card = hub_card(HUB_ID, settings)
+    assert (card.key, card.hub_id, card.title, card.kind) == (HUB_ID, HUB_ID, "tiny-llama", "instruct")
+    assert (card.shape, card.context, card.licence) == (tiny_models.SHAPE, 512, "apache-2.0")
+    assert card.revision == git_commit("first")
+    assert [request.range for request in hub.downloads("model.safetensors")] == ["bytes=0-100000"], "its header only"
+
+
+def test_card_is_resolved_untrusted_and_works_without_the_hub_later(hub: FakeHub, settings: Settings) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files())
+    card, seen = hub_card(HUB_ID, settings), Seen()
+    assert not resolve(card, "safetensors", settings, seen, seen.cancelled).trusted
+    hub.requests.clear()
+    assert hub_card(HUB_ID, settings) == card
+    assert resolve(card, "safetensors", settings, seen, seen.cancelled).origin == "hub cache"
+    assert hub.requests == []
+
+
+def test_without_a_chat_template_it_is_a_base_model(hub: FakeHub, settings: Settings) -> None:
+    files = tiny_models.model_files()
+    hub.repos[HUB_ID] = Repo(files | {"tokenizer_config.json": b"{}"})
+    assert hub_card(HUB_ID, settings).kind == "base"
+    hub.repos["tiny-org/jinja"] = Repo(files | {"tokenizer_config.json": b"{}", "chat_template.jinja": b"{{ x }}"})
+    assert hub_card("tiny-org/jinja", settings).kind == "instruct"
+
+
+def test_revision_is_part_of_the_name(hub: FakeHub, settings: Settings) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files())
+    card = hub_card(f"{HUB_ID}=main", settings)
+    assert (card.key, card.hub_id, card.revision) == (f"{HUB_ID}=main", HUB_ID, git_commit("first"))
+    with pytest.raises(NotOnHub):
+        hub_card(f"{HUB_ID}=nowhere", settings)
+
+
+def test_card_from_the_operators_folder(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / HUB_ID
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(tiny_models.config()))
+    card = hub_card(HUB_ID, replace(settings, models_dir=str(tmp_path / "models")))
+    assert (card.kind, card.shape) == ("base", tiny_models.SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("../../etc", ModelIsAPath),
+        ("/etc/passwd", ModelIsAPath),
+        ("https://example.org/x", ModelIsAPath),
+        ("owner/na me", BadSpelling),
+        ("nothing-like-it", UnknownModel),
+        ("owner/name", HubUnreachable),
+    ],
+)
+def test_names_that_give_no_card(settings: Settings, name: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        hub_card(name, settings)
+
+
+def test_operator_can_switch_hub_ids_off(hub: FakeHub, settings: Settings) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files())
+    with pytest.raises(HubIdsNotAllowed):
+        hub_card(HUB_ID, replace(settings, hub_ids=False))
+    assert hub.requests == []
+
+
+def test_unsafe_gated_and_unknown(hub: FakeHub, settings: Settings) -> None:
+    hub.repos["tiny-org/code"] = Repo(tiny_models.model_files(auto_map={"AutoModel": "x.y"}))
+    hub.repos["tiny-org/bin"] = Repo({"config.json": b"{}", "pytorch_model.bin": b"x"})
+    hub.repos["tiny-org/gated"] = Repo(tiny_models.model_files(), gated=True)
+    for name, error in (("code", UnsafeWeights), ("bin", UnsafeWeights), ("gated", GatedModel), ("none", NotOnHub)):
+        with pytest.raises(error):
+            hub_card(f"tiny-org/{name}", settings)

@@ -1,0 +1,46 @@
+"""What the page gives to each of its tabs, and what a tab gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from .picker.picker import Picker
+from .shared.events import Fields, Values
+from .shared.url import PageState
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Page:
+    """The parts that all tabs share; what a browser keeps is made outside of any tab, or it would be read too late."""
+
+    app: gr.Blocks
+    runtime: Runtime
+    picker: Picker
+    sampling: Fields
+    conversation: gr.BrowserState
+    votes: gr.BrowserState
+
+
+@dataclass(frozen=True)
+class Tab:
+    """What the rest of the page needs of a tab.
+
+    `computed` are the events after which something was computed, `status` is its line for errors. `follow` is a
+    handler with its inputs and outputs for whatever is drawn anew once another variant is picked. `linked` are the
+    components that a link fills: `open` makes their values of one, `state` the fields of one of what they show.
+    """
+
+    status: gr.HTML
+    computed: Sequence[Any]
+    follow: tuple[Callable[..., Any], Sequence[Component], Sequence[Component]] | None = None
+    linked: Sequence[Component] = ()
+    open: Callable[[PageState], list[Any]] = lambda state: []
+    state: Callable[[Values], dict[str, Any]] = lambda values: {}

@@ -9,7 +9,7 @@ from models.compute.relay import coalesced
 from models.domain.errors import BadComparisonRequest, EmptyPrompt, EngineFailed, NoReference, PromptTooManyCharacters
 from models.domain.messages import Delta, Message, Progress, Rendered, Sampling, Usage
 from models.domain.request import CompareRequest
-from models.domain.results.comparison import Compared, Comparison, Step
+from models.domain.results.comparison import Compared, Comparison, Step, agreeing_prefix
 from models.domain.results.file import from_json
 from models.domain.variant import Variant
 from models.studies.compare import compare
@@ -85,14 +85,19 @@ def test_models_of_different_tokenizers_share_bits_per_byte_only(runtime):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fp32", "bf16", "nf4", "int8"])
-def test_one_pass_gives_what_each_gives_alone(runtime, mode):
+def test_one_pass_gives_what_each_gives_alone_up_to_rounding(runtime, mode):
     spelled = variants(*(f"{SMOLLM2}@{mode}{end}" for end in ("", "+pirate", "+json")))
     sampling = Sampling(max_new_tokens=40, temperature=0)
     together, alone = (
         run(runtime, CompareRequest.of(spelled, "How do I boil an egg?", sampling=sampling, one_pass=one_pass))[1]
         for one_pass in (True, False)
     )
-    assert [column.answer for column in together.columns] == [column.answer for column in alone.columns]
+    for row, single in zip(together.columns, alone.columns, strict=True):
+        assert row.usage.adapters == single.usage.adapters
+        if mode in ("fp32", "int8"):  # int8 is never computed as one batch
+            assert row.answer == single.answer
+        else:  # two tokens that are nearly as likely may change places, and what follows is then another text
+            assert agreeing_prefix(single.answer, row.answer) >= 20
     assert ["one batch" in column.figures.note for column in together.columns] == [mode != "int8"] * 3
 
 

@@ -22,7 +22,7 @@ from models.domain.variant import LONGEST_SPELLING, Variant
 from models.studies.compare import comparing
 
 from .shared import stream
-from .shared.events import CONCURRENCY_ID
+from .shared.events import CONCURRENCY_ID, own_token
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -92,7 +92,7 @@ def build_api(runtime: "Runtime") -> None:
             text=_text("text", text),
         )
         rows = _first_rows(variants, found)
-        async with aclosing(comparing(runtime, request, token=token.token if token else None)) as steps:
+        async with aclosing(comparing(runtime, request, token=own_token(token))) as steps:
             async for step in steps:
                 if isinstance(step, Comparison):
                     for place, column in zip(found.places, step.columns, strict=True):
@@ -113,7 +113,7 @@ def build_api(runtime: "Runtime") -> None:
     def plan(variant: str, context: int | None = None, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """What a variant would take in memory by part, and the nearest that fit where it does not."""
         with _sentences():
-            asked, own = Variant.parse(variant or default), token.token if token else None
+            asked, own = Variant.parse(variant or default), own_token(token)
             planned = runtime.plan(asked, context, own)
             near = [] if planned.fits else runtime.nearest(asked, context, own)
             return planned.to_dict() | {"nearest": [found.to_dict() for found in near]}
@@ -121,14 +121,14 @@ def build_api(runtime: "Runtime") -> None:
     def adapters(model: str = default, hub: bool = False, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """The LoRA adapters that are listed for a model and, if asked for, those that the Hub has registered for it."""
         with _sentences():
-            variant, own = Variant.parse(model or default), token.token if token else None
+            variant, own = Variant.parse(model or default), own_token(token)
             found = runtime.adapters_on_hub(variant, own) if hub else []
             return {"listed": list(map(asdict, runtime.adapters(variant, own))), "hub": list(map(asdict, found))}
 
     async def score(text: str, variant: str = default, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
         with _sentences():
-            asked, own = Variant.parse(variant or default), token.token if token else None
+            asked, own = Variant.parse(variant or default), own_token(token)
             async with aclosing(runtime.scoring(_text("text", text), asked, token=own)) as events:
                 async for event in events:
                     if isinstance(event, Scored):
@@ -208,7 +208,7 @@ def row(column: Compared) -> dict[str, Any]:
 async def _answered(runtime: "Runtime", request: Request, token: gr.OAuthToken | None) -> AsyncIterator[Output]:
     runtime.check(request)
     answer = stream.Answer()
-    async with aclosing(runtime.answering(request, token=token.token if token else None)) as events:
+    async with aclosing(runtime.answering(request, token=own_token(token))) as events:
         async for event in events:
             answer = stream.advance(answer, event)
             if answer.text or answer.done:

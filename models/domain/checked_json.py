@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -35,8 +36,11 @@ def at_most(count: int) -> Any:
     return Field(max_length=count, fail_fast=True)
 
 
-def read(file: TypeAdapter[T], text: Any, most: int) -> T:
-    """What a JSON text of at most `most` bytes holds; raises BadComparison for anything else, NaN included."""
+def read(kind: type[T], text: Any, most: int) -> T:
+    """What a JSON text of at most `most` bytes holds, of that kind.
+
+    Raises BadComparison for anything else, NaN included.
+    """
     if not isinstance(text, str):
         raise BadComparison(reason="it is not text")
     data = text[: most + 2].removeprefix("\ufeff").encode("utf-8", "surrogatepass")
@@ -44,7 +48,8 @@ def read(file: TypeAdapter[T], text: Any, most: int) -> T:
         raise BadComparison(reason=f"it is larger than {size(most)}")
     try:
         json.loads(data, object_pairs_hook=_few)
-        return file.validate_json(data)
+        found: T = _reader(kind).validate_json(data)  # type: ignore[arg-type]
+        return found
     except BadComparison:
         raise
     except ValidationError as error:
@@ -53,6 +58,12 @@ def read(file: TypeAdapter[T], text: Any, most: int) -> T:
         raise BadComparison(reason="it is not JSON") from None
     except PaddockError as error:  # a spelling or a sampling value that cannot be
         raise BadComparison(reason=error.message.removesuffix(".")) from None
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    """Made when the first file is read, since most runs read none."""
+    return TypeAdapter(kind)
 
 
 def _few(pairs: list[tuple[str, Any]]) -> None:

@@ -20,7 +20,7 @@ from models.domain.variant import Variant
 
 from ..picker.picker import Picker
 from ..shared import render
-from ..shared.events import AT_ONCE, Values, named
+from ..shared.events import AT_ONCE, Values, named, own_token
 from ..shared.sampling import draw_base_prompt
 from ..shared.text import t
 from ..shared.url import PageState
@@ -202,7 +202,7 @@ def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr
 
     def follow_list(token: gr.OAuthToken | None, listed: list[str] | None, reference: str | None) -> list[Any]:
         spellings = listed or []
-        drawn = draw_plan(runtime, spellings, token.token if token else None)
+        drawn = draw_plan(runtime, spellings, own_token(token))
         return [drawn, reference_choice(spellings, reference or FIRST)]
 
     setup.buttons["add_picked"].click(add, {setup.variants, *picker.asked}, [setup.variants, status], **AT_ONCE)

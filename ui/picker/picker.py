@@ -14,7 +14,7 @@ from models.domain.errors import PaddockError
 from models.domain.variant import AdapterChoice, Variant
 
 from ..shared import render
-from ..shared.events import AT_ONCE, PRESS, Values, pressed
+from ..shared.events import AT_ONCE, PRESS, Values, own_token, pressed
 from ..shared.text import t
 from . import card as render_card
 from .adapters import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, search_result
@@ -130,7 +130,7 @@ def build_picker(runtime: Runtime) -> Picker:
     def from_search(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         try:
             variant = picker.read(values).listed
-            found = runtime.adapters_on_hub(variant, token.token if token else None)
+            found = runtime.adapters_on_hub(variant, own_token(token))
         except PaddockError as error:
             return [*[gr.skip()] * (len(adapters.outputs) - 1), render.error(error)]
         return [*adapter_values(runtime, variant, (), found)[:-1], search_result(found, variant.model)]

@@ -40,6 +40,11 @@ def named(fields: Fields, values: Values) -> dict[str, Any]:
     return {name: values[component] for name, component in fields.items()}
 
 
+def own_token(token: gr.OAuthToken | None) -> str | None:
+    """The Hub token of a visitor who signed in."""
+    return token.token if token else None
+
+
 @dataclass(frozen=True)
 class Visitor:
     """Made for one event and dropped after it; the token never shows in a repr."""
@@ -50,7 +55,7 @@ class Visitor:
     @classmethod
     def of(cls, request: gr.Request, token: gr.OAuthToken | None) -> Visitor:
         """The visitor behind a Gradio event."""
-        return cls(str(request.session_hash), token.token if token else None)
+        return cls(str(request.session_hash), own_token(token))
 
 
 # Goes to `js_on_load` of a gr.HTML; one listener serves whatever is drawn later.

@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
 from ..checked_json import STRICT, Version1, read
 from .comparison import Comparison, TokenView
 
@@ -21,9 +19,6 @@ class _File(Comparison):
 
     format: Literal["paddock-comparison"]
     version: Version1
-
-
-_FILE = TypeAdapter(_File)
 
 
 def to_json(comparison: Comparison) -> str:
@@ -49,5 +44,5 @@ def _plain(value: Any) -> Any:
 
 def from_json(text: Any) -> Comparison:
     """The comparison that `to_json` wrote; raises BadComparison for anything else, whatever a program made of it."""
-    file = read(_FILE, text, LONGEST_FILE)
+    file = read(_File, text, LONGEST_FILE)
     return Comparison(**{field.name: getattr(file, field.name) for field in fields(Comparison)})

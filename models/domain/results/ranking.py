@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from ..checked_json import STRICT, Spelling, Version1, at_most, read
 from ..errors import BadComparison
@@ -139,9 +138,6 @@ class _File:
             Variant.parse(name)
 
 
-_FILE = TypeAdapter(_File)
-
-
 def votes_to_json(votes: Sequence[Vote]) -> str:
     """The newest votes, as many as are read again."""
     kept = [asdict(vote) for vote in votes[-MOST_VOTES:]]
@@ -155,4 +151,4 @@ def votes_to_json(votes: Sequence[Vote]) -> str:
 
 def votes_from_json(text: Any) -> tuple[Vote, ...]:
     """The votes that `votes_to_json` wrote; raises BadComparison for anything else."""
-    return read(_FILE, text, LONGEST_VOTES).votes
+    return read(_File, text, LONGEST_VOTES).votes

@@ -65,9 +65,8 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
     row = _Row(loaded, asked, cached)
     whole = False
     try:
-        with closing(_decode(loaded, asked, cache, [row])) as pairs:
-            for _, delta in pairs:
-                yield delta
+        with closing(_decode(loaded, asked, cache, [row])) as deltas:
+            yield from deltas
         whole = True
     except GeneratorExit:  # closed between two tokens: what the cache holds is complete
         whole = True
@@ -77,29 +76,29 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
             prefixes.put([*asked.ids, *row.new_ids], cache, f"{made_with} {length.now}")
 
 
-def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[tuple[int, Delta]]:
-    """The deltas of several answers to the same prompt, which differ by the adapters that act on each row."""
+def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[Delta]:
+    """The deltas of several answers to the same prompt, which differ by the adapters that act on each `row`."""
     from transformers import DynamicCache
 
     loaded.length.start(len(asked.ids))
     cache = DynamicCache(config=loaded.model.config)
-    return _decode(loaded, asked, cache, [_Row(loaded, asked, 0) for _ in range(rows)])
+    return _decode(loaded, asked, cache, [_Row(loaded, asked, 0, number) for number in range(rows)])
 
 
-def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Generator[tuple[int, Delta], None, None]:
+def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Generator[Delta, None, None]:
     for _ in decode_loop.prefill(loaded.model, asked.ids, cache, len(rows)):
         late = time.perf_counter() > asked.deadline
-        for number, row in enumerate(rows):
-            yield number, row.end("time_limit") if late else Delta("", row.running())
+        for row in rows:
+            yield row.end("time_limit") if late else row.delta("")
         if late:
             return
     sampling, limit = asked.sampling, asked.limit
     steps = decode_loop.tokens(loaded, asked.ids, cache, sampling, limit, asked.seed, len(rows))
     try:
         for tokens in steps:
-            for number, (row, token) in enumerate(zip(rows, tokens, strict=True)):
+            for row, token in zip(rows, tokens, strict=True):
                 if row.usage.finish is None:
-                    yield number, row.push(token)
+                    yield row.push(token)
             if all(row.usage.finish for row in rows):
                 return
     finally:
@@ -109,8 +108,8 @@ def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Gener
 class _Row:
     """One answer on its way: its tokens, its text, and what it cost."""
 
-    def __init__(self, loaded: Loaded, asked: Asked, cached: int) -> None:
-        self.new_ids: list[int] = []
+    def __init__(self, loaded: Loaded, asked: Asked, cached: int, number: int = 0) -> None:
+        self.number, self.new_ids = number, list[int]()
         self.usage = Usage(
             engine=NAME,
             prompt_tokens=len(asked.ids),
@@ -134,13 +133,16 @@ class _Row:
         shown = self._stops.push(self._text.push(token))
         finish = self._finish(token)
         if finish is None:
-            return Delta(shown, self.running())
+            return self.delta(shown)
         shown += self._stops.push(self._text.finish())  # empty after a stop string
         finish = "stop_string" if self._stops.found else finish
         return self.end(finish, shown + self._stops.finish())
 
-    def running(self) -> Usage:
-        """The usage as of now."""
+    def delta(self, text: str) -> Delta:
+        """A piece of the text, with the usage as of now."""
+        return Delta(text, self._running(), self.number)
+
+    def _running(self) -> Usage:
         wall = self._elapsed()
         count, decoding = len(self.new_ids), wall - self.usage.ttft_s
         speed = (count - 1) / decoding if count > 1 and decoding > 0 else 0.0
@@ -148,8 +150,8 @@ class _Row:
 
     def end(self, finish: Finish, text: str = "") -> Delta:
         """The last delta."""
-        self.usage = replace(self.running(), finish=finish, peak_bytes=self._peak.read())
-        return Delta(text, self.usage)
+        self.usage = replace(self._running(), finish=finish, peak_bytes=self._peak.read())
+        return Delta(text, self.usage, self.number)
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._asked.started

@@ -141,8 +141,7 @@ class TransformersEngine:
             with self._adapters.acting(adapters):
                 made = made_with(adapters)
                 # No name for the answer: it has to end before the adapters do.
-                for _, delta in self._stamped((0, d) for d in answer(loaded, self._prefixes, asked, made, reuse)):
-                    yield delta
+                yield from self._stamped(answer(loaded, self._prefixes, asked, made, reuse))
 
     def _row_deltas(
         self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
@@ -151,19 +150,18 @@ class TransformersEngine:
         with translated(during="while answering"):
             asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
             with self._adapters.acting(*rows):
-                for row, delta in self._stamped(answer_rows(loaded, asked, len(rows))):
-                    yield replace(delta, row=row)
+                yield from self._stamped(answer_rows(loaded, asked, len(rows)))
 
-    def _stamped(self, deltas: Iterator[tuple[int, Delta]]) -> Iterator[tuple[int, Delta]]:
+    def _stamped(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
         """The deltas of each row with the adapters that act on it, read from the layers at the first and at the last.
 
         Reading them for each token, too, cost 2 of 35 ms.
         """
         acting: dict[int, tuple[str, ...]] = {}
-        for row, delta in deltas:
-            if row not in acting or delta.usage.finish:
-                acting[row] = self._adapters.read(row)
-            yield row, replace(delta, usage=replace(delta.usage, adapters=acting[row]))
+        for delta in deltas:
+            if delta.row not in acting or delta.usage.finish:
+                acting[delta.row] = self._adapters.read(delta.row)
+            yield replace(delta, usage=replace(delta.usage, adapters=acting[delta.row]))
 
     def _scores(
         self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int

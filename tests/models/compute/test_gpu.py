@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 
 import pytest
+from canned import STEPS, TOO_LONG, stream
 
 from models.compute import gpu
 from models.compute.gpu import compute, events, seconds_needed
@@ -11,26 +12,12 @@ from models.compute.job import Answering, Scoring
 from models.domain.engine import Prompt
 from models.domain.errors import ContextExceeded, EngineFailed, EngineLost
 from models.domain.load import Load, Local, Snapshot
-from models.domain.messages import END, Delta, Progress, Rendered, Sampling, Usage
+from models.domain.messages import END, Sampling
 from models.domain.settings import Settings
 
 HERE = Local(Snapshot("m.gguf", "gguf", "folder", 100), "gguf", 64, 1)
 LOAD = Load("m@gguf", HERE, Settings())
 JOB = Answering(LOAD, Sampling(), prompt="x")
-STEPS = [Progress("read", 1, 2), Rendered("x"), Delta("a", Usage(new_tokens=1)), Delta("b", Usage(finish="stop"))]
-TOO_LONG = ContextExceeded(prompt_tokens=900, context=64)
-
-
-def stream(*items):
-    """A stream of the items; an exception is raised in its place."""
-    for item in items:
-        if isinstance(item, BaseException):
-            raise item
-        yield item
-
-
-def text_of(deltas):
-    return "".join(delta.text for delta in deltas if isinstance(delta, Delta))
 
 
 @pytest.fixture

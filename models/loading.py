@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from .compute.background import Cancelled, OnProgress, reported
+from .compute.background import reported
 from .domain import quantization
 from .domain.catalog import ModelCard
 from .domain.errors import ContextExceeded, ServedElsewhere
-from .domain.load import ActiveAdapter, Adapter, Form, Local, Snapshot
+from .domain.load import ActiveAdapter, Form, Local, Snapshot
 from .domain.memory.plan import LoadPlan
 from .domain.messages import Progress
 from .domain.quantization import Mode
@@ -42,16 +42,10 @@ def fetched_adapters(
     for active in known_adapters(variant, card, settings, token):
         adapter = active.adapter
         if not adapter.file:
-            fetch = partial(_fetch_adapter, adapter.name, card, settings, token)
+            fetch = partial(adapter_sources.fetch, adapter.name, card, settings, token=token)
             adapter = yield from reported(fetch, Progress("download", detail=adapter.name))
         found.append(replace(active, adapter=adapter))
     return tuple(found)
-
-
-def _fetch_adapter(
-    name: str, card: ModelCard, settings: Settings, token: str | None, on_progress: OnProgress, cancelled: Cancelled
-) -> Adapter:
-    return adapter_sources.fetch(name, card, settings, on_progress, cancelled, token)
 
 
 def forms_here(card: ModelCard, settings: Settings) -> tuple[Form, ...]:
@@ -67,11 +61,8 @@ def snapshot(card: ModelCard, mode: Mode, settings: Settings, token: str | None)
     wanted, form = quantization.card_for(mode, card), mode.form
     if form == "remote":
         raise ServedElsewhere(model=card.key)
-
-    def fetch(on_progress: OnProgress, cancelled: Cancelled) -> Snapshot:
-        return sources.resolve(wanted, form, settings, on_progress, cancelled, token)
-
     if (here := sources.locate(wanted, form, settings)) is None:
+        fetch = partial(sources.resolve, wanted, form, settings, token=token)
         here = yield from reported(fetch, Progress("download", detail=card.title))
     return here if here.form == form else (yield from converted(card, here, settings))
 
@@ -80,10 +71,7 @@ def converted(card: ModelCard, source: Snapshot, settings: Settings) -> Generato
     """A GGUF snapshot as safetensors: written once, by a process of its own, then taken from the cache."""
     own_folder.require(settings)
     folder = conversion_folder(card, source, settings)
-
-    def convert(on_progress: OnProgress, cancelled: Cancelled) -> None:
-        convert_in_subprocess(Path(source.path), folder, on_progress, cancelled)
-
+    convert = partial(convert_in_subprocess, Path(source.path), folder)
     yield from reported(convert, Progress("convert", detail=card.title))
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     content = content_of(folder)

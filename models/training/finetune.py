@@ -47,9 +47,8 @@ def finetune(
     """Train an adapter for `base` on the rows of `data` and write it to the folder `out`.
 
     Yields progress, once what became of the rows, and at last the report; closing it waits until the current step
-    has ended, and leaves
-    the checkpoint of the last whole epoch, from which the next call with the same arguments goes on. A finished
-    adapter is replaced only with `overwrite`, at the very end. Raises PaddockError.
+    has ended, and leaves the checkpoint of the last whole epoch, from which the next call with the same arguments goes
+    on. A finished adapter is replaced only with `overwrite`, at the very end. Raises PaddockError.
     """
     started = time.perf_counter()
     content = _content(data)

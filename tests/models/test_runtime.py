@@ -206,7 +206,7 @@ def test_weights_are_fetched_where_they_are_not_here(on_cpu, jobs, monkeypatch):
 
 
 def test_what_fetching_raises_is_raised(on_cpu, jobs, monkeypatch):
-    def resolve(*arguments):
+    def resolve(*arguments, token):
         raise HubUnreachable(model="m")
 
     monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: None)

@@ -11,7 +11,9 @@ from .compute.job import computing_process
 from .domain.catalog import ModelCard
 from .domain.errors import AdaptersTooLarge, BadContext, DoesNotFit
 from .domain.load import ActiveAdapter, Room, spelled
+from .domain.memory.hardware import Hardware
 from .domain.memory.plan import Budget, LoadPlan, adapter_bytes, alternatives, plan, slots
+from .domain.memory.speed import Speed, decode_speed
 from .domain.quantization import Machine, Mode
 from .domain.settings import Settings
 from .domain.units import size
@@ -21,13 +23,20 @@ from .engines.device import gpu_memory, memory
 
 @dataclass(frozen=True)
 class Planner:
-    """Weighs variants against the memory of one machine."""
+    """Weighs variants against the memory of this machine, or of other `hardware`."""
 
     settings: Settings
     machine: Machine
+    hardware: Hardware | None = None
+
+    def on(self, hardware: Hardware | None) -> Planner:
+        """The planner of other hardware; None is this machine."""
+        return self if hardware is None else Planner(self.settings, hardware.machine, hardware)
 
     def budget(self) -> Budget:
         """The memory that one model could have if all others were ejected."""
+        if self.hardware is not None:
+            return self.hardware.budget
         pool = computing_process(self.settings).pool
         held = sum(line.resident for line in pool.held())
         if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):  # no GPU is attached to this process
@@ -48,7 +57,28 @@ class Planner:
 
     def slots(self, card: ModelCard, mode: Mode, context: int) -> int:
         """Conversations that are held at once."""
-        return slots(card, context, self.settings.slots) if mode.form == "gguf" else 1
+        wanted = 1 if self.hardware is not None else self.settings.slots  # one's own machine serves one
+        return slots(card, context, wanted) if mode.form == "gguf" else 1
+
+    def speed(self, card: ModelCard, mode: Mode) -> Speed | None:
+        """How fast it will decode, where the bandwidth of the memory is known; an estimate."""
+        there = self.hardware
+        return decode_speed(card, mode, there.accelerator, there.bandwidth) if there is not None else None
+
+    def longest_context(self, card: ModelCard, mode: Mode, adapters: tuple[ActiveAdapter, ...] = ()) -> int:
+        """The most tokens of one conversation whose plan fits, 0 where none does."""
+        budget = self.budget()
+
+        def fits(tokens: int) -> bool:
+            return self.plan(card, mode, budget, tokens, adapters).fits
+
+        low, high = 0, card.context
+        if fits(high):
+            return high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
 
     def plan(
         self,

@@ -31,9 +31,10 @@ from .domain.errors import (
     TooManyTurns,
 )
 from .domain.load import ActiveAdapter, Load, Local, Snapshot
+from .domain.memory.hardware import Hardware
+from .domain.memory.model_info import ModelInfo, Offer
 from .domain.memory.plan import LoadPlan
 from .domain.messages import Event, Progress
-from .domain.model_info import ModelInfo, Offer
 from .domain.quantization import Machine, Mode
 from .domain.request import ChatRequest, CompletionRequest, Request, texts
 from .domain.settings import Settings
@@ -69,40 +70,67 @@ class Runtime:
             raise HubIdsNotAllowed(model=variant.model)
         return sources.hub_card(variant.model, self.settings, token)
 
-    def resolve(self, variant: Variant, card: ModelCard) -> tuple[Variant, Mode]:
-        """The variant with `auto` replaced by what it means on this machine; raises ModeNotPossible."""
-        mode = quantization.resolve(variant, card, self.machine, lambda mode: self.planner.plan(card, mode).fits)
+    def resolve(self, variant: Variant, card: ModelCard, hardware: Hardware | None = None) -> tuple[Variant, Mode]:
+        """The variant with `auto` replaced by what it means on this machine, or on other hardware.
+
+        Raises ModeNotPossible.
+        """
+        planner = self.planner.on(hardware)
+        mode = quantization.resolve(variant, card, planner.machine, lambda mode: planner.plan(card, mode).fits)
         return variant.resolved(mode.name), mode
 
-    def plan(self, variant: Variant, context: Any = None, token: str | None = None) -> LoadPlan:
-        """What a variant would take in memory here, without downloading weights.
+    def plan(
+        self, variant: Variant, context: Any = None, token: str | None = None, hardware: Hardware | None = None
+    ) -> LoadPlan:
+        """What a variant would take in memory here, or on other hardware, without downloading weights.
 
         Raises BadContext, VariantError, and WeightsError for an adapter that cannot be used.
         """
         card = self.card(variant, token)
-        resolved, mode = self.resolve(variant, card)
+        resolved, mode = self.resolve(variant, card, hardware)
         known = loading.known_adapters(variant, card, self.settings, token)
-        self.planner.require_adapters(resolved, known)
-        return replace(self.planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
+        planner = self.planner.on(hardware)
+        planner.require_adapters(resolved, known)
+        return replace(planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
 
-    def nearest(self, variant: Variant, context: Any = None, token: str | None = None) -> list[LoadPlan]:
-        """The nearest variants that fit here: the same model with fewer bits, then smaller ones of its family."""
+    def nearest(
+        self, variant: Variant, context: Any = None, token: str | None = None, hardware: Hardware | None = None
+    ) -> list[LoadPlan]:
+        """The nearest variants that fit: the same model with fewer bits, then smaller ones of its family."""
         card = self.card(variant, token)
         known = loading.known_adapters(variant, card, self.settings, token)
-        return self.planner.nearest(self.catalog.values(), card, context, known)
+        return self.planner.on(hardware).nearest(self.catalog.values(), card, context, known)
 
-    def models(self) -> list[ModelInfo]:
-        """The catalog: what runs here with its bytes, and which files are already on this machine."""
-        return [self.describe(card) for card in self.catalog.values()]
+    def longest_context(self, variant: Variant, hardware: Hardware | None = None) -> int:
+        """The most tokens of one conversation that fit, 0 where none does."""
+        card = self.card(variant)
+        known = loading.known_adapters(variant, card, self.settings, None)
+        return self.planner.on(hardware).longest_context(card, self.resolve(variant, card, hardware)[1], known)
 
-    def describe(self, card: ModelCard, adapters: tuple[AdapterChoice, ...] = ()) -> ModelInfo:
-        """One model here; with adapters, only modes that take them, and what they take themselves is not counted."""
-        budget, some = self.planner.budget(), bool(adapters)
-        modes = quantization.possible_modes(card, self.machine, some)
-        plans = [self.planner.plan(card, mode, budget) for mode in modes]
-        reasons = {mode: quantization.why_not(mode, card, self.machine, some) for mode in quantization.modes_of(card)}
+    def models(self, hardware: Hardware | None = None) -> list[ModelInfo]:
+        """The catalog: what runs with its bytes, and which files are already on this machine."""
+        return [self.describe(card, hardware=hardware) for card in self.catalog.values()]
+
+    def describe(
+        self,
+        card: ModelCard,
+        adapters: tuple[AdapterChoice, ...] = (),
+        hardware: Hardware | None = None,
+        context: int | None = None,
+    ) -> ModelInfo:
+        """One model here, or on other hardware, planned with adapters and a context; with adapters, only modes that
+        take them.
+        """
+        planner, some = self.planner.on(hardware), bool(adapters)
+        known = loading.known_adapters(Variant(card.key, adapters=adapters), card, self.settings, None)
+        budget = planner.budget()
+        modes = quantization.possible_modes(card, planner.machine, some)
+        plans = {mode: planner.plan(card, mode, budget, context, known) for mode in modes}
+        reasons = {
+            mode: quantization.why_not(mode, card, planner.machine, some) for mode in quantization.modes_of(card)
+        }
         try:
-            auto = self.resolve(Variant(card.key, adapters=adapters), card)[1].name
+            auto = self.resolve(Variant(card.key, adapters=adapters), card, hardware)[1].name
         except ModeNotPossible:
             auto = ""
         return ModelInfo(
@@ -118,7 +146,10 @@ class Runtime:
             licence_url=card.licence_url,
             gated=card.gated,
             auto=auto,
-            plans={p.mode: Offer(p.weights, p.total, p.fits) for p in plans},
+            plans={
+                mode.name: Offer(p.weights, p.total, p.fits, p.needed, p.tight, planner.speed(card, mode))
+                for mode, p in plans.items()
+            },
             refused={mode.name: reason for mode, reason in reasons.items() if reason},
             without_hub=card.wheel is not None,
             on_this_machine=() if card.remote else loading.forms_here(card, self.settings),

@@ -27,10 +27,11 @@ FOLLOW_VARIANT = """(spelling, card) => {
 
 
 def draw_link() -> tuple[gr.Button, gr.Textbox]:
-    """The sidebar's part: a button that writes the link, and a box to copy it from."""
-    with gr.Accordion(t("link"), open=False, elem_id="link-group"):
-        button = gr.Button(t("link_make"), size="sm", elem_id="make-link")
-        link = gr.Textbox(show_label=False, interactive=False, buttons=["copy"], lines=2, elem_id="link")
+    """A button that copies a link to what the page shows, and the box that it stands in where it cannot be copied."""
+    button = gr.Button(t("link_copy"), size="sm", min_width=60, scale=0, elem_id="make-link")
+    link = gr.Textbox(
+        show_label=False, interactive=False, buttons=["copy"], lines=2, elem_id="link", render=False, container=False
+    )
     return button, link
 
 
@@ -49,7 +50,8 @@ def wire_link(button: gr.Button, link: gr.Textbox, page: Page, tabs: Mapping[str
         return f"{address}?{query}"
 
     linked = [component for tab in tabs.values() for component in tab.linked]
-    button.click(write, {opened_tab, *linked, *page.picker.asked, *page.sampling.values()}, link, **AT_ONCE)
+    written = button.click(write, {opened_tab, *linked, *page.picker.asked, *page.sampling.values()}, link, **AT_ONCE)
+    written.then(None, link, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")
 
 
 def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> None:

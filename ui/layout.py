@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from models.domain.results.file import LONGEST_FILE
 from models.domain.settings import Settings
@@ -22,6 +23,7 @@ from .measure_tab import build_measure_tab
 from .page import Page, Tab
 from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
+from .shared.early import EarlyScript
 from .shared.events import AT_ONCE
 from .shared.sampling import sampling_controls
 from .shared.text import EN, I18N, t
@@ -29,8 +31,10 @@ from .shared.text import EN, I18N, t
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
+QUESTION = "Which open model is good enough for my task and fits my hardware?"
 STYLE = Path(__file__).with_name("style.css")
-EXACT = Path(__file__).with_name("exact.js")
+EARLY = Path(__file__).with_name("choices.js")
+SCRIPTS = [Path(__file__).with_name("exact.js")]
 # A phone starts with the conversation, not with the sidebar over it.
 ON_LOAD = """() => {
   if (window.innerWidth < 768) document.querySelector(".sidebar.open .toggle-button")?.click();
@@ -39,8 +43,8 @@ ON_LOAD = """() => {
 
 TABS: dict[str, Callable[[Page], Tab]] = {
     "chat": build_chat_tab,
-    "complete": build_complete_tab,
     "compare": build_compare_tab,
+    "complete": build_complete_tab,
     "measure": build_measure_tab,
 }
 
@@ -49,16 +53,23 @@ def build_app(runtime: Runtime) -> gr.Blocks:
     """The whole app around a Runtime; launch it with `launch_options(runtime.settings)`."""
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
         build_api(runtime)  # first, so that no handler of a tab takes the name of an endpoint
-        with gr.Sidebar(width=350, elem_id="sidebar"):
-            gr.HTML('<h1 id="brand">Paddock</h1><p id="claim">Which open model is good enough, and fits?</p>')
+        with gr.Sidebar(width=380, elem_id="sidebar"):
             if runtime.settings.sign_in:
                 gr.LoginButton(size="sm")
             picker = build_picker(runtime)
             memory = build_memory()
             with gr.Accordion(t("sampling"), open=False, elem_id="sampling"):
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
-            make_link, link = draw_link()
             gr.HTML('<p class="quiet"><a href="?view=api">Use it from a program</a></p>')
+        with gr.Row(elem_id="top"):
+            gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{QUESTION}</p>', elem_id="title")
+            make_link, link = draw_link()
+            theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
+            language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
+        link.render()
+        picker.chip.render()
+        theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
+        language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
         conversation = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
         page = Page(app, runtime, picker, sampling, conversation, kept_votes())
         opened_tab, built = gr.State(next(iter(TABS))), {}
@@ -86,8 +97,9 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     return {
         "theme": theme,
         "css_paths": [STYLE],
-        "head": f"<script>{EXACT.read_text(encoding='utf-8')}</script>",
+        "head": "".join(f"<script>{script.read_text(encoding='utf-8')}</script>" for script in SCRIPTS),
         "i18n": I18N,
+        "app_kwargs": {"middleware": [Middleware(EarlyScript, script=EARLY.read_text(encoding="utf-8"))]},
         "run_history": False,
         "show_error": True,
         "enable_monitoring": False,  # its summary would be everybody's

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from models.domain.errors import BadModes, PaddockError
+from models.domain.memory.model_info import Offer
 from models.domain.messages import Progress
-from models.domain.model_info import Offer
 from models.domain.request import REFERENCE_TEXT
 from models.domain.results.measured import Measured
 from models.domain.results.suggestion import suggest_mode
@@ -22,7 +22,7 @@ from .compare.pictures import pictures
 from .compare.render import suggestion
 from .compare.table import modes_table, of_modes
 from .page import Page, Tab
-from .picker import card as render_card
+from .picker.quantizations import mode_choice
 from .shared import render
 from .shared.events import AT_ONCE, Values, Visitor, computing, download
 from .shared.stops import Stops
@@ -103,7 +103,7 @@ def build_measure_tab(page: Page) -> Tab:
             plans = runtime.describe(runtime.card(Variant(model or ""))).plans
         except PaddockError:  # the picker's card says why
             return [gr.skip()] * 3
-        choices = [(render_card.mode_choice(name, planned), name) for name, planned in plans.items()]
+        choices = [(mode_choice(name, planned), name) for name, planned in plans.items()]
         references = [("the most exact", ""), *((name, name) for name in plans)]
         return [gr.Dropdown(choices, value=default_modes(plans)), gr.Dropdown(references, value=""), model]
 

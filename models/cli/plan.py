@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..domain.memory.hardware import find_hardware
 from ..domain.settings import Settings
 from ..domain.units import size
 from ..domain.variant import Variant
@@ -17,13 +18,15 @@ HELP = "what a variant would take in memory, before anything is downloaded"
 def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument("variant", help=SPELLING)
     command.add_argument("--context", type=int, help="tokens; left out: what this server gives a conversation")
+    command.add_argument("--on", metavar="HARDWARE", help="another machine: rtx-3060-12gb, m4-pro-48gb, ..., or its GB")
     command.add_argument("--json", action="store_true")
 
 
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
     variant = Variant.parse(options.variant)
-    planned = runtime.plan(variant, options.context)
-    near = [] if planned.fits else runtime.nearest(variant, options.context)
+    hardware = find_hardware(options.on) if options.on else None
+    planned = runtime.plan(variant, options.context, hardware=hardware)
+    near = [] if planned.fits else runtime.nearest(variant, options.context, hardware=hardware)
     if options.json:
         print(json.dumps(planned.to_dict() | {"nearest": [found.to_dict() for found in near]}, indent=2))
         return 0
@@ -36,7 +39,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     verdict = "fits" if planned.fits else "does not fit"
     print(f"  {'total':24} {size(planned.total):>9}")
     print(f"  {'at most, with the load':24} {size(planned.needed):>9}")
-    print(f"{size(planned.budget.free)} of {planned.budget.device} can be had: {verdict}")
+    print(f"{size(planned.budget.free)} of {planned.budget.device} is available: {verdict}")
     for warning in planned.warnings:
         print(f"Note: {warning}")
     if near:

@@ -109,6 +109,11 @@ class BadHistory(InputError):
     next_step = 'Send a list of {{"role": "user" or "assistant", "content": "text"}}, or start a new conversation.'
 
 
+class UnknownHardware(InputError):
+    sentence = "There is no hardware called “{hardware}” in the list."
+    next_step = "Pick one of {known}, or give its GPU memory in GB, from 1 to 4096."
+
+
 class BadContext(InputError):
     sentence = "The context is {value}, but it has to be a whole number of tokens from 1 to {limit:,}."
     next_step = "Change it; a longer context needs a model made for it, and PADDOCK_CONTEXT on the server."
@@ -214,7 +219,7 @@ class ModeNotPossible(VariantError):
 
 
 class DoesNotFit(VariantError):
-    sentence = "{variant} needs about {needed} of {device}, and {free} can be had here."
+    sentence = "{variant} needs about {needed} of {device}, and {free} is available here."
     next_step = "{suggestion}"
 
 

@@ -81,7 +81,7 @@ def without_quality(visitor: Comparer) -> Comparer:
 def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visit, tmp_path: Path) -> None:
     visitor = listed(visit, BF16, NF4, GGUF, JSON)
     page = visitor.page
-    expect(page.locator("#compare-plan")).to_contain_text(re.compile(r"of [\d.]+ [MG]B that can be had"))
+    expect(page.locator("#compare-plan")).to_contain_text(re.compile(r"of [\d.]+ [MG]B available"))
     expect(page.locator("#compare-columns")).to_contain_text("One prompt, several variants")
     visitor.unfold("#compare-options")
     page.locator("#compare-text textarea").fill(TEXT)
@@ -225,7 +225,6 @@ def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> 
         field.fill(spelling)
         field.press("Enter")
     expect(page.locator("#compare-plan [role=alert]")).to_contain_text("7 variants were named, and at most 6")
-    visitor.unfold("#link-group")
     page.locator("#make-link").click()
     expect(page.locator("#link textarea")).to_have_value(re.compile(r"variants=smollm2.*gguf.*&tab=compare"))
     twice = listed(visit, GGUF, f"{SMOLLM2}@nf4")

@@ -118,14 +118,12 @@ def test_a_link_carries_texts_whole_or_says_so(visit_echo: Visit) -> None:
     visitor = visit_echo()
     page = visitor.page
     visitor.box.fill(CODE)
-    visitor.unfold("#link-group")
     page.locator("#make-link").click()
     link = page.locator("#link textarea")
     expect(link).to_have_value(re.compile("prompt="))
     visitor.open(link.input_value().partition("?")[2])
     expect(visitor.box).to_have_value(CODE)
     visitor.box.fill("x" * 4_001)
-    visitor.unfold("#link-group")
     page.locator("#make-link").click()
     expect(link).to_have_value(re.compile("a link carries at most 4,000"))
 

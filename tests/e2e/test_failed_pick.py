@@ -86,7 +86,6 @@ def test_nothing_else_computes_after_a_failed_pick(visit_echo: Visit) -> None:
     page.locator("#continue").click()
     expect(page.locator("#complete-status")).to_contain_text(REFUSED)
     expect(visitor.text).to_have_value("Once")
-    visitor.unfold("#link-group")
     page.locator("#make-link").click()
     expect(page.locator("#link textarea")).to_have_value(REFUSED)
     page.get_by_role("tab", name="Compare").click()

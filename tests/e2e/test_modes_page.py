@@ -38,14 +38,16 @@ def loaded(visitor: Visitor) -> tuple[int, int]:
 def test_switches_modes_and_reads_what_each_takes(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}@bf16&{SHORT}")
     held = visitor.page.locator("#held")
-    expect(visitor.card).to_contain_text(re.compile(r"bf16 fits: \d+ MB of [\d.]+ [MG]B that can be had"))
+    expect(visitor.card).to_contain_text(
+        re.compile(r"bf16 fits: \d+ MB must be free, [\d.]+ [MG]B of main memory available")
+    )
     expect(visitor.card).to_contain_text("weights of the layers")
     assert visitor.ask("Name a colour.")
     predicted, measured = loaded(visitor)
     assert 250 < predicted < 290
     assert abs(measured - predicted) < 0.05 * predicted
 
-    option(visitor, "#quantization", "^nf4 · 1")
+    visitor.pick_quantization("nf4")
     expect(visitor.card).to_contain_text("nf4 fits: ")
     expect(visitor.card).to_contain_text("quantization constants")
     assert visitor.ask("Name an animal.")
@@ -75,7 +77,7 @@ def test_a_model_in_use_is_not_ejected_and_the_page_says_why(visit: Visit) -> No
 
 def test_what_does_not_fit_offers_what_does(visit: Visit) -> None:
     visitor = visit("variant=llama-2-70b-chat@bf16")
-    expect(visitor.card).to_contain_text(re.compile(r"bf16 does not fit: needs 1\d\d\.\d GB, [\d.]+ [MG]B can be had"))
+    expect(visitor.card).to_contain_text(re.compile(r"bf16 does not fit: 1\d\d\.\d GB must be free"))
     nearest = visitor.card.locator(".nearest button").first
     spelling = str(nearest.get_attribute("data-press"))
     nearest.click()
@@ -92,7 +94,7 @@ def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> 
     visitor.page.locator("#context input[type=number]").press("Enter")
     expect(visitor.card).to_contain_text("with a context of 8,192 tokens")
     assert cache.inner_text() != before
-    refused = visitor.page.locator("#refused details")
+    refused = visitor.page.locator("#quantizations .refused")
     expect(refused.locator("li").first).to_be_hidden()
     refused.locator("summary").click()
     expect(refused.locator("li").first).to_be_visible()
@@ -145,3 +147,52 @@ def test_a_measurement_can_be_stopped_and_nothing_to_measure_is_said(visit: Visi
         page.locator("#measure-modes .token", has_text=name).locator(".token-remove").click()
     page.locator("#measure-go").click()
     expect(page.locator("#measure-status [role=alert]")).to_contain_text("none is picked")
+
+
+def test_i_have_a_3060_what_fits_and_how_fast(visit: Visit) -> None:
+    """Two presses: one for the hardware, one for the model; and what does not run here says so when it is asked."""
+    visitor = visit()
+    page, rows = visitor.page, visitor.page.locator("#quantizations tbody tr")
+    visitor.pick_hardware("3060")
+    expect(page.locator("#chip")).to_contain_text(re.compile(r"of 12\.\d GB"))
+    page.locator("#model input").click()
+    page.keyboard.type("Llama 3.1 8B Instruct")
+    page.keyboard.press("Enter")
+    expect(page.locator("#chip")).to_contain_text("Llama 3.1 8B Instruct · nf4")
+    expect(rows.filter(has_text="bf16").locator(".fit")).to_have_attribute("title", "does not fit")
+    expect(rows.filter(has_text="auto").locator(".fit")).to_have_attribute("title", "fits")
+    expect(rows.filter(has_text="auto").locator(".estimate")).to_have_text(re.compile(r"≈ \d+–\d+"))
+    expect(visitor.card).to_contain_text("Longest that fits")
+    expect(visitor.card).to_contain_text("of RTX 3060 12 GB available")
+    page.locator("#gigabytes input").fill("64")
+    page.locator("#gigabytes input").press("Enter")
+    expect(page.locator("#chip")).to_contain_text("· bf16 ·")
+    expect(page.locator("#quantizations .no-speed, .quantizations.no-speed")).to_have_count(1)
+    page.locator("#gigabytes input").fill("0.2")
+    page.locator("#gigabytes input").press("Enter")
+    expect(page.locator("#hardware-status [role=alert]")).to_contain_text("There is no hardware called “0.2”")
+
+
+def test_theme_and_language_are_kept(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    dark = page.evaluate("document.body.classList.contains('dark')")
+    page.locator("#theme").click()
+    assert page.evaluate("document.body.classList.contains('dark')") != dark
+    page.locator("#language").click()
+    expect(page.locator("#make-link")).to_have_text("复制链接")
+    assert page.evaluate("document.body.classList.contains('dark')") != dark, "it outlives a reload"
+    page.locator("#language").click()
+    expect(page.locator("#make-link")).to_have_text("Copy link")
+
+
+def test_the_link_is_copied_and_the_chip_opens_the_picker(visit: Visit) -> None:
+    visitor = visit(SHORT, viewport={"width": 390, "height": 844}, permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.page
+    visitor.box.fill("Why?")
+    page.locator("#make-link").click()
+    expect(page.locator("#make-link")).to_have_text("✓")
+    assert "prompt=Why%3F" in page.evaluate("navigator.clipboard.readText()")
+    expect(page.locator("#model input")).not_to_be_in_viewport()
+    page.locator("#chip button").click()
+    expect(page.locator("#model input")).to_be_in_viewport()

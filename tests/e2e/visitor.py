@@ -131,6 +131,16 @@ class Visitor:
         field.fill(spelling)
         field.press("Enter")
 
+    def pick_quantization(self, name: str) -> None:
+        """Press a row of the table of quantizations."""
+        self.page.locator(f"#quantizations [data-press='{name}']").last.click()
+
+    def pick_hardware(self, typed: str) -> None:
+        """Look for a machine in the list, and take the first that is found."""
+        self.page.locator("#hardware input").click()
+        self.page.keyboard.type(typed)
+        self.page.keyboard.press("Enter")
+
     def contrast(self, element: Locator) -> float:
         """The contrast of an element's text, 1 to 21."""
         return float(element.evaluate(CONTRAST))

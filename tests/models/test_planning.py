@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_what_fits(planner):
         planner.require(planned, CATALOG.values(), LLAMA)
     message = str(caught.value)
     assert "llama-2-70b-chat@bf16 needs about 1" in message
-    assert "12.0 GB can be had" in message
+    assert "12.0 GB is available" in message
     assert "What fits: llama-2-" in message
     for found in planner.nearest(CATALOG.values(), LLAMA):
         assert found.fits

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.domain.model_info import Offer
+from models.domain.memory.model_info import Offer
 from ui.measure_tab import default_modes
 from ui.shared.events import pressed
 

@@ -15,7 +15,7 @@ PLANNED = "what it has to have at any moment of loading and answering, without p
 
 
 def plan_lines(plans: Sequence[Mapping[str, Any]], free_bytes: int) -> str:
-    """What each variant will take of the memory that can be had, and which run together.
+    """What each variant will take of the memory that is available, and which run together.
 
     Plans are what LoadPlan.to_dict gives.
     """
@@ -29,12 +29,12 @@ def plan_lines(plans: Sequence[Mapping[str, Any]], free_bytes: int) -> str:
             plan["needed"],
             f"{size(plan['needed'])}{'' if plan['needed'] <= free else ', does not fit'}",
             f"needs {size(plan['needed'])}, of it weights {size(plan['weights'])}; the mark is at {size(free)}, which "
-            "can be had",
+            "is available",
             free,
         )
         for name, plan in zip(names, plans, strict=True)
     ]
-    drawn = bars(lines, "Memory by the plan; the mark is what can be had", PLANNED)
+    drawn = bars(lines, "Memory by the plan; the mark is what is available", PLANNED)
     return f'<div class="compare-plan"><p>{escape(_together(names, plans, free))}</p>{drawn}</div>'
 
 
@@ -75,16 +75,16 @@ def _together(names: Sequence[str], plans: Sequence[Mapping[str, Any]], free: in
     total, count = size(all_bytes), sum(map(len, groups))
     said = []
     if count == 1:
-        said.append(f"{runs[0]} fits: {total} of {size(free)} that can be had.")
+        said.append(f"{runs[0]} fits: {total} of {size(free)} available.")
     elif len(groups) == 1:
         who = _and(groups[0]) if too_large else {2: "Both"}.get(count, f"All {count}")
-        said.append(f"{who} run together: {total} of {size(free)} that can be had.")
+        said.append(f"{who} run together: {total} of {size(free)} available.")
     elif groups:
         said.append(f"They run one after another: {', then '.join(runs)}. All at once would take {total}, ")
-        said[-1] += f"and {size(free)} can be had."
+        said[-1] += f"and {size(free)} is available."
     if too_large:
         verb = "does" if len(too_large) == 1 else "do"
-        said.append(f"{_and(too_large)} {verb} not fit: {size(free)} can be had.")
+        said.append(f"{_and(too_large)} {verb} not fit: {size(free)} is available.")
     return " ".join(said)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from models.domain.model_info import ModelInfo, Offer
+from models.domain.memory.model_info import ModelInfo, Offer
 from models.domain.variant import AUTO, AdapterChoice, Variant
 
 if TYPE_CHECKING:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from models.domain.memory.model_info import ModelInfo
 from models.domain.memory.plan import LoadPlan, Part
-from models.domain.model_info import ModelInfo, Offer
 from models.domain.units import size
+
+from .quantizations import speed
 
 _MEANINGS = {
     "quantized": "the matrices of the layers, in the few bits of this mode",
@@ -36,8 +38,8 @@ def choice(model: ModelInfo) -> str:
     """A model's line in the picker: chat or base, sizes, licence, what stands in the way."""
     kind = "base" if model.kind == "base" else "chat"
     parts = [model.title, kind, *([parameters(model.parameters)] if model.parameters else [])]
-    if (offer := model.plans.get(model.auto)) and offer.weights:
-        parts.append(size(offer.weights))
+    if (offer := model.plans.get(model.auto)) and offer.needed:
+        parts.append(size(offer.needed))
     parts.append(model.licence)
     if not model.fits:
         parts.append("does not fit here" if model.plans else "cannot run here")
@@ -50,25 +52,9 @@ def choice(model: ModelInfo) -> str:
     return " · ".join(parts)
 
 
-def mode_choice(name: str, offer: Offer, summary: str = "") -> str:
-    """A mode's line in the picker: what its weights take, and whether that fits."""
-    parts = [name, size(offer.weights) if offer.weights else "", "" if offer.fits else "does not fit", summary]
-    return " · ".join(filter(None, parts))
-
-
-def refused(reasons: Mapping[str, str]) -> str:
-    """One line with the modes that cannot run, which opens to the reasons."""
-    if not reasons:
-        return ""
-    grouped: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        grouped.setdefault(reason, []).append(name)
-    lines = "".join(f"<li><b>{escape(', '.join(names))}</b>: {escape(why)}</li>" for why, names in grouped.items())
-    names = escape(", ".join(reasons))
-    return f'<details class="quiet refused"><summary>Not here: {names}</summary><ul>{lines}</ul></details>'
-
-
-def card(model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), held: Any = None) -> str:
+def card(
+    model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), held: Any = None, longest: int = 0
+) -> str:
     """What is known of the picked variant: its plan before anything is loaded, what was measured after."""
     licence = escape(model.licence)
     if model.licence_url.startswith("https://"):
@@ -79,6 +65,8 @@ def card(model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), 
         "Kind": "base: continues text" if model.kind == "base" else "chat: follows instructions",
         "Parameters": f"{model.parameters:,}" if model.parameters else "",
         "Context": _context(model),
+        "Longest that fits": f"{longest:,} tokens, one conversation" if 0 < longest < model.context else "",
+        "Speed": _speed(model, planned),
         "Licence": licence,
         "Source": source if model.hub_id else "",
         "Files": _files(model, planned.mode) if planned.is_local else "",
@@ -92,13 +80,33 @@ def card(model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), 
     return f'<div class="card" data-variant="{escape(planned.variant)}">{drawn}</div>'
 
 
+def chip(model: ModelInfo, planned: LoadPlan) -> str:
+    """The variant in a line that opens the picker: its name, its mode, its adapters, and what must be free of what."""
+    fit = "" if planned.fits else " too-large"
+    beside = "".join(f" + {escape(name)}" for name in planned.variant.split("+")[1:])
+    room = f"{size(planned.needed)} of {size(max(0, planned.budget.free))}" if planned.is_local else "elsewhere"
+    parts = f"<b>{escape(model.title)}</b> · {escape(planned.mode)}{beside} · {room}"
+    title = f"must be free, and available of {planned.budget.device}; press to pick another"
+    return _chip(parts, fit, title)
+
+
+def no_chip() -> str:
+    """The same where nothing is picked."""
+    return _chip("Nothing is picked", " too-large", "press to pick a model")
+
+
+def _chip(content: str, kind: str, title: str) -> str:
+    press = "window.paddock.openPicker()"
+    return f'<button type="button" class="chip{kind}" title="{escape(title)}" onclick="{press}">{content}</button>'
+
+
 def verdict(planned: LoadPlan) -> str:
-    """Whether it fits: a sentence, and the whole against what can be had, which a mark shows."""
+    """Whether it fits: a sentence, and what must be free against what is available, which a mark shows."""
     total, free = planned.needed, max(0, planned.budget.free)
     scale = max(total, free, 1)
     return (
         f'<div class="verdict{"" if planned.fits else " too-large"}"><p>{sentence(planned)}</p>'
-        f'<div class="meter" title="{size(total)}; the mark is at {size(free)}, which can be had">'
+        f'<div class="meter" title="{size(total)}; the mark is at {size(free)}, which is available">'
         f'<i style="width:{total / scale:.2%}"></i><b style="left:{free / scale:.2%}"></b></div></div>'
     )
 
@@ -121,8 +129,8 @@ def sentence(planned: LoadPlan) -> str:
     total, free, device = size(planned.needed), size(max(0, planned.budget.free)), escape(planned.budget.device)
     what = f"<b>{escape(planned.mode)}</b>"
     if planned.fits:
-        return f"{what} fits: {total} of {free} that can be had in {device}"
-    return f"{what} does not fit: needs {total}, {free} can be had in {device}"
+        return f"{what} {'is tight' if planned.tight else 'fits'}: {total} must be free, {free} of {device} available"
+    return f"{what} does not fit: {total} must be free, {free} of {device} available"
 
 
 def measured(held: Any) -> str:
@@ -173,3 +181,8 @@ def _files(model: ModelInfo, mode: str) -> str:
         source = "from the Hub, or from the package index when the Hub cannot be reached"
         return source if form == "gguf" else f"{source}; the GGUF is then converted to safetensors, once"
     return "from the Hub" + (", after you accept the licence there" if model.gated else "")
+
+
+def _speed(model: ModelInfo, planned: LoadPlan) -> str:
+    offer = model.plans.get(planned.mode)
+    return f"{speed(offer.speed)} tokens/s, an estimate" if offer and offer.speed else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -12,14 +12,16 @@ import gradio as gr
 
 from models.domain.catalog import ModelCard
 from models.domain.errors import NotPicked, PaddockError
+from models.domain.memory.hardware import Hardware, find_hardware
+from models.domain.memory.model_info import ModelInfo
 from models.domain.memory.plan import LoadPlan
-from models.domain.model_info import ModelInfo, Offer
 from models.domain.quantization import modes_of
 from models.domain.variant import ADAPTERS_MAX, AUTO, AdapterChoice, Variant
 
 from ..shared import render
 from . import card as render_card
 from .adapters import adapter_values
+from .quantizations import quantization_table
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -49,6 +51,12 @@ class Picked:
     spelling: str | None = ""
     pick: Pick = NOTHING
     context: float | None = None
+    hardware: str | None = ""
+
+    @property
+    def machine(self) -> Hardware | None:
+        """What is planned for, None for this machine; raises UnknownHardware."""
+        return find_hardware(self.hardware) if self.hardware else None
 
     @property
     def listed(self) -> Variant:
@@ -78,24 +86,31 @@ def _number(weight: Any) -> float:
     return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else float("nan")
 
 
-def show(runtime: Runtime, variant: Variant, context: float | None = None, or_auto: bool = False) -> list[Any]:
+def show(
+    runtime: Runtime,
+    variant: Variant,
+    context: float | None = None,
+    or_auto: bool = False,
+    hardware: Hardware | None = None,
+) -> list[Any]:
     """Values for `Picker.outputs`; with `or_auto`, a mode that the rest rules out gives way to `auto`.
 
     Raises PaddockError for a model, a mode or an adapter that cannot be used.
     """
     card = runtime.card(variant)
-    described = runtime.describe(card, variant.adapters)
+    described = runtime.describe(card, variant.adapters, hardware)
     if or_auto and variant.quantization not in (AUTO, *described.modes):
         variant = variant.resolved(AUTO)
     low, high, step = context_bounds(card.context, described.context_here)
     tokens = max(low, min(int(context or described.context_here), high))
-    planned = runtime.plan(variant, tokens)
-    choices = [(f"auto (here: {described.auto})", AUTO), *mode_choices(card, described.plans)]
+    described = runtime.describe(card, variant.adapters, hardware, tokens)
+    planned = runtime.plan(variant, tokens, hardware=hardware)
     return [
         variant.model,
-        gr.Dropdown(choices=choices, value=variant.quantization),
-        render_card.refused(described.refused),
-        _card(runtime, variant, described, planned),
+        variant.quantization,
+        _table(card, described, variant),
+        _card(runtime, variant, described, planned, hardware),
+        render_card.chip(described, planned),
         gr.Slider(low, high, value=tokens, step=step),
         str(variant),
         card.is_base,
@@ -111,6 +126,7 @@ def shown(
     context: float | None = None,
     tried: str = "",
     or_auto: bool = False,
+    hardware: Hardware | None = None,
 ) -> list[Any]:
     """The same; where it cannot be, the reason in the card's place, and the way back to what was picked before.
 
@@ -120,17 +136,28 @@ def shown(
     try:
         spelling = str(variant := make())
         same_model = before.spelling and Variant.parse(before.spelling).model == variant.model
-        return show(runtime, variant, context if same_model else None, or_auto)
+        return show(runtime, variant, context if same_model else None, or_auto, hardware)
     except PaddockError as error:
         card, pick = failed(before.spelling, spelling or tried, error)
         same = gr.skip()
-        return [same, same, same, card, same, spelling or same, same, pick, *[same] * (ADAPTERS_MAX + 3)]
+        return [
+            same,
+            same,
+            same,
+            card,
+            render_card.no_chip(),
+            same,
+            spelling or same,
+            same,
+            pick,
+            *[same] * (ADAPTERS_MAX + 3),
+        ]
 
 
 def nothing(text: str, default: str, error: PaddockError) -> list[Any]:
     """Values for `Picker.outputs` where a link names what cannot be used: its text, the reason, and empty lists."""
     card, pick = failed(default, text, error)
-    lists = [None, gr.Dropdown(choices=[], value=None), "", card, gr.skip(), text, False, pick]
+    lists = [None, None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
     hidden = [gr.Slider(visible=False, value=1)] * ADAPTERS_MAX
     return [*lists, [], *hidden, (), ""]
 
@@ -146,8 +173,10 @@ def draw_card(runtime: Runtime, picked: Picked) -> Any:
         variant = picked.variant
         card = runtime.card(variant)
         low, high, _ = context_bounds(card.context, runtime.settings.context)
-        planned = runtime.plan(variant, max(low, min(int(picked.context or high), high)))
-        return _card(runtime, variant, runtime.describe(card, variant.adapters), planned)
+        tokens, hardware = max(low, min(int(picked.context or high), high)), picked.machine
+        described = runtime.describe(card, variant.adapters, hardware, tokens)
+        planned = runtime.plan(variant, tokens, hardware=hardware)
+        return _card(runtime, variant, described, planned, hardware)
     except NotPicked:
         return gr.skip()
     except PaddockError as error:
@@ -164,14 +193,16 @@ def context_bounds(longest: int, here: int) -> tuple[int, int, int]:
     return low, longest, CONTEXT_STEP if whole else 1
 
 
-def mode_choices(card: ModelCard, plans: Mapping[str, Offer]) -> list[tuple[str, str]]:
-    """The modes that run here, each with its bytes and what it is."""
+def _table(card: ModelCard, described: ModelInfo, variant: Variant) -> str:
     summaries = {mode.name: mode.summary for mode in modes_of(card)}
-    return [(render_card.mode_choice(name, planned, summaries[name]), name) for name, planned in plans.items()]
+    return quantization_table(described, variant.quantization, summaries)
 
 
-def _card(runtime: Runtime, variant: Variant, described: ModelInfo, planned: LoadPlan) -> str:
-    nearest = [] if planned.fits else runtime.nearest(variant, planned.context)
+def _card(
+    runtime: Runtime, variant: Variant, described: ModelInfo, planned: LoadPlan, hardware: Hardware | None
+) -> str:
+    nearest = [] if planned.fits else runtime.nearest(variant, planned.context, hardware=hardware)
     base = str(variant.without_adapters.resolved(planned.mode))
-    held = next((line for line in runtime.held() if line.name == base), None)
-    return render_card.card(described, planned, nearest, held)
+    held = next((line for line in runtime.held() if line.name == base), None) if hardware is None else None
+    longest = runtime.longest_context(variant, hardware) if planned.is_local else 0
+    return render_card.card(described, planned, nearest, held, longest)

@@ -11,7 +11,8 @@ import gradio as gr
 from gradio.components import Component
 
 from models.domain.errors import PaddockError
-from models.domain.variant import AdapterChoice, Variant
+from models.domain.memory.hardware import Hardware, load_hardware
+from models.domain.variant import AUTO, AdapterChoice, Variant
 
 from ..shared import render
 from ..shared.events import AT_ONCE, PRESS, Values, own_token, pressed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from models.runtime import Runtime
 
 UPLOAD = "your upload"
+TYPED = "typed"  # hardware of which only the GB are known
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,12 @@ class Picker:
     """The components that together spell a variant."""
 
     model: gr.Dropdown
-    quantization: gr.Dropdown
-    refused: gr.HTML
+    hardware: gr.Dropdown
+    gigabytes: gr.Number
+    quantization: gr.State
+    quantizations: gr.HTML
     card: gr.HTML
+    chip: gr.HTML  # the variant in a line, always in sight; drawn by the page
     context: gr.Slider  # of the plan only; what the server gives is the operator's
     spelling: gr.Textbox
     is_base: gr.State
@@ -45,7 +50,7 @@ class Picker:
     @property
     def asked(self) -> set[Component]:
         """What `read` reads: whoever computes takes these, so that nothing answers that was not picked."""
-        own = {self.model, self.quantization, self.spelling, self.pick, self.context}
+        own = {self.model, self.hardware, self.gigabytes, self.quantization, self.spelling, self.pick, self.context}
         return own | {self.adapters.names, *self.adapters.strengths}
 
     def read(self, values: Values) -> Picked:
@@ -58,16 +63,33 @@ class Picker:
             values[self.spelling],
             values[self.pick],
             values[self.context],
+            f"{values[self.gigabytes] or 0:g}" if values[self.hardware] == TYPED else values[self.hardware],
         )
 
     @property
     def outputs(self) -> list[Component]:
-        shown = [self.model, self.quantization, self.refused, self.card, self.context, self.spelling]
+        shown = [self.model, self.quantization, self.quantizations, self.card, self.chip, self.context, self.spelling]
         return [*shown, self.is_base, self.pick, *self.adapters.outputs]
 
 
 def build_picker(runtime: Runtime) -> Picker:
     """Draw the picker and let its parts follow each other."""
+    with gr.Row(elem_id="hardware-row"):
+        hardware = gr.Dropdown(
+            [
+                ("This machine", ""),
+                *((there.title, key) for key, there in load_hardware().items()),
+                ("A GPU with the GB beside", TYPED),
+            ],
+            value="",
+            label=t("hardware"),
+            info=t("hardware_info"),
+            scale=3,
+            min_width=180,
+            elem_id="hardware",
+        )
+        gigabytes = gr.Number(label=t("gigabytes"), info=t("gigabytes_info"), min_width=90, elem_id="gigabytes")
+    hardware_status = gr.HTML(elem_id="hardware-status")
     model = gr.Dropdown(
         label=t("model"),
         info=t("model_info"),
@@ -76,10 +98,10 @@ def build_picker(runtime: Runtime) -> Picker:
         allow_custom_value=runtime.settings.hub_ids,
         elem_id="model",
     )
-    quantization = gr.Dropdown(label=t("quantization"), info=t("quantization_info"), elem_id="quantization")
-    refused = gr.HTML(elem_id="refused")
+    quantizations = gr.HTML(elem_id="quantizations", elem_classes="flush", js_on_load=PRESS)
     adapters = draw_adapters(runtime)
     card = gr.HTML(elem_id="card", js_on_load=PRESS)
+    chip = gr.HTML(elem_id="chip", elem_classes="flush", render=False)
     here = runtime.settings.context
     low, high, step = context_bounds(here, here)
     context = gr.Slider(
@@ -92,19 +114,55 @@ def build_picker(runtime: Runtime) -> Picker:
         elem_id="context",
     )
     spelling = gr.Textbox(label=t("variant"), info=t("variant_info"), buttons=["copy"], elem_id="variant", max_lines=1)
-    states = gr.State(False), gr.State(Pick())
-    picker = Picker(model, quantization, refused, card, context, spelling, *states, adapters, [], [])
+    quantization, is_base, pick = gr.State(AUTO), gr.State(False), gr.State(Pick())
+    picker = Picker(
+        model,
+        hardware,
+        gigabytes,
+        quantization,
+        quantizations,
+        card,
+        chip,
+        context,
+        spelling,
+        is_base,
+        pick,
+        adapters,
+        [],
+        [],
+    )
 
     def picked(values: Values, make: Callable[[Picked], Variant], tried: str = "", or_auto: bool = False) -> list[Any]:
         now = picker.read(values)
-        return shown(runtime, lambda: make(now), now.pick, now.context, tried, or_auto)
+        try:
+            there = now.machine
+        except PaddockError:  # said where it was typed
+            there = None
+        return shown(runtime, lambda: make(now), now.pick, now.context, tried, or_auto, there)
 
     def from_model(values: Values) -> list[Any]:
         name = (values[model] or "").strip()
         return picked(values, lambda now: Variant(name), tried=name)  # adapters belong to one base
 
-    def from_mode(values: Values) -> list[Any]:
-        return picked(values, lambda now: now.listed)
+    def from_mode(event: gr.EventData, values: Values) -> list[Any]:
+        mode = pressed(event)
+        return picked(values, lambda now: replace(now, quantization=mode).listed, tried=mode)
+
+    def from_gigabytes(values: Values) -> list[Any]:
+        """A number typed is hardware by itself, and an emptied box this machine again."""
+        if values[gigabytes] is None and values[hardware] != TYPED:
+            return [gr.skip()] * (2 + len(outputs))
+        chosen = "" if values[gigabytes] is None else TYPED
+        return [chosen, *from_hardware({**values, hardware: chosen})]
+
+    def from_hardware(values: Values) -> list[Any]:
+        """Everything anew for other hardware; GB that are none are said, and this machine is planned for."""
+        try:
+            there, said = picker.read(values).machine, ""
+        except PaddockError as error:
+            there, said = None, render.error(error)
+        choices = gr.Dropdown(choices=model_choices(runtime, there), value=values[model])
+        return [said, choices, *picked(values, lambda now: now.listed)[1:]]
 
     def from_names(values: Values) -> list[Any]:
         def renamed(now: Picked) -> Variant:
@@ -154,7 +212,12 @@ def build_picker(runtime: Runtime) -> Picker:
 
     asked, outputs = picker.asked, picker.outputs
     picker.picked.append(model.input(from_model, asked, outputs, **AT_ONCE))
-    picker.picked.append(quantization.input(from_mode, asked, outputs, **AT_ONCE))
+    picker.picked.append(quantizations.click(from_mode, asked, outputs, **AT_ONCE))
+    picker.picked.append(hardware.input(from_hardware, asked, [hardware_status, *outputs], **AT_ONCE))
+    typed = gr.on(
+        [gigabytes.submit, gigabytes.blur], from_gigabytes, asked, [hardware, hardware_status, *outputs], **AT_ONCE
+    )
+    picker.picked.append(typed)
     picker.picked.append(adapters.names.input(from_names, asked | {adapters.shown}, outputs, **AT_ONCE))
     picker.picked.append(spelling.submit(from_spelling, asked, outputs, **AT_ONCE))
     picker.picked.append(card.click(from_card, asked, outputs, **AT_ONCE))
@@ -172,6 +235,6 @@ def build_picker(runtime: Runtime) -> Picker:
     return picker
 
 
-def model_choices(runtime: Runtime) -> list[tuple[str, str]]:
-    """The models in the order of the catalog, which groups them by family."""
-    return [(render_card.choice(model), model.key) for model in runtime.models()]
+def model_choices(runtime: Runtime, hardware: Hardware | None = None) -> list[tuple[str, str]]:
+    """The models in the order of the catalog, which groups them by family, as they fit the hardware."""
+    return [(render_card.choice(model), model.key) for model in runtime.models(hardware)]

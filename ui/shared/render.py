@@ -8,6 +8,8 @@ from models.domain.errors import PaddockError
 from models.domain.messages import Progress, Usage
 from models.domain.units import size
 
+from .language import error_sentences
+
 _STAGES = {
     "waiting": "Waiting",
     "download": "Downloading",
@@ -107,10 +109,8 @@ def said(sentence: str) -> str:
 
 def error(failure: PaddockError) -> str:
     """An error where the eye is: what happened, and what to do next."""
-    return (
-        f'<div class="status error" role="alert"><b>{escape(failure.message)}</b> '
-        f"<span>{_linked(failure.hint)}</span></div>"
-    )
+    message, hint = error_sentences(failure)
+    return f'<div class="status error" role="alert"><b>{escape(message)}</b> <span>{_linked(hint)}</span></div>'
 
 
 def _linked(text: str) -> str:

@@ -12,6 +12,7 @@ from ..quantization import MODES, Accelerator, Machine, Mode, card_for, possible
 from .bytes import file_bytes, weight_bytes
 
 MIB = 2**20
+TIGHT = 0.1  # of the memory that is left
 KV_BUDGET = 512 * MIB  # bytes of KV cache that llama.cpp's further slots may take; one slot is always there
 
 
@@ -81,6 +82,11 @@ class LoadPlan:
     @property
     def fits(self) -> bool:
         return self.needed <= self.budget.free
+
+    @property
+    def tight(self) -> bool:
+        """Fits, with less than a tenth of the memory left."""
+        return self.fits and self.needed > (1 - TIGHT) * self.budget.free
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for programs."""

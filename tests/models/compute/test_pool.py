@@ -122,7 +122,7 @@ def test_as_many_leave_as_the_plan_needs(total, left):
 
 def test_what_can_never_fit_is_refused_and_the_next_is_loaded():
     pool = pool_of(Loads(), 30)
-    with pytest.raises(DoesNotFit, match="a needs about 31 B of memory, and 30 B can be had"):
+    with pytest.raises(DoesNotFit, match="a needs about 31 B of memory, and 30 B is available"):
         use(pool, "a", 31)
     assert pool.held() == []
     assert use(pool, "a", 30)
@@ -133,7 +133,7 @@ def test_memory_that_vanished_after_the_plan_is_looked_at_before_the_load():
     pool = pool_of(Loads(), 100, lambda: free[0])
     use(pool, "a", 20)
     free[0] = 5
-    with pytest.raises(DoesNotFit, match="b needs about 20 B of memory, and 5 B can be had"):
+    with pytest.raises(DoesNotFit, match="b needs about 20 B of memory, and 5 B is available"):
         use(pool, "b", 20)
     assert pool.held() == [], "the idle one made room before that"
     free[0] = 25

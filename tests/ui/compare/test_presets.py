@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from models.domain.model_info import ModelInfo, Offer
+from models.domain.memory.model_info import ModelInfo, Offer
 from models.domain.results.contenders import check_variants
 from models.domain.variant import Variant
 from ui.compare.presets import base_and_chat, modes, sizes, with_adapters

@@ -5,14 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from models.domain.memory.model_info import ModelInfo, Offer
 from models.domain.memory.plan import LABELS, Budget, LoadPlan, Part
-from models.domain.model_info import ModelInfo, Offer
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.picker import card as render_card
+from ui.picker.quantizations import quantization_table
 
 PLANS = {
-    "bf16": Offer(269_000_000, 700_000_000, True),
-    "nf4": Offer(111_000_000, 600_000_000, True),
+    "bf16": Offer(269_000_000, 700_000_000, True, 700_000_000),
+    "nf4": Offer(111_000_000, 600_000_000, True, 600_000_000),
 }
 MODEL = ModelInfo(
     key="m",
@@ -50,7 +51,8 @@ def shown(change=(), plan=ROOMY, nearest=(), held=None):
 def test_cards_are_escaped(field):
     for text in (EVIL, f"https://example.org/{EVIL}"):
         assert is_harmless(shown({field: text}))
-        assert is_harmless(render_card.refused({EVIL: EVIL}))
+        evil = replace(MODEL, auto="", plans={EVIL: PLANS["nf4"]}, refused={EVIL: EVIL})
+        assert is_harmless(quantization_table(evil, EVIL, {EVIL: EVIL}))
     evil = LoadPlan(EVIL, EVIL, 1, 1, (Part("kv", EVIL, 1),), 0, Budget(EVIL, 1, 0))
     assert is_harmless(shown(plan=evil, nearest=[evil]))
 
@@ -77,7 +79,7 @@ def test_a_licence_is_a_link_only_to_https(address, links):
 
 def test_what_fits_says_so():
     markup = Markup(shown())
-    assert "nf4 fits: 160 MB of 16.0 GB that can be had in main memory" in markup.text
+    assert "nf4 fits: 160 MB must be free, 16.0 GB of main memory available" in markup.text
     assert "with a context of 2,048 tokens" in markup.text
     assert "conversations" not in markup.text
     assert not markup.values("data-press")
@@ -87,14 +89,14 @@ def test_what_fits_says_so():
 
 def test_what_does_not_fit_says_what_would():
     html = shown(plan=TIGHT, nearest=[planned("fp4"), planned("int8")])
-    assert "nf4 does not fit: needs 160 MB, 80 MB can be had in main memory" in Markup(html).text
+    assert "nf4 does not fit: 160 MB must be free, 80 MB of main memory available" in Markup(html).text
     assert Markup(html).values("data-press") == ["m@fp4", "m@int8"]
     assert "m@fp4 · 160 MB" in Markup(html).text
     assert "too-large" in html
     assert 'class="meter"' in html
     assert "left:50.00%" in html, "the mark stands where memory ends"
     nothing = render_card.verdict(planned(budget=Budget("main memory", 0, -5)))
-    assert "0 B can be had" in Markup(nothing).text
+    assert "0 B of main memory available" in Markup(nothing).text
 
 
 def test_parts_add_up():
@@ -127,7 +129,7 @@ def test_parameters(count, text):
 
 
 def test_choice_names_what_stands_in_the_way():
-    line = "Model · chat · 135M · 111 MB · MIT"
+    line = "Model · chat · 135M · 600 MB · MIT"
     assert render_card.choice(MODEL) == line
     assert render_card.choice(replace(MODEL, kind="base", gated=True)) == line.replace("chat", "base") + " · gated"
     assert render_card.choice(replace(MODEL, without_hub=True)).endswith("works without the Hub")
@@ -136,17 +138,6 @@ def test_choice_names_what_stands_in_the_way():
     large = {"nf4": replace(PLANS["nf4"], fits=False)}
     assert render_card.choice(replace(MODEL, plans=large)) == f"{line} · does not fit here"
     assert render_card.choice(replace(MODEL, plans={}, auto="")) == "Model · chat · 135M · MIT · cannot run here"
-
-
-def test_a_mode_says_what_it_takes():
-    assert render_card.mode_choice("nf4", PLANS["nf4"], "4-bit") == "nf4 · 111 MB · 4-bit"
-    assert render_card.mode_choice("nf4", replace(PLANS["nf4"], fits=False)) == "nf4 · 111 MB · does not fit"
-
-
-def test_modes_that_cannot_run_are_grouped_by_reason():
-    html = render_card.refused({"gptq": "no file", "awq": "no file", "fp16": "it needs cuda"})
-    assert Markup(html).text == "Not here: gptq, awq, fp16gptq, awq: no filefp16: it needs cuda"
-    assert render_card.refused({}) == ""
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.models.weights.tiny_models import HUB_ID, model_files
 from ui.picker.picked import Pick, Picked, context_bounds, draw_card, nothing, show, shown
 
 STRENGTHS = [1.0] * ADAPTERS_MAX
-CARD, CONTEXT, SPELLING, PICK = 3, 4, 5, 7  # places in Picker.outputs
+CARD, CONTEXT, SPELLING, PICK = 3, 5, 6, 8  # places in Picker.outputs
 SMOLLM2 = "smollm2-135m-instruct"
 
 
@@ -79,7 +79,7 @@ def test_a_link_that_names_nothing_usable_picks_nothing():
 
 def test_values_in_the_order_of_the_outputs(here):
     good = show(here, Variant(SMOLLM2))
-    assert len(good) == len(nothing("x", "y", UnknownModel(model="x", suggestion="."))) == 8 + ADAPTERS_MAX + 3
+    assert len(good) == len(nothing("x", "y", UnknownModel(model="x", suggestion="."))) == 9 + ADAPTERS_MAX + 3
     assert len(shown(here, lambda: Variant("nope"), Pick())) == len(good)
     assert good[PICK] == Pick(SMOLLM2)
     assert asked(pick=good[PICK]).variant == Variant(SMOLLM2)

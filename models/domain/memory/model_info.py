@@ -6,17 +6,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .catalog import Kind
-from .load import Form
+from ..catalog import Kind
+from ..load import Form
+from .speed import Speed
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A mode of a model that can run here: bytes of its weights and of the whole, and whether that fits."""
+    """A mode of a model that can run: bytes of its weights, of the whole, and of what must be free, and how it fits.
+
+    `tight` fits with less than a tenth of the memory left. `speed` is an estimate, where the bandwidth is known.
+    """
 
     weights: int
     total: int
     fits: bool
+    needed: int = 0
+    tight: bool = False
+    speed: Speed | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""The table of quantizations: what must be free, what fits, what is of one size, what cannot run and why."""
+
+from dataclasses import replace
+
+import pytest
+
+from models.domain.catalog import load_catalog
+from models.domain.memory.hardware import find_hardware
+from models.domain.memory.model_info import Offer
+from models.domain.memory.speed import Speed
+from models.domain.settings import Settings
+from models.domain.variant import Variant
+from models.runtime import Runtime
+from tests.ui.markup import Markup
+from ui.picker.quantizations import mode_choice, quantization_table, refused, speed
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return Runtime(Settings(hub_ids=False))
+
+
+def table(runtime, hardware, picked="auto", model="llama-3.1-8b-instruct"):
+    info = runtime.describe(load_catalog()[model], (), find_hardware(hardware))
+    return info, quantization_table(info, picked, {})
+
+
+def test_each_mode_is_a_button_and_the_picked_one_says_so(runtime):
+    info, html = table(runtime, "rtx-3060-12gb", "bf16")
+    presses = Markup(html).values("data-press")
+    assert presses[0] == "auto"
+    assert set(presses) == {"auto", *info.modes}
+    assert Markup(html).values("aria-pressed").count("true") == 1
+
+
+def test_modes_of_one_size_are_folded_with_the_picked_one_in_front(runtime):
+    _, html = table(runtime, "rtx-3060-12gb")
+    assert "nf4as fp4" in Markup(html).text
+    _, html = table(runtime, "rtx-3060-12gb", "fp4")
+    assert "fp4as nf4" in Markup(html).text
+
+
+def test_it_obeys_the_hardware(runtime):
+    small, small_table = table(runtime, "rtx-3060-12gb")
+    large, _ = table(runtime, "a100-80gb")
+    assert (small.auto, large.auto) == ("nf4", "bf16")
+    assert not small.plans["bf16"].fits
+    assert large.plans["bf16"].fits
+    assert large.plans["bf16"].speed.low > 2 * small.plans["bf16"].speed.low
+    assert "does not fit" in Markup(small_table).values("title")
+    assert "Not available here" in Markup(small_table).text
+
+
+def test_what_must_be_free_is_the_same_in_the_table_and_in_the_plan(runtime):
+    there = find_hardware("rtx-4090")
+    for context in (512, 8192):
+        info = runtime.describe(load_catalog()["llama-3.1-8b-instruct"], (), there, context)
+        for mode, offer in info.plans.items():
+            planned = runtime.plan(Variant("llama-3.1-8b-instruct", mode), context, hardware=there)
+            assert (offer.needed, offer.fits) == (planned.needed, planned.fits)
+
+
+def test_a_range_has_its_formula():
+    assert speed(None) == ""
+    html = speed(Speed(7.26, 9.4, 8_000_000_000, 360e9))
+    assert "≈ 7.3–9.4" in html
+    assert "360 GB/s" in html
+    assert "8.0 GB read per token" in html
+    assert "≈ 12–31" in speed(Speed(12.4, 30.6, 1, 1e9))
+
+
+def test_a_line_of_a_list():
+    assert mode_choice("nf4", Offer(1, 1, True, 111_000_000)) == "nf4 · 111 MB"
+    assert mode_choice("nf4", replace(Offer(1, 1, False), needed=111_000_000)) == "nf4 · 111 MB · does not fit"
+
+
+def test_modes_that_cannot_run_are_grouped_by_reason():
+    html = refused({"gptq": "no file", "awq": "no file", "fp16": "it needs cuda"})
+    assert Markup(html).text == "Not available here: gptq, awq, fp16gptq, awq: no filefp16: it needs cuda"
+    assert refused({}) == ""

@@ -1,0 +1,90 @@
+"""The quantizations of the picked model as a short table: what must be free, whether it fits, how fast it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from models.domain.memory.model_info import ModelInfo, Offer
+from models.domain.memory.speed import Speed
+from models.domain.units import size
+from models.domain.variant import AUTO
+
+EXPLAINED = "What must be free to load it and to answer with the planned context"
+
+
+def quantization_table(info: ModelInfo, picked: str, summaries: Mapping[str, str]) -> str:
+    """A row a quantization, each a button that picks it; those of one size are folded into one row."""
+    rows = ""
+    if info.auto:
+        offer, label = info.plans[info.auto], f"auto <small>{escape(info.auto)}</small>"
+        rows += _row(AUTO, label, offer, picked == AUTO, "what suits this hardware best")
+    for group in _folded(info.plans):
+        first, *same = sorted(group, key=lambda name: name != picked)
+        rows += _row(first, escape(first), info.plans[first], picked == first, summaries.get(first, ""), same)
+    head = f'<tr><th>Quantization</th><th title="{EXPLAINED}">Must be free</th><th></th><th>tokens/s</th></tr>'
+    kind = "quantizations" if any(offer.speed for offer in info.plans.values()) else "quantizations no-speed"
+    table = f'<table class="{kind}"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    return (table if rows else "") + refused(info.refused)
+
+
+def mode_choice(name: str, offer: Offer) -> str:
+    """A mode's line in a list: what must be free, and whether that fits."""
+    return " · ".join(filter(None, (name, size(offer.needed), "" if offer.fits else "does not fit")))
+
+
+def _folded(plans: Mapping[str, Offer]) -> list[list[str]]:
+    """Names of one kind that must have as much free, in the digits that are shown."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, offer in plans.items():
+        groups.setdefault((_kind(name), size(offer.needed)), []).append(name)
+    return list(groups.values())
+
+
+def _kind(name: str) -> str:
+    return "4 bits" if name.startswith(("nf4", "fp4")) else name
+
+
+def _row(name: str, label: str, offer: Offer, picked: bool, summary: str, same: Sequence[str] = ()) -> str:
+    word, sign = ("tight", "~") if offer.tight else ("fits", "✓") if offer.fits else ("does not fit", "✗")
+    needed = size(offer.needed) if offer.needed else "–"
+    return (
+        f'<tr class="{"picked " if picked else ""}{"" if offer.fits else "too-large"}">'
+        f'<td><button type="button" data-press="{escape(name)}" aria-pressed="{"true" if picked else "false"}" '
+        f'title="{escape(summary)}">{label}</button>{_alike(same)}</td>'
+        f'<td>{needed}</td><td class="fit" title="{word}" aria-label="{word}">{sign}</td>'
+        f"<td>{speed(offer.speed)}</td></tr>"
+    )
+
+
+def speed(estimate: Speed | None) -> str:
+    """The range of an estimate, with its formula on hover."""
+    if estimate is None:
+        return ""
+    low, high = estimate.low, estimate.high
+    digits = 0 if high >= 10 else 1
+    formula = (
+        f"Estimate: memory bandwidth {estimate.bandwidth / 1e9:,.0f} GB/s x the share that engines reach / "
+        f"{size(estimate.token_bytes)} read per token"
+    )
+    return f'<span class="estimate" title="{formula}">≈ {low:.{digits}f}–{high:.{digits}f}</span>'
+
+
+def _alike(names: Sequence[str]) -> str:
+    """Buttons for others of the same size."""
+    buttons = ", ".join(
+        f'<button type="button" class="inline" data-press="{escape(name)}">{escape(name)}</button>' for name in names
+    )
+    return f'<small class="alike">as {buttons}</small>' if names else ""
+
+
+def refused(reasons: Mapping[str, str]) -> str:
+    """One line with the modes that cannot run, which opens to the reasons."""
+    if not reasons:
+        return ""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        grouped.setdefault(reason, []).append(name)
+    lines = "".join(f"<li><b>{escape(', '.join(names))}</b>: {escape(why)}</li>" for why, names in grouped.items())
+    names = escape(", ".join(reasons))
+    return f'<details class="quiet refused"><summary>Not available here: {names}</summary><ul>{lines}</ul></details>'

@@ -1,6 +1,6 @@
 """Which language a visitor reads, and the page's sentences in it.
 
-English stands in the code, as the key of its translation in `chinese.toml`: `say("{count} tokens", count=3)`.
+English stands in the code, as the key of its translation in `ui/chinese/`: `say("{count} tokens", count=3)`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gradio.context import LocalContext
 
 from models.domain.errors import PaddockError
 
-TABLE = Path(__file__).parents[1] / "chinese.toml"
+TABLES = Path(__file__).parents[1] / "chinese"
 ENGLISH, CHINESE = "en", "zh"
 
 
@@ -30,9 +30,13 @@ def language() -> str:
 
 
 @cache
-def chinese(path: Path = TABLE) -> Mapping[str, Mapping[str, str]]:
-    """The table: `page` by English sentence, and `sentence` and `next_step` of the errors by their code."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+def chinese(folder: Path = TABLES) -> Mapping[str, Mapping[str, str]]:
+    """All tables in one: `page` by English sentence, and `sentence` and `next_step` of the errors by their code."""
+    merged: dict[str, dict[str, str]] = {"page": {}, "sentence": {}, "next_step": {}}
+    for path in sorted(folder.glob("*.toml")):
+        for section, entries in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            merged[section] |= entries
+    return merged
 
 
 def say(english: str, **values: Any) -> str:

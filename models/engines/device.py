@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,23 +48,11 @@ def accelerator() -> Accelerator:
     """What models compute on here: CUDA where ZeroGPU says so or the driver shows a GPU that torch can use."""
     if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
         return "cuda"
-    if _torch_has_cuda() and cuda_devices() > 0:
+    if _torch_has_cuda() and _compute_capability() > 0:
         return "cuda"
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return "mps"
     return "cpu"
-
-
-def cuda_devices() -> int:
-    """GPUs that the NVIDIA driver shows to this process; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL(_CUDA)
-        count = ctypes.c_int()
-        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-            return 0
-        return count.value
-    except OSError:
-        return 0
 
 
 def _torch_has_cuda() -> bool:
@@ -117,23 +105,18 @@ def resident_bytes() -> int:
 class PeakMemory:
     """The most memory in use since `start`, in bytes: of the GPU where torch has one, else of this process."""
 
-    def __init__(self) -> None:
-        self._resettable = False
+    _resettable = False
 
     def start(self) -> None:
-        cuda = _loaded_cuda()
-        if cuda is not None:
+        if cuda := _loaded_cuda():
             cuda.reset_peak_memory_stats()
             return
-        try:
+        with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
             self._resettable = True
-        except OSError:
-            self._resettable = False
 
     def read(self) -> int:
-        cuda = _loaded_cuda()
-        if cuda is not None:
+        if cuda := _loaded_cuda():
             return int(cuda.max_memory_allocated())
         peak_kb = _stat(Path("/proc/self/status"), "VmHWM:") if self._resettable else 0
         return 1024 * peak_kb or resident_bytes()
@@ -149,22 +132,22 @@ def _loaded_cuda() -> Any:
 def give_back_memory() -> None:
     """Return what is no longer referred to: Python's, the allocator's and the GPU's."""
     gc.collect()
-    cuda = _loaded_cuda()
-    if cuda is not None:
+    if cuda := _loaded_cuda():
         cuda.empty_cache()
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "malloc_trim"):  # glibc only
-            libc.malloc_trim(0)
-            _shrink_own_heap(libc)
-
-
-def _shrink_own_heap(libc: ctypes.CDLL) -> None:
-    """Give back the free end of the calling thread's heap, up to 64 MiB, which malloc_trim leaves to `free`."""
+    if (libc := _glibc()) is None:
+        return
+    libc.malloc_trim(0)
+    # It leaves the free end of the calling thread's heap, up to 64 MiB, to `free`, which looks at it when a block of
+    # 64 KiB or more is freed.
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     libc.mallopt(_M_TRIM_THRESHOLD, 0)
-    libc.free(libc.malloc(_BLOCK // 8))  # glibc looks at the end when a block of 64 KiB or more is freed
+    libc.free(libc.malloc(_BLOCK // 8))
     libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_BLOCK)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "malloc_trim") else None
 
 
 @contextmanager
@@ -174,8 +157,7 @@ def tensors_outside_the_heap() -> Iterator[None]:
     Loading frees a tensor for each that it makes. In the heap those leave gaps: quantizing 135M parameters held
     100 to 300 MiB more at its peak, another share each time.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
+    if (libc := _glibc()) is None:
         yield
         return
     libc.mallopt(_M_MMAP_THRESHOLD, _BLOCK)
@@ -198,22 +180,18 @@ def native_bf16() -> bool:
     True where it cannot be asked: on ZeroGPU before a GPU is there, and on MPS.
     """
     if accelerator() == "cpu":
-        return _has_flag("avx512_bf16")
+        try:
+            lines = _CPUINFO.read_text().splitlines()
+        except OSError:
+            return False
+        return any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
     if accelerator() == "cuda" and (capability := _compute_capability()):
         return capability >= 8
     return True
 
 
-def _has_flag(flag: str) -> bool:
-    try:
-        lines = _CPUINFO.read_text().splitlines()
-    except OSError:
-        return False
-    return any(line.startswith("flags") and flag in line.split() for line in lines)
-
-
 def _compute_capability() -> int:
-    """Major number of the first GPU, 0 without one; asks the driver, which makes no context."""
+    """Major number of the first GPU that the NVIDIA driver shows to this process, 0 without one; makes no context."""
     try:
         driver = ctypes.CDLL(_CUDA)
         major, gpu = ctypes.c_int(), ctypes.c_int()
@@ -239,18 +217,11 @@ def gpu_memory() -> GpuMemory | None:
                 gpu = pynvml.nvmlDeviceGetHandleByIndex(int(first))
             else:  # “GPU-…” or “MIG-…”
                 gpu = pynvml.nvmlDeviceGetHandleByUUID(first)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
-            return GpuMemory(memory.total, memory.free, _gpu_name(gpu))
+            memory, name = pynvml.nvmlDeviceGetMemoryInfo(gpu), "the GPU"
+            with suppress(pynvml.NVMLError, UnicodeDecodeError):
+                name = str(pynvml.nvmlDeviceGetName(gpu))
+            return GpuMemory(memory.total, memory.free, name)
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:
         return None
-
-
-def _gpu_name(gpu: Any) -> str:
-    import pynvml
-
-    try:
-        return str(pynvml.nvmlDeviceGetName(gpu))
-    except (pynvml.NVMLError, UnicodeDecodeError):
-        return "the GPU"

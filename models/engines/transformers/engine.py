@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from ...domain.engine import Attached, Prompt
@@ -82,7 +82,7 @@ class TransformersEngine:
         adapters: Sequence[ActiveAdapter] = (),
         reuse: bool = True,
     ) -> Iterator[Delta]:
-        """One delta a token; `close()` of the iterator, from any thread, stops the computation within one token.
+        """One delta a token; `close()` of the iterator stops the computation within one token.
 
         Raises ContextExceeded, EmptyPrompt, AdapterRefused, OutOfMemory, NotFinite, EngineFailed. A request with a seed
         uses no kept cache, because a prompt computed in two parts rounds differently and the text could change.
@@ -133,7 +133,7 @@ class TransformersEngine:
 
     def _deltas(
         self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter], reuse: bool
-    ) -> Iterator[Delta]:
+    ) -> Generator[Delta, None, None]:
         loaded = self._in_memory()
         with translated(during="while answering"):
             asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
@@ -145,7 +145,7 @@ class TransformersEngine:
 
     def _row_deltas(
         self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
-    ) -> Iterator[Delta]:
+    ) -> Generator[Delta, None, None]:
         loaded = self._in_memory()
         with translated(during="while answering"):
             asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
@@ -165,7 +165,7 @@ class TransformersEngine:
 
     def _scores(
         self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int
-    ) -> Iterator[Progress | Scored]:
+    ) -> Generator[Progress | Scored, None, None]:
         loaded = self._in_memory()
         with translated(during="while scoring"), self._adapters.acting(adapters):
             ids = prompt_ids(loaded, prompt)

@@ -10,14 +10,14 @@ import gc
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import closing
 from functools import cache, partial
 from queue import SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 T = TypeVar("T")
-_END = object()
 
 
 class EngineThread:
@@ -43,16 +43,22 @@ class EngineThread:
         finally:
             del future  # it refers to its exception, which will refer to this frame
 
-    def stream(self, produce: Callable[[], Iterator[T]]) -> Stream[T]:
-        """The items of a generator that runs on the thread, started by the first `next`."""
-        return Stream(self, produce)
+    def stream(self, produce: Callable[[], Generator[T, None, None]]) -> Generator[T, None, None]:
+        """The items of a generator that runs on the thread, for a reader on any other; started by the first `next`.
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Queue a job that handles its own exceptions."""
-        if threading.current_thread() is self._thread:
-            job()
-        else:
-            self._jobs.put(job)
+        Closed or dropped, it makes at most one item more.
+        """
+        arrived: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
+        left = threading.Event()
+        self._jobs.put(partial(_relay, produce, arrived, left))
+        del produce  # it holds a model, and an exception would hold this frame
+        try:
+            while isinstance(item := arrived.get(), tuple):
+                yield item[0]
+        finally:
+            left.set()
+        if item is not None:
+            raise item
 
     def _serve(self) -> None:
         while True:
@@ -66,77 +72,20 @@ def _settle(future: Future[T], job: Callable[[], T]) -> None:
         future.set_exception(without_frames(error))
 
 
-class Stream(Iterator[T]):
-    """Items made on the engine thread, read on any other.
-
-    `close()` may come from any thread, also while another waits in `next`: the generator is closed before it makes
-    a second item more. Dropping the last reference closes too.
-    """
-
-    def __init__(self, thread: EngineThread, produce: Callable[[], Iterator[T]]) -> None:
-        self._thread = thread
-        self._state = _StreamState(produce)
-        self._started = False
-
-    def __iter__(self) -> Stream[T]:
-        return self
-
-    def __next__(self) -> T:
-        if not self._started:
-            self._started = True
-            self._thread.submit(self._state.pump)
-        item: Any = _END if self._state.ended else self._state.items.get()
-        if item is not _END:
-            return cast("T", item)
-        error, self._state.error = self._state.error, None
-        self._state.end()
-        try:
-            raise error or StopIteration
-        finally:
-            del error
-
-    def close(self) -> None:
-        """Stop producing; items that were not read are dropped."""
-        self._state.end()
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class _StreamState:
-    """What reader and producer share; it does not refer to the Stream, so that an abandoned one is collected."""
-
-    def __init__(self, produce: Callable[[], Iterator[Any]]) -> None:
-        self.items: SimpleQueue[Any] = SimpleQueue()
-        self.ended = False
-        self.error: BaseException | None = None  # to raise after the items
-        self._produce: Callable[[], Iterator[Any]] | None = produce
-
-    def end(self) -> None:
-        if not self.ended:
-            self.ended = True
-            self.items.put(_END)  # wakes a reader
-
-    def pump(self) -> None:
-        produce, self._produce = self._produce, None
-        try:
-            if produce is not None and not self.ended:
-                self._relay(produce())
-        except BaseException as error:
-            if not self.ended:
-                self.error = without_frames(error)
-        self.items.put(_END)
-
-    def _relay(self, items: Iterator[Any]) -> None:
-        try:
+def _relay(
+    produce: Callable[[], Generator[T, None, None]],
+    arrived: SimpleQueue[tuple[T] | BaseException | None],
+    left: threading.Event,
+) -> None:
+    try:
+        with closing(produce()) as items:
             for item in items:
-                if self.ended:
+                if left.is_set():
                     return
-                self.items.put(item)
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
+                arrived.put((item,))
+        arrived.put(None)
+    except BaseException as error:
+        arrived.put(without_frames(error))
 
 
 def without_frames(error: BaseException) -> BaseException:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.catalog import ModelCard, part_files
-from ...domain.errors import CorruptWeights, EngineFailed, OutOfMemory, PaddockError, from_dict
+from ...domain.errors import CorruptWeights, EngineFailed, OutOfMemory, from_dict
 from ...domain.load import Snapshot
 from ...domain.messages import Progress
 from ...domain.settings import Settings
 from ...system.file_state import state_of
-from ...system.json_files import read_json
+from ...system.json_files import read_json, write_json
 from ...system.processes import KILLED, Child
 from ..faults import translate, without_paths
 
@@ -52,7 +52,7 @@ def conversion_folder(card: ModelCard, source: Snapshot, settings: Settings) -> 
 
 def is_converted(gguf: Path, out_dir: Path) -> bool:
     """Whether the folder holds a finished conversion of this file, as it is now, by these versions."""
-    marker = _marker(out_dir)
+    marker = read_json(out_dir / MARKER)
     try:
         return marker.get("versions") == _versions() and marker.get("state") == state_of(part_files(gguf))
     except OSError:
@@ -61,7 +61,7 @@ def is_converted(gguf: Path, out_dir: Path) -> bool:
 
 def content_of(out_dir: Path) -> str:
     """What tells the content of a conversion from another: that of its source, and how it was made."""
-    marker = _marker(out_dir)
+    marker = read_json(out_dir / MARKER)
     return f"{marker.get('sha256', '')} {json.dumps(marker.get('versions', {}), sort_keys=True)}"
 
 
@@ -77,7 +77,7 @@ def convert(gguf: Path, out_dir: Path, report: Report) -> None:
     with FileLock(f"{out_dir}.lock"):
         if is_converted(gguf, out_dir):
             return
-        files, known = part_files(gguf), _marker(out_dir)
+        files, known = part_files(gguf), read_json(out_dir / MARKER)
         for file in files:
             if not file.is_file():
                 raise CorruptWeights(file=file.name, reason="it is missing")
@@ -86,7 +86,7 @@ def convert(gguf: Path, out_dir: Path, report: Report) -> None:
         report(0, 0, "reading the file")
         found["sha256"] = _sha256(files)
         if known.get("versions") == _versions() and known.get("sha256") == found["sha256"]:
-            _write_marker(out_dir, known | found)
+            write_json(out_dir / MARKER, known | found)
             return
         _write(gguf, out_dir, found, report)
 
@@ -94,29 +94,20 @@ def convert(gguf: Path, out_dir: Path, report: Report) -> None:
 def _write(gguf: Path, out_dir: Path, found: dict[str, Any], report: Report) -> None:
     from .gguf_weights import write_model
 
-    _remove_partial(out_dir)
+    for leftover in out_dir.parent.glob(f".{out_dir.name}.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     partial = out_dir.with_name(f".{out_dir.name}.partial-{os.getpid()}")
     partial.mkdir()
     try:
         write_model(gguf, partial, report)
         if state_of(part_files(gguf)) != found["state"]:
             raise CorruptWeights(file=gguf.name, reason="it was replaced while it was read")
-        _write_marker(partial, found | {"versions": _versions()})
+        write_json(partial / MARKER, found | {"versions": _versions()})
         if out_dir.exists():
             shutil.rmtree(out_dir)
         os.replace(partial, out_dir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _marker(folder: Path) -> dict[str, Any]:
-    return read_json(folder / MARKER)
-
-
-def _write_marker(folder: Path, marker: dict[str, Any]) -> None:
-    written = folder / f".{MARKER}.{os.getpid()}"
-    written.write_text(json.dumps(marker, indent=2), encoding="utf-8")
-    os.replace(written, folder / MARKER)
 
 
 def _versions() -> dict[str, Any]:
@@ -131,11 +122,6 @@ def _sha256(files: list[Path]) -> str:
         with file.open("rb") as source:
             hashlib.file_digest(source, lambda: digest)
     return digest.hexdigest()
-
-
-def _remove_partial(out_dir: Path) -> None:
-    for leftover in out_dir.parent.glob(f".{out_dir.name}.partial-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def convert_in_subprocess(
@@ -155,7 +141,9 @@ def convert_in_subprocess(
     with Child("-m", "models.engines.transformers.from_gguf", str(gguf.absolute()), str(out_dir.absolute())) as child:
         try:
             for event in child.watch(tick):
-                _handle(event, on_progress)
+                if "error" in event:
+                    raise from_dict(event["error"])
+                on_progress(Progress("convert", event["done"], event["total"], "tensors", event["detail"]))
             ended = child.end()
         except BaseException:
             child.kill()
@@ -166,12 +154,6 @@ def convert_in_subprocess(
     if ended.status != 0:
         words = without_paths(ended.last_line[:200])
         raise EngineFailed(detail=words or f"it ended with status {ended.status}")
-
-
-def _handle(event: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
-    if "error" in event:
-        raise from_dict(event["error"])
-    on_progress(Progress("convert", event["done"], event["total"], "tensors", event["detail"]))
 
 
 def main(arguments: list[str]) -> int:
@@ -186,8 +168,7 @@ def main(arguments: list[str]) -> int:
     try:
         convert(Path(arguments[0]), Path(arguments[1]), report)
     except Exception as error:
-        fault: PaddockError = translate(error, "while converting the model")
-        print(json.dumps({"error": fault.to_dict()}), flush=True)
+        print(json.dumps({"error": translate(error, "while converting the model").to_dict()}), flush=True)
         return 1
     return 0
 

@@ -10,14 +10,13 @@ import math
 import shutil
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...domain.catalog import part_files
 from ...domain.errors import CorruptWeights, DiskFull, UnsafeWeights
 from ...domain.units import size
-from ...weights.verify.gguf_header import BLOCKS, read_header
+from ...weights.verify.gguf_header import BLOCKS, Tensor, read_header
 
 # Dense decoders whose config is fully described by transformers' table for them.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
@@ -36,6 +35,7 @@ _ENDS_BY_NAME = (
 )
 
 Report = Callable[[int, int, str], None]
+Stored = tuple[Path, int, Tensor]  # a tensor, its file, and where in bytes it begins there
 
 
 def write_model(gguf: Path, folder: Path, report: Report) -> None:
@@ -43,9 +43,9 @@ def write_model(gguf: Path, folder: Path, report: Report) -> None:
 
     Raises CorruptWeights, UnsafeWeights (an architecture without a conversion), DiskFull.
     """
-    metadata, infos = _read(gguf)
-    values = config_values(metadata, [info.name for info in infos])
-    report(0, len(infos), "preparing")
+    metadata, stored = _read(gguf)
+    values = config_values(metadata, [tensor.name for _, _, tensor in stored])
+    report(0, len(stored), "preparing")
 
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
@@ -64,45 +64,45 @@ def write_model(gguf: Path, folder: Path, report: Report) -> None:
         eos_token_id=list(dict.fromkeys(end for end in ends if end is not None)) or None,
         pad_token_id=values.get("pad_token_id"),
     ).save_pretrained(folder)
-    report(0, len(infos), "tokenizer")
+    report(0, len(stored), "tokenizer")
     write_tokenizer(gguf, folder)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     names = _tensor_names(model, metadata["general.architecture"])
-    _write_weights(gguf, infos, names, model.state_dict(), values, folder, report)
+    _require_all(gguf, {tensor.name for _, _, tensor in stored}, set(names))
+    needed, free = sum(4 * math.prod(shapes[ours]) for ours in names.values()), shutil.disk_usage(folder).free
+    if free < needed:
+        place = "the folder for conversions"
+        raise DiskFull(file="the converted model", needed=size(needed), free=size(free), folder=place)
+    with open(folder / "model.safetensors", "wb") as target:
+        order = [names[tensor.name] for _, _, tensor in stored]
+        target.write(_safetensors_header({ours: shapes[ours] for ours in order}))
+        written = zip(order, stored, _plain(stored, values), strict=True)
+        for done, (ours, (file, _, tensor), plain) in enumerate(written, 1):
+            if plain.shape != shapes[ours]:
+                sizes = [" x ".join(map(str, shape)) for shape in (plain.shape, shapes[ours])]
+                reason = f"its tensor {tensor.name} is {sizes[0]}, and by its header it has to be {sizes[1]}"
+                raise CorruptWeights(file=file.name, reason=reason)
+            target.write(plain.tobytes())
+            report(done, len(stored), ours)
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """Where one tensor lies in its file, in bytes, and how it is stored."""
-
-    file: Path
-    name: str
-    shape: tuple[int, ...]
-    ggml_type: int
-    offset: int
-    nbytes: int
-
-
-def _read(gguf: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
+def _read(gguf: Path) -> tuple[dict[str, Any], list[Stored]]:
     """The values of the first file and the tensors of all."""
-    files = part_files(gguf)
-    (metadata, tensors), *others = [_read_one(file) for file in files]
+    files, stored = part_files(gguf), list[Stored]()
+    headers = {file: read_header(file, (TOKENS,)) for file in files}
+    for file, header in headers.items():
+        for tensor in header.tensors:
+            if tensor.kind not in BLOCKS:
+                raise UnsafeWeights(model="this GGUF file", reason=f"its block type {tensor.kind} is not known")
+            stored.append((file, header.data_start + tensor.offset, tensor))
+        if header.bytes_needed > file.stat().st_size:
+            raise CorruptWeights(file=file.name, reason="it is shorter than its header says")
+    metadata = headers[files[0]].values
     count = metadata.get("split.count") or 1
     if count != len(files):
         reason = f"it is made to be one of {count} files, and by its name it is one of {len(files)}"
         raise CorruptWeights(file=gguf.name, reason=reason)
-    return metadata, (*tensors, *(tensor for _, more in others for tensor in more))
-
-
-def _read_one(path: Path) -> tuple[dict[str, Any], tuple[_Tensor, ...]]:
-    header = read_header(path, (TOKENS,))
-    for tensor in header.tensors:
-        if tensor.kind not in BLOCKS:
-            raise UnsafeWeights(model="this GGUF file", reason=f"its block type {tensor.kind} is not known")
-    if header.bytes_needed > path.stat().st_size:
-        raise CorruptWeights(file=path.name, reason="it is shorter than its header says")
-    return header.values, tuple(
-        _Tensor(path, t.name, t.shape, t.kind, header.data_start + t.offset, t.bytes) for t in header.tensors
-    )
+    return metadata, stored
 
 
 def config_values(metadata: dict[str, Any], tensor_names: list[str]) -> dict[str, Any]:
@@ -157,41 +157,16 @@ def _tensor_names(model: Any, architecture: str) -> dict[str, str]:
     return names
 
 
-def _write_weights(
-    source: Path,
-    infos: tuple[_Tensor, ...],
-    names: dict[str, str],
-    shapes: dict[str, Any],
-    values: dict[str, Any],
-    folder: Path,
-    report: Report,
-) -> None:
-    there = {info.name for info in infos}
-    if lacking := sorted(set(names) - there):
+def _require_all(source: Path, held: set[str], wanted: set[str]) -> None:
+    if lacking := sorted(wanted - held):
         more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
         reason = f"it lacks the tensor {lacking[0]}{more} that its architecture asks for"
         raise CorruptWeights(file=source.name, reason=reason)
-    if odd := sorted(there - set(names)):
+    if odd := sorted(held - wanted):
         raise UnsafeWeights(model="this GGUF file", reason=f"its architecture has no tensor {odd[0]}")
-    needed = sum(4 * math.prod(shapes[ours].shape) for ours in names.values())
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise DiskFull(
-            file="the converted model", needed=size(needed), free=size(free), folder="the folder for conversions"
-        )
-    with open(folder / "model.safetensors", "wb") as target:
-        target.write(_safetensors_header({names[info.name]: shapes[names[info.name]].shape for info in infos}))
-        for done, (info, tensor) in enumerate(_tensors(infos, values)):
-            ours = names[info.name]
-            if tensor.shape != tuple(shapes[ours].shape):
-                sizes = [" x ".join(map(str, shape)) for shape in (tensor.shape, shapes[ours].shape)]
-                reason = f"its tensor {info.name} is {sizes[0]}, and by its header it has to be {sizes[1]}"
-                raise CorruptWeights(file=info.file.name, reason=reason)
-            target.write(tensor.tobytes())
-            report(done + 1, len(infos), ours)
 
 
-def _tensors(infos: tuple[_Tensor, ...], values: dict[str, Any]) -> Iterator[tuple[_Tensor, Any]]:
+def _plain(stored: list[Stored], values: dict[str, Any]) -> Iterator[Any]:
     """Each tensor in the files' order as float32, undone what llama.cpp's converter had done to it."""
     import gguf
     import numpy
@@ -199,12 +174,12 @@ def _tensors(infos: tuple[_Tensor, ...], values: dict[str, Any]) -> Iterator[tup
 
     architecture = next(name for name in ARCHITECTURES if _MODEL_TYPES.get(name, name) == values["model_type"])
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=values)
-    data = {file: numpy.memmap(file, mode="r", dtype=numpy.uint8) for file in {info.file for info in infos}}
-    for info in infos:
-        stored = data[info.file][info.offset : info.offset + info.nbytes].reshape(*info.shape[:-1], -1)
-        plain = gguf.dequantize(stored, gguf.GGMLQuantizationType(info.ggml_type))
-        result = processor.process(weights=plain, name=info.name)
-        yield info, numpy.ascontiguousarray(result.weights, dtype=numpy.float32)
+    data = {file: numpy.memmap(file, mode="r", dtype=numpy.uint8) for file in {file for file, _, _ in stored}}
+    for file, at, tensor in stored:
+        packed = data[file][at : at + tensor.bytes].reshape(*tensor.shape[:-1], -1)
+        plain = gguf.dequantize(packed, gguf.GGMLQuantizationType(tensor.kind))
+        result = processor.process(weights=plain, name=tensor.name)
+        yield numpy.ascontiguousarray(result.weights, dtype=numpy.float32)
 
 
 def _safetensors_header(shapes: dict[str, Any]) -> bytes:

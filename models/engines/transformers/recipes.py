@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -10,8 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...domain.errors import EngineFailed, ModeNotPossible
+from ...system.json_files import read_object
+from ...weights.verify.checkpoints import read_checkpoint
+from ...weights.verify.checks import LARGEST_CONFIG
+from ...weights.verify.file_names import CONFIG
 from ..cpu.packing import pack_linears
-from ..faults import detail_of
 
 Packer = Callable[[Any, Callable[[int, int], None]], None]
 
@@ -72,31 +74,14 @@ def recipe_for(folder: str, mode: str) -> tuple[Recipe, bool]:
     recipe = RECIPES.get(mode)
     if recipe is None:
         raise EngineFailed(detail=f"transformers has no mode called {mode}")
-    stored = stored_mode(folder)
-    if stored and stored != mode:
-        raise _refused(folder, mode, f"its weights are quantized already, as {stored}", stored)
+    model = Path(folder).name
+    stored = read_checkpoint(read_object(Path(folder, CONFIG), LARGEST_CONFIG), model)
+    if stored and stored.mode != mode:
+        reason = f"its weights are quantized already, as {stored.mode}"
+        raise ModeNotPossible(model=model, mode=mode, reason=reason, possible=stored.mode)
     if not stored and recipe.packages:
-        raise _refused(folder, mode, "its weights are not quantized", "auto")
+        raise ModeNotPossible(model=model, mode=mode, reason="its weights are not quantized", possible="auto")
     for package in recipe.packages:
         if find_spec(package) is None:
             raise EngineFailed(detail=f"loading {mode} weights needs the package {package}, which is not installed")
     return recipe, bool(stored)
-
-
-def _refused(folder: str, mode: str, reason: str, possible: str) -> ModeNotPossible:
-    return ModeNotPossible(model=Path(folder).name, mode=mode, reason=reason, possible=possible)
-
-
-def stored_mode(folder: str) -> str:
-    """The mode that the weights of a folder are quantized for by its config.json; empty when they are plain."""
-    try:
-        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EngineFailed(detail=f"config.json cannot be read, {detail_of(error)}") from error
-    stated = config.get("quantization_config") or {}
-    if stated.get("load_in_8bit"):
-        return "int8"
-    if stated.get("load_in_4bit"):
-        kind = stated.get("bnb_4bit_quant_type", "fp4")
-        return str(kind if stated.get("bnb_4bit_use_double_quant") else f"{kind}-single")
-    return str(stated.get("quant_method", "something unknown")) if stated else ""

@@ -74,7 +74,7 @@ def _spelled_byte_by_byte(token: str | None) -> bytes:
 
 @cache
 def _byte_of_letter() -> dict[str, int]:
-    """How byte-level tokenizers spell bytes: printable ones of Latin-1 as they are, others from U+0100 on (GPT-2)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + at): byte for at, byte in enumerate(others)}
+    """How byte-level tokenizers spell bytes."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}

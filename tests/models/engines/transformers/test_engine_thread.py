@@ -111,21 +111,6 @@ def test_a_stream_that_was_never_read_does_not_start(thread):
     assert counter.made == 0
 
 
-def test_another_thread_can_close_while_one_waits(thread):
-    held = threading.Event()
-
-    def waiting():
-        held.wait(5)
-        yield 1
-
-    stream = thread.stream(waiting)
-    threading.Timer(0.1, stream.close).start()
-    started = time.perf_counter()
-    assert list(stream) == []
-    assert time.perf_counter() - started < 2
-    held.set()
-
-
 def test_closing_runs_cleanup_with_generator_exit(thread):
     reasons = []
 
@@ -192,6 +177,6 @@ def test_a_forked_process_gets_its_own():
 
 
 def test_what_is_computed_does_not_hold_up_the_end_of_the_process():
-    busy = "engine_thread().stream(lambda: iter(lambda: time.sleep(0.01), 1))"
+    busy = "engine_thread().stream(lambda: (time.sleep(0.01) for _ in iter(int, 1)))"
     code = f"import time; from models.engines.transformers.engine_thread import engine_thread; next({busy})"
     assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0

@@ -44,7 +44,8 @@ class ChatTemplate:
         except TemplateFailed as error:
             if not foldable or error.facts.get("reason") == TOO_MUCH:
                 raise
-            return Prompt(self._render(_folded(turns)), rendered=True, notes=(FOLDED,))
+            first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
+            return Prompt(self._render([first, *turns[2:]]), rendered=True, notes=(FOLDED,))
         return Prompt(text, rendered=True, notes=_left_out(messages, text))
 
     def _render(self, turns: Sequence[Turn]) -> str:
@@ -59,17 +60,8 @@ def template_of(tokenizer: Any, folder: str, trusted: bool) -> ChatTemplate:
     if isinstance(found, dict):
         lack = f"it has several chat templates ({', '.join(sorted(found))[:200]}), and none of them is the default"
         found = found.get("default")
-    return ChatTemplate(found or _of_processor(folder) or "", tokenizer.special_tokens_map, trusted, lack)
-
-
-def _of_processor(folder: str) -> str:
-    found = read_json(Path(folder) / OF_PROCESSORS).get("chat_template")
-    return found if isinstance(found, str) else ""
-
-
-def _folded(turns: Sequence[Turn]) -> list[Turn]:
-    first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-    return [first, *turns[2:]]
+    found = found or read_json(Path(folder, OF_PROCESSORS)).get("chat_template")
+    return ChatTemplate(found if isinstance(found, str) else "", tokenizer.special_tokens_map, trusted, lack)
 
 
 def _left_out(messages: Sequence[Message], text: str) -> tuple[str, ...]:

@@ -125,7 +125,11 @@ def child() -> None:
 
     job = json.loads(sys.stdin.buffer.readline())
     _limit(int(sys.argv[1]), int(sys.argv[2]))
-    answer = _answer_of(job)
+    try:
+        text = render(*job)
+        answer = {"text": text} if len(text) <= OUTPUT_BYTES else {"reason": "it wrote too much text"}
+    except TemplateFailed as error:
+        answer = {"reason": str(error.facts["reason"])}
     sys.stdout.buffer.write(json.dumps(answer).encode())
 
 
@@ -141,13 +145,3 @@ def _limit(cpu_seconds: int, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     for no_more in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
         resource.setrlimit(no_more, (0, 0))
-
-
-def _answer_of(job: list[Any]) -> dict[str, str]:
-    try:
-        text = render(*job)
-    except TemplateFailed as error:
-        return {"reason": str(error.facts["reason"])}
-    if len(text) > OUTPUT_BYTES:
-        return {"reason": "it wrote too much text"}
-    return {"text": text}

@@ -84,7 +84,7 @@ class GgufEngine:
             raise EngineFailed(detail="the model was ejected")
         for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
             raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
-        stream = _Stream(self, prompt, sampling, time_limit_s, reuse)
+        stream = _Stream(self, self._server, prompt, sampling, time_limit_s, reuse)
         try:
             yield from stream.deltas()
         finally:
@@ -113,30 +113,11 @@ class GgufEngine:
             request["seed"] = seed
         return request
 
-    def complete(self, request: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
-        """Run a request to its end, or until `on_chunk` returns True; blocks."""
-        server = self._server
-        if server is not None:
-            server.handle_completions(request, on_chunk)
-
-    def generate_rows(
-        self,
-        prompt: Prompt,
-        sampling: Sampling,
-        rows: Sequence[Sequence[ActiveAdapter]],
-        time_limit_s: float = float("inf"),
-    ) -> Iterator[Delta]:
+    def generate_rows(self, *args: Any, **options: Any) -> Iterator[Delta]:
         """Refused: the rows of a batch differ by adapters, and it takes none."""
         raise AdapterRefused(adapter="of a row", reason="llama.cpp takes no adapters here")
 
-    def score(
-        self,
-        prompt: Prompt,
-        record: str = "",
-        reference: str = "",
-        adapters: Sequence[ActiveAdapter] = (),
-        rivals: int = 0,
-    ) -> Iterator[Progress | Scored]:
+    def score(self, *args: Any, **options: Any) -> Iterator[Progress | Scored]:
         """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
         raise NotScorable(engine=self.name)
 
@@ -150,9 +131,9 @@ class _Stream:
     """One request in a thread of its own, read as deltas."""
 
     def __init__(
-        self, engine: GgufEngine, prompt: Prompt, sampling: Sampling, time_limit_s: float, reuse: bool
+        self, engine: GgufEngine, server: Any, prompt: Prompt, sampling: Sampling, time_limit_s: float, reuse: bool
     ) -> None:
-        self._engine, self._sampling = engine, sampling
+        self._engine, self._server, self._sampling = engine, server, sampling
         self._seed = secrets.randbelow(SEED_MAX + 1) if sampling.seed is None and not sampling.greedy else sampling.seed
         self._chunks: queue.SimpleQueue[dict[str, Any] | PaddockError | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -169,7 +150,7 @@ class _Stream:
 
         try:
             with translated(during="computing the answer"):
-                self._engine.complete(request, on_chunk)
+                self._server.handle_completions(request, on_chunk)
             self._chunks.put(None)
         except PaddockError as error:
             self._chunks.put(error)
@@ -187,15 +168,12 @@ class _Stream:
         first_token = 0.0
         self._thread.start()
         while True:
-            chunk = self._next()
-            now = time.perf_counter()
-            usage = replace(usage, wall_s=now - self._started)
-            progress = chunk.get("prompt_progress") if chunk is not None else None
-            if chunk is not None and "peak_bytes" in chunk:
-                usage = replace(usage, peak_bytes=chunk["peak_bytes"])
-            if progress:
+            chunk, now = self._next(), time.perf_counter()
+            peak = chunk.get("peak_bytes", usage.peak_bytes)
+            usage = replace(usage, wall_s=now - self._started, peak_bytes=peak)
+            if progress := chunk.get("prompt_progress"):
                 usage = replace(usage, prompt_tokens=progress["total"], cached_tokens=progress["cache"])
-            if chunk is None or progress:
+            if progress or not chunk:
                 yield Delta("", usage)
                 if now > self._deadline:
                     finish = "time_limit"
@@ -210,25 +188,21 @@ class _Stream:
                 read = (usage.prompt_tokens - usage.cached_tokens) / (now - self._started)
                 usage = replace(usage, ttft_s=now - self._started, prefill_tokens_per_s=read)
             count = usage.new_tokens + chunk.get("tokens", 1)
-            usage = replace(
-                usage,
-                new_tokens=count,
-                decode_tokens_per_s=(count - 1) / (now - first_token) if now > first_token else 0.0,
-            )
-            text = stops.push(choice["text"])
-            yield Delta(text, usage)
+            speed = (count - 1) / (now - first_token) if now > first_token else 0.0
+            usage = replace(usage, new_tokens=count, decode_tokens_per_s=speed)
+            yield Delta(stops.push(choice["text"]), usage)
             if stops.found or now > self._deadline:
                 finish = "stop_string" if stops.found else "time_limit"
                 break
         usage = replace(_with_timings(usage, chunk), finish=finish)
         yield Delta(stops.finish(), usage)
 
-    def _next(self) -> dict[str, Any] | None:
-        """The next chunk, or None when nothing came for a heartbeat; raises what the server reported."""
+    def _next(self) -> dict[str, Any]:
+        """The next chunk, or an empty one when nothing came for a heartbeat; raises what the server reported."""
         try:
             chunk = self._chunks.get(timeout=HEARTBEAT_S)
         except queue.Empty:
-            return None
+            return {}
         if isinstance(chunk, PaddockError):
             raise chunk
         if chunk is None:
@@ -240,10 +214,9 @@ class _Stream:
         return chunk
 
 
-def _with_timings(usage: Usage, chunk: dict[str, Any] | None) -> Usage:
+def _with_timings(usage: Usage, chunk: dict[str, Any]) -> Usage:
     """The server's own counts, which know about tokens that carry no text yet."""
-    timings = chunk.get("timings") if chunk is not None else None
-    if not timings:
+    if not (timings := chunk.get("timings")):
         return usage
     return replace(
         usage,

@@ -52,7 +52,8 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
     with translated(during="while loading the model"), tensors_outside_the_heap():
         recipe, quantized_already = recipe_for(snapshot.path, mode)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 warns of a cast at every layer and token
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         safely = {"trust_remote_code": False, "local_files_only": True}
         with _blaming("config.json"):
@@ -74,12 +75,16 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
         eos_ids = end_ids(
             *(getattr(place, "eos_token_id", None) for place in (model.generation_config, model.config, tokenizer))
         )
-        _drop_sampling_defaults(model)
+        # `generate` fills unset values from the repository's generation_config.json; answers must not depend on it.
+        model.generation_config = GenerationConfig()
         length = RopeLength(model)
         on_progress(Progress("warm up"))
-        _read_all_weights(model)
+        # Weights are mapped from the file, and would be read from it during the first answer.
+        with torch.inference_mode():
+            model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), use_cache=False)
         give_back_memory()
-    return Loaded(model, tokenizer, measured_bytes(model), eos_ids, _longest_sequence(model), length)
+    context = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 2048
+    return Loaded(model, tokenizer, measured_bytes(model), eos_ids, int(context), length)
 
 
 def _how(recipe: Recipe, quantized_already: bool, accelerator: str) -> dict[str, Any]:
@@ -144,10 +149,14 @@ def _tensor_progress(on_progress: OnProgress, stage: Literal["read", "quantize"]
     """Report transformers' own count of loaded tensors."""
     from transformers.utils import logging as progress_bars
 
+    def counted(items: Any) -> Iterator[Any]:
+        for done, item in enumerate(items):
+            on_progress(Progress(stage, done, len(items), "tensors"))
+            yield item
+        on_progress(Progress(stage, len(items), len(items), "tensors"))
+
     def counting(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if kwargs.get("desc") != "Loading weights" or not args:
-            return factory(*args, **kwargs)
-        return _Counted(args[0], lambda done, total: on_progress(Progress(stage, done, total, "tensors")))
+        return counted(*args) if kwargs.get("desc") == "Loading weights" else factory(*args, **kwargs)
 
     previous = progress_bars.set_tqdm_hook(counting)
     try:
@@ -156,45 +165,9 @@ def _tensor_progress(on_progress: OnProgress, stage: Literal["read", "quantize"]
         progress_bars.set_tqdm_hook(previous)
 
 
-class _Counted:
-    """Stands where transformers expects a progress bar over tensors."""
-
-    def __init__(self, items: Any, report: Callable[[int, int], None]) -> None:
-        self._items, self._report = items, report
-
-    def __iter__(self) -> Iterator[Any]:
-        for done, item in enumerate(self._items):
-            self._report(done, len(self._items))
-            yield item
-        self._report(len(self._items), len(self._items))
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: None
-
-
 def end_ids(*stated: Any) -> tuple[int, ...]:
     """The tokens that end an answer, each once; every setting states one, several or none."""
     found: list[int] = []
     for ids in stated:
         found += ids if isinstance(ids, list | tuple) else [] if ids is None else [ids]
     return tuple(dict.fromkeys(found))
-
-
-def _drop_sampling_defaults(model: Any) -> None:
-    """`generate` fills unset values from the repository's generation_config.json; answers must not depend on it."""
-    from transformers import GenerationConfig
-
-    model.generation_config = GenerationConfig()
-
-
-def _read_all_weights(model: Any) -> None:
-    """Compute one token: weights are mapped from the file, and would be read from it during the first answer."""
-    import torch
-
-    with torch.inference_mode():
-        model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), use_cache=False)
-
-
-def _longest_sequence(model: Any) -> int:
-    config = model.config.get_text_config(decoder=True)
-    return int(getattr(config, "max_position_embeddings", None) or 2048)

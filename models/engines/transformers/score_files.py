@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ...domain.errors import DiskFull, ReferenceDiffers
@@ -30,10 +29,8 @@ class Record:
         self._partial = self._path.with_name(f".{self._path.name}.partial-{os.getpid()}")
         self._rows: Any = None
 
-    def __enter__(self) -> Record:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Drop what was not finished."""
         self._rows = None
         self._partial.unlink(missing_ok=True)
 
@@ -72,25 +69,17 @@ class Reference:
     """A record of the same tokens; raises ReferenceDiffers when it is not one."""
 
     def __init__(self, path: str, ids: Sequence[int]) -> None:
-        self._path, self._ids = Path(path), list(ids)
-        self._rows: Any = None
-
-    def __enter__(self) -> Reference:
         import numpy
 
         try:
-            stored = json.loads(ids_file(self._path).read_text(encoding="utf-8"))
-            self._rows = numpy.load(self._path, mmap_mode="r", allow_pickle=False)
+            stored = json.loads(ids_file(Path(path)).read_text(encoding="utf-8"))
+            self._rows = numpy.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise ReferenceDiffers(reason="it cannot be read") from error
-        if stored != self._ids:
+        if stored != list(ids):
             raise ReferenceDiffers(reason="it was made of other tokens")
         if self._rows.ndim != 2 or len(self._rows) != len(stored) - 1:
             raise ReferenceDiffers(reason="it is not whole")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._rows = None
 
     def compare(self, start: int, log_probs: Any, likeliest: Any) -> tuple[list[bool], list[float]]:
         """Whether both find the same token likeliest, and KL(reference, this) in nats, for each row."""

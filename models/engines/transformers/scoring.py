@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import closing, nullcontext
 from typing import Any
 
 from ...domain.errors import NotFinite, TextTooShort
@@ -32,9 +32,8 @@ def score(
     loaded.length.start(len(ids))
     cache = DynamicCache(config=model.config)
     rows: list[tuple[Any, ...]] = []
-    with ExitStack() as files:
-        compared = files.enter_context(Reference(reference, ids)) if reference else None
-        recorded = files.enter_context(Record(record, ids)) if record else None
+    compared = Reference(reference, ids) if reference else None
+    with closing(Record(record, ids)) if record else nullcontext() as recorded:
         yield Progress("score", 0, len(ids) - 1, "tokens")
         for start in range(0, len(ids) - 1, CHUNK):
             inputs, targets = ids[start : min(start + CHUNK, len(ids) - 1)], ids[start + 1 : start + CHUNK + 1]

@@ -220,12 +220,12 @@ def test_closing_stops_within_a_token(engine):
 
 
 def test_closing_in_the_middle_of_a_long_prefill(engine, monkeypatch):
-    complete, reached = engine.complete, []
+    complete, reached = engine._server.handle_completions, []
 
     def watched(request, on_chunk):
         complete(request, lambda chunk: reached.append(chunk["prompt_progress"]) or on_chunk(chunk))
 
-    monkeypatch.setattr(engine, "complete", watched)
+    monkeypatch.setattr(engine._server, "handle_completions", watched)
     answer = engine.generate(Prompt("Middle. " + LONG.text), greedy(64))
     while not next(answer).usage.prompt_tokens:
         pass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 from ..domain.messages import Progress
@@ -22,33 +24,26 @@ def reported(call: Callable[[OnProgress, Cancelled], T], stage: Progress) -> Gen
     """
     reports: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
     left = threading.Event()
-    outcome: list[T] = []
-    failure: list[BaseException] = []
+    outcome: Future[T] = Future()
 
     def work() -> None:
         try:
-            outcome.append(call(reports.put, left.is_set))
+            outcome.set_result(call(reports.put, left.is_set))
         except BaseException as error:
-            failure.append(error)
+            outcome.set_exception(error)
         reports.put(None)
 
     threading.Thread(target=work, daemon=True, name=f"paddock-{stage.stage}").start()
     try:
         while True:
-            try:
-                report = reports.get(timeout=HEARTBEAT_S)
-            except queue.Empty:
-                yield stage
-                continue
-            if report is None:
-                break
-            stage = report
+            with suppress(queue.Empty):
+                if (report := reports.get(timeout=HEARTBEAT_S)) is None:
+                    break
+                stage = report
             yield stage
     finally:
         left.set()
-    if failure:
-        raise failure.pop()
-    return outcome.pop()
+    return outcome.result()
 
 
 def exhausted(steps: Generator[Progress, None, T], on_progress: OnProgress) -> T:

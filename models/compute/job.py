@@ -15,7 +15,7 @@ from functools import cache
 
 from ..domain.engine import Engine, Prompt
 from ..domain.load import ActiveAdapter, Load, Local, Remote, spelled
-from ..domain.messages import Delta, Event, Message, Progress, Rendered, Sampling, Scored
+from ..domain.messages import Event, Message, Progress, Rendered, Sampling, Scored
 from ..domain.settings import Settings
 from ..engines.device import accelerator, gpu_memory, memory
 from .background import OnProgress
@@ -125,18 +125,16 @@ def _computed(
     yield Rendered(prompt.text)
     with ticket as turn:
         yield from turn
-        with closing(_deltas(engine, prompt, job)) as deltas:  # type: ignore[type-var]
+        limit_s = job.load.settings.time_limit_s
+        if len(job.rows) > 1:
+            answers = engine.generate_rows(prompt, job.sampling, job.rows, limit_s)
+        else:
+            answers = engine.generate(prompt, job.sampling, limit_s, job.rows[0], job.reuse)
+        with closing(answers) as deltas:  # type: ignore[type-var]
             for delta in deltas:
                 variant = spelled(job.load.variant, job.rows[delta.row])
                 known = {"variant": variant, "load_s": load_s, "origin": origin, "notes": prompt.notes}
                 yield replace(delta, usage=replace(delta.usage, batch=len(job.rows), **known))  # type: ignore[arg-type]
-
-
-def _deltas(engine: Engine, prompt: Prompt, job: Answering) -> Iterator[Delta]:
-    limit_s = job.load.settings.time_limit_s
-    if len(job.rows) > 1:
-        return engine.generate_rows(prompt, job.sampling, job.rows, limit_s)
-    return engine.generate(prompt, job.sampling, limit_s, job.rows[0], job.reuse)
 
 
 # By protocol; an engine that is not on this machine is one line here.
@@ -145,23 +143,13 @@ REMOTE_ENGINES: dict[str, Callable[[Remote, Settings], Engine]] = {}
 
 def open_engine(load: Load, on_progress: OnProgress) -> Engine:
     """The engine of a load; raises what opening it raises."""
-    if isinstance(load.where, Remote):
-        return REMOTE_ENGINES[load.where.protocol](load.where, load.settings)
-    return _open_local(load.where, load.settings, on_progress)
-
-
-def _open_local(local: Local, settings: Settings, on_progress: OnProgress) -> Engine:
+    local, settings = load.where, load.settings
+    if isinstance(local, Remote):
+        return REMOTE_ENGINES[local.protocol](local, settings)
     if local.snapshot.form == "gguf":
         from ..engines.llama.engine import open_gguf
 
-        return open_gguf(
-            local.snapshot,
-            settings,
-            accelerator=accelerator(),
-            context=local.context,
-            slots=local.slots,
-            on_progress=on_progress,
-        )
+        return open_gguf(local, accelerator(), settings, on_progress)
     from ..engines.transformers.engine import open_transformers
 
     return open_transformers(local.snapshot, local.mode, accelerator(), settings, on_progress)

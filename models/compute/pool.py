@@ -56,6 +56,13 @@ class _Entry:
     def settled(self) -> bool:
         return self.engine is not None or self.failure is not None
 
+    def line(self, name: str) -> LoadedModel:
+        predicted, engine = self.room.weights, self.engine
+        if engine is None:
+            return LoadedModel(name, "", 0, predicted, 0, self.load_s, self.last_used, self.users)
+        facts = (engine.name, engine.bytes, predicted, engine.resident, self.load_s, self.last_used, self.users)
+        return LoadedModel(name, *facts, engine.attached)
+
 
 class _Abandoned(Exception):
     """Everybody who waited for a load has left before it began."""
@@ -139,7 +146,7 @@ class Pool(Generic[K]):
     def held(self) -> list[LoadedModel]:
         """What is in memory now or on its way there, the last used first."""
         with self._changed:
-            lines = [_line(str(key), entry) for key, entry in self._entries.items()]
+            lines = [entry.line(str(key)) for key, entry in self._entries.items()]
         return sorted(lines, key=lambda line: -line.last_used)
 
     def used(self) -> tuple[int, int]:
@@ -213,18 +220,3 @@ class Pool(Generic[K]):
     def _forget(self, key: K, entry: _Entry) -> None:
         if self._entries.get(key) is entry:
             del self._entries[key]
-
-
-def _line(name: str, entry: _Entry) -> LoadedModel:
-    engine = entry.engine
-    return LoadedModel(
-        name,
-        engine.name if engine else "",
-        engine.bytes if engine else 0,
-        entry.room.weights,
-        engine.resident if engine else 0,
-        entry.load_s,
-        entry.last_used,
-        entry.users,
-        engine.attached if engine else (),
-    )

@@ -29,14 +29,14 @@ from models.engines.llama.engine import open_gguf
 from models.domain.engine import Prompt
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
-from models.domain.load import Snapshot
+from models.domain.load import Local, Snapshot
 
 snapshot, mode, context, new = json.loads(sys.argv[1])
 snapshot, settings, peak = Snapshot(**snapshot), Settings(context=context), PeakMemory()
 before = resident_bytes()
 peak.start()
 if snapshot.form == "gguf":  # all of it is in a process of its own
-    engine = open_gguf(snapshot, settings, accelerator="cpu", context=context, slots=1, on_progress=id)
+    engine = open_gguf(Local(snapshot, mode, context, slots=1), "cpu", settings, id)
     most = 0
 else:
     engine = open_transformers(snapshot, mode, "cpu", settings, id)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...domain.engine import Attached, Prompt
 from ...domain.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScorable, PaddockError
-from ...domain.load import ActiveAdapter, Snapshot
+from ...domain.load import ActiveAdapter, Local
 from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ...domain.settings import Settings
 from ..chat_template import ChatTemplate
@@ -33,29 +33,24 @@ SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 
 
 def open_gguf(
-    snapshot: Snapshot,
-    settings: Settings,
-    *,
-    accelerator: str,
-    context: int,
-    slots: int,
-    on_progress: Callable[[Progress], None],
+    local: Local, accelerator: str, settings: Settings, on_progress: Callable[[Progress], None]
 ) -> GgufEngine:
-    """Load a GGUF file for `slots` conversations of `context` tokens; raises OutOfMemory or CannotLoad."""
+    """Load a GGUF file for its slots; raises OutOfMemory or CannotLoad."""
+    snapshot = local.snapshot
     on_progress(Progress("read", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
     template = chat_template_of(snapshot.path, snapshot.trusted)
     process = LlamaProcess(
         {
             "path": snapshot.path,
-            "context": context,
-            "slots": slots,
+            "context": local.context,
+            "slots": local.slots,
             "batch": BATCH,
             "threads": settings.compute_threads,
             "gpu_layers": 0 if accelerator == "cpu" else -1,
         }
     )
     facts = process.facts
-    return GgufEngine(process, template, facts["context"], slots, facts["bytes"], facts["resident"])
+    return GgufEngine(process, template, facts["context"], local.slots, facts["bytes"], facts["resident"])
 
 
 class GgufEngine:

@@ -191,18 +191,13 @@ def test_models_belong_to_a_process_and_its_settings(engine, monkeypatch):
 @pytest.mark.parametrize("mode", ["gguf", "nf4", "bf16"])
 def test_which_engine_a_mode_means(monkeypatch, mode):
     asked = []
-    monkeypatch.setattr(gguf_engine, "open_gguf", lambda *a, **k: asked.append(("gguf", a, k)))
-    monkeypatch.setattr(transformers_engine, "open_transformers", lambda *a: asked.append(("transformers", a, {})))
+    monkeypatch.setattr(gguf_engine, "open_gguf", lambda *a: asked.append(("gguf", *a)))
+    monkeypatch.setattr(transformers_engine, "open_transformers", lambda *a: asked.append(("transformers", *a)))
     snapshot = replace(SNAPSHOT, form="gguf" if mode == "gguf" else "safetensors")
-    load = Load("m", Local(snapshot, mode, 64, 8), Settings())
-    open_engine(load, print)
-    ((name, arguments, options),) = asked
-    assert arguments[0] is snapshot
-    if mode == "gguf":
-        assert name == "gguf"
-        assert (options["context"], options["slots"]) == (64, 8)
-    else:
-        assert (name, arguments[1]) == ("transformers", mode)
+    local = Local(snapshot, mode, 64, 8)
+    open_engine(Load("m", local, Settings()), print)
+    wanted = ("gguf", local) if mode == "gguf" else ("transformers", snapshot, mode)
+    assert [call[: len(wanted)] for call in asked] == [wanted]
 
 
 def test_adapters_go_to_the_engine_and_into_the_spelling_but_not_into_the_load(engine):

@@ -8,6 +8,7 @@ import pytest
 
 from models.domain.engine import Prompt
 from models.domain.errors import ContextExceeded, EngineFailed, NotScorable, OutOfMemory
+from models.domain.load import Local
 from models.domain.messages import Message, Progress, Sampling
 from models.domain.settings import Settings
 from models.engines.chat_template import ChatTemplate
@@ -27,8 +28,8 @@ def opened(runtime, key, **options):
     card, steps = runtime.catalog[key], []
     snapshot = sources.resolve(card, "gguf", runtime.settings, steps.append, lambda: False)
     steps.clear()
-    shape = {"context": CONTEXT, "slots": runtime.settings.slots} | options
-    return open_gguf(snapshot, runtime.settings, accelerator="cpu", on_progress=steps.append, **shape), steps
+    local = Local(snapshot, "gguf", **({"context": CONTEXT, "slots": runtime.settings.slots} | options))
+    return open_gguf(local, "cpu", runtime.settings, steps.append), steps
 
 
 @pytest.fixture(scope="module")
@@ -355,14 +356,7 @@ def test_heartbeats_come_while_the_library_is_silent(monkeypatch):
 def test_the_context_that_was_asked_for_is_the_limit(runtime):
     card = runtime.catalog["smollm2-135m-instruct"]
     snapshot = sources.resolve(card, "gguf", runtime.settings, lambda step: None, lambda: False)
-    engine = open_gguf(
-        snapshot,
-        Settings(),
-        accelerator="cpu",
-        context=300,
-        slots=1,
-        on_progress=lambda step: None,
-    )
+    engine = open_gguf(Local(snapshot, "gguf", context=300, slots=1), "cpu", Settings(), lambda step: None)
     assert (300 <= engine.context <= 512, engine.slots) == (True, 1)
     with pytest.raises(ContextExceeded, match=f"room for {engine.context}"):
         ask(engine, LONG, greedy())

@@ -6,7 +6,7 @@ from tiny_gguf import T, write_tiny_gguf
 
 from models.domain.engine import Prompt
 from models.domain.errors import CannotLoad, NoTemplate, NotFinite
-from models.domain.load import Snapshot
+from models.domain.load import Local, Snapshot
 from models.domain.messages import Message, Sampling
 from models.domain.settings import Settings
 from models.engines.llama.engine import open_gguf
@@ -29,8 +29,8 @@ def opened_gguf():
 
     def opened(path):
         snapshot = Snapshot(str(path), "gguf", "folder", path.stat().st_size, trusted=True)
-        shape = {"accelerator": "cpu", "context": 512, "slots": 1}
-        engines.append(open_gguf(snapshot, Settings(), on_progress=lambda step: None, **shape))
+        local = Local(snapshot, "gguf", context=512, slots=1)
+        engines.append(open_gguf(local, "cpu", Settings(), lambda step: None))
         return engines[-1]
 
     yield opened

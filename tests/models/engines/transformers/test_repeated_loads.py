@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from models.domain.engine import Prompt
+from models.domain.load import Local
 from models.domain.messages import Sampling
 from models.engines.device import resident_bytes
 from models.engines.llama.engine import open_gguf
@@ -54,9 +55,7 @@ def test_llama_cpp(runtime):
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     after = []
     for _ in range(TIMES):
-        engine = open_gguf(
-            snapshot, runtime.settings, accelerator="cpu", context=256, slots=1, on_progress=lambda progress: None
-        )
+        engine = open_gguf(Local(snapshot, "gguf", context=256, slots=1), "cpu", runtime.settings, lambda step: None)
         assert list(engine.generate(Prompt("Once"), Sampling(max_new_tokens=2, temperature=0)))
         engine.close()
         after.append(resident_bytes())

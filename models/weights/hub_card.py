@@ -14,7 +14,7 @@ from . import faults, own_folder
 from .hub import access, counting, revisions
 from .hub import client as hub
 from .places import operators_folders
-from .sharing import Reporter
+from .sharing import Visit
 from .verify import checkpoints, checks
 from .verify.architectures import read_context, read_shape
 from .verify.file_names import CHAT_TEMPLATES, CONFIG
@@ -32,11 +32,11 @@ def hub_card(model: str, settings: Settings, token: str | None = None) -> ModelC
     if not settings.hub_ids:
         raise HubIdsNotAllowed(model=model)
     with faults.translated(model, settings.cache):
-        return _card(model, repo, revision or None, settings, token)
+        return _card(repo, revision or None, Visit(model, settings, token))
 
 
-def _card(model: str, repo: str, revision: str | None, settings: Settings, token: str | None) -> ModelCard:
-    reporter = Reporter(model)
+def _card(repo: str, revision: str | None, visit: Visit) -> ModelCard:
+    model, settings = visit.name, visit.settings
     own = operators_folders(model, repo, settings)
     if own and (own[0] / CONFIG).is_file():
         return _read(model, repo, revision, own[0], {})
@@ -44,14 +44,14 @@ def _card(model: str, repo: str, revision: str | None, settings: Settings, token
     folder = revisions.snapshot_folder(repo, revision, settings)
     if folder is not None and (folder / CONFIG).is_file() and (facts or revisions.is_commit(revision)):
         if access.is_restricted(settings, repo):
-            hub.prove_access(repo, settings, reporter, token)
+            hub.prove_access(repo, visit)
         return _read(model, repo, folder.name, folder, facts)
     if not access.hub_reachable(settings):
         if folder is not None and (folder / CONFIG).is_file() and not access.is_restricted(settings, repo):
             return _read(model, repo, folder.name, folder, {})
         raise HubUnreachable(model=model)
     own_folder.require(settings)
-    found, parameters = hub.look_up(repo, facts.get("commit") or revision, settings, reporter, token)
+    found, parameters = hub.look_up(repo, facts.get("commit") or revision, visit)
     facts = {"licence": found.licence, "gated": found.gated, "parameters": parameters}
     card = _read(model, repo, found.commit, found.folder, facts)
     revisions.record(settings, repo, revision, found.commit, **facts)

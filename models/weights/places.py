@@ -14,7 +14,7 @@ from ..domain.settings import Settings
 from ..domain.variant import Variant
 from . import wheel
 from .hub import access, revisions
-from .sharing import Reporter
+from .sharing import Visit
 from .verify import checked_files, checkpoints, checks, gguf_header
 from .verify.checked_files import Checked
 from .verify.checksums import check_sha256, discard, refused
@@ -103,19 +103,20 @@ def known_good(place: Place, card: ModelCard, settings: Settings) -> Snapshot | 
     return None if checked is None else _snapshot(place, checked, card)
 
 
-def accept(place: Place, card: ModelCard, settings: Settings, reporter: Reporter, verified: bool = False) -> Snapshot:
+def accept(place: Place, card: ModelCard, visit: Visit, verified: bool = False) -> Snapshot:
     """Check a place in full, SHA-256 included where it is known, and remember the result.
 
     `verified` says that the hash was computed a moment ago. Raises UnsafeWeights; CorruptWeights, or DiscardedWeights
     after the file was removed that its checksum proves damaged; DamagedFolder for the operator's own.
     """
+    settings = visit.settings
     if known := known_good(place, card, settings):
         return known
     try:
         files = _full_check(place, card)
         for path in files if place.repo or place.sha256 else ():
             if not verified:
-                check_sha256(path, reporter.hashing(path), place.sha256)
+                check_sha256(path, visit.hashing(path), place.sha256)
         return _snapshot(place, checked_files.remember(settings, place.path, files, _purpose(place)), card)
     except CorruptWeights as fault:
         if place.origin == "folder":
@@ -124,7 +125,7 @@ def accept(place: Place, card: ModelCard, settings: Settings, reporter: Reporter
         checked_files.forget(settings, place.path)
         file = (place.path if place.form == "safetensors" else place.path.parent) / fault.facts["file"]
         if place.repo:
-            raise refused(fault, file, revisions.cache_folder(), reporter.hashing(file)) from fault
+            raise refused(fault, file, revisions.cache_folder(), visit.hashing(file)) from fault
         discard(file, place.path.parent)  # a package's file, which is ours
         raise DiscardedWeights(**fault.facts) from fault
 

@@ -21,16 +21,22 @@ PAUSE_S = 0.2  # between two reports
 STALE_S = 10.0  # a board that nobody wrote for so long is of a process that died
 
 
-class Reporter:
-    """Passes progress on, at most five times a second, and raises DownloadCancelled once the visitor has left."""
+class Visit:
+    """Who waits for the files of a model or an adapter: by which settings, with which token of his own.
+
+    Passes progress on, at most five times a second, and raises DownloadCancelled once he has left.
+    """
 
     def __init__(
         self,
-        model: str,
+        name: str,
+        settings: Settings,
+        token: str | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.model, self.on_progress, self.cancelled = model, on_progress, cancelled
+        self.name, self.settings, self.token = name, settings, token
+        self.on_progress, self.cancelled = on_progress, cancelled
         self.board: Path | None = None
         self._last: Progress | None = None
         self._time = 0.0
@@ -38,7 +44,7 @@ class Reporter:
     def check(self) -> None:
         """Raise DownloadCancelled if it is cancelled."""
         if self.cancelled():
-            raise DownloadCancelled(model=self.model)
+            raise DownloadCancelled(model=self.name)
 
     def report(self, progress: Progress) -> None:
         """Show progress; the first and the last of a stage always, the others not too often."""
@@ -86,23 +92,23 @@ def safe_name(name: str) -> str:
 
 
 @contextmanager
-def turn(settings: Settings, reporter: Reporter) -> Iterator[None]:
+def turn(visit: Visit) -> Iterator[None]:
     """Wait until nobody else fetches this model, then hold the others off."""
     from filelock import Timeout
 
-    lock = file_lock(settings, reporter.model)
-    board = settings.cache / "locks" / f"{safe_name(reporter.model)}.progress.json"
+    lock = file_lock(visit.settings, visit.name)
+    board = visit.settings.cache / "locks" / f"{safe_name(visit.name)}.progress.json"
     while True:
         try:
             lock.acquire(timeout=PAUSE_S, poll_interval=0.05)
             break
         except Timeout:
-            reporter.report(_read_board(board) or Progress("waiting", detail=reporter.model))
-    reporter.board = board
+            visit.report(_read_board(board) or Progress("waiting", detail=visit.name))
+    visit.board = board
     try:
         yield
     finally:
-        reporter.board = None
+        visit.board = None
         board.unlink(missing_ok=True)
         lock.release()
 

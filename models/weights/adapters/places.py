@@ -12,7 +12,7 @@ from ...domain.lora import LoraConfig
 from ...domain.settings import Settings
 from ...system.file_state import state_of
 from ..hub import revisions
-from ..sharing import Reporter
+from ..sharing import Visit
 from ..verify import checked_files, checks
 from ..verify.checksums import check_sha256, refused
 from . import checks as adapter_checks
@@ -34,12 +34,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Wanted:
-    """An adapter by its name, for a base, and who waits for it."""
+    """An adapter for a base, and who waits for it; the visit has its name."""
 
-    name: str
     base: Base
-    settings: Settings
-    reporter: Reporter
+    visit: Visit
+
+    @property
+    def name(self) -> str:
+        return self.visit.name
+
+    @property
+    def settings(self) -> Settings:
+        return self.visit.settings
 
     @property
     def purpose(self) -> str:
@@ -80,7 +86,7 @@ def accept(folder: Path, wanted: Wanted, repo: str = "") -> Adapter:
     `repo` is that of a folder in the Hub cache. Raises AdapterRefused; DiscardedWeights after a file that is not what
     the Hub published was removed.
     """
-    inside, hashing = revisions.cache_folder() if repo else None, wanted.reporter.hashing
+    inside, hashing = revisions.cache_folder() if repo else None, wanted.visit.hashing
     if known := known_good(folder, wanted, inside):
         return known
     try:

@@ -28,7 +28,7 @@ from ..hub import access, revisions
 from ..hub import client as hub
 from ..hub.question import Question, Repository, ask
 from ..places import operators_folders
-from ..sharing import Reporter, turn
+from ..sharing import Visit, turn
 from ..verify.checks import LARGEST_CONFIG
 from ..verify.checksums import discarding
 from ..verify.safetensors_header import SHORT_HEADER, read_tensors
@@ -49,7 +49,7 @@ def find(name: str, card: ModelCard, settings: Settings, token: str | None = Non
     Raises UnknownAdapter, AdapterRefused, ModelIsAPath, BadSpelling, HubIdsNotAllowed, GatedModel, NotOnHub,
     HubUnreachable, CorruptWeights.
     """
-    return _resolve(name, card, settings, Reporter(name), token, whole=False)
+    return _resolve(card, Visit(name, settings, token), whole=False)
 
 
 def fetch(
@@ -64,7 +64,7 @@ def fetch(
 
     Raises DiskFull, DownloadFailed and DownloadCancelled too.
     """
-    return _resolve(name, card, settings, Reporter(name, on_progress, cancelled), token, whole=True)
+    return _resolve(card, Visit(name, settings, token, on_progress, cancelled), whole=True)
 
 
 def listed(card: ModelCard, settings: Settings) -> list[ListedAdapter]:
@@ -83,22 +83,20 @@ def search(card: ModelCard, settings: Settings, token: str | None = None) -> lis
     if not settings.hub_ids or not access.hub_reachable(settings):
         return []
     base = base_of(card).name
-    reporter = Reporter(base)
     with faults.translated(base, settings.cache), suppress(HubUnreachable):
-        found = hub.adapters_for(base, FOUND_ON_HUB, settings, reporter, token)
+        found = hub.adapters_for(base, FOUND_ON_HUB, Visit(base, settings, token))
         return [adapter for adapter in found if _is_spelled(adapter.hub_id)]
     return []
 
 
-def _resolve(
-    name: str, card: ModelCard, settings: Settings, reporter: Reporter, token: str | None, whole: bool
-) -> Adapter:
+def _resolve(card: ModelCard, visit: Visit, whole: bool) -> Adapter:
+    name, settings = visit.name, visit.settings
     AdapterChoice(name)  # a name that could not be spelled, or that leaves a folder, ends here
-    wanted = Wanted(name, base_of(card), settings, reporter)
+    wanted = Wanted(base_of(card), visit)
     with faults.translated(name, settings.cache):
         source = _source(name, card, wanted.base, settings)
         if source.folder is None:
-            return _of_repo(source, wanted, token, whole)
+            return _of_repo(source, wanted, whole)
         try:
             return adapter_places.accept(source.folder, wanted)
         except (AdapterRefused, FileNotFoundError):
@@ -138,19 +136,19 @@ def _table_source(name: str, entry: ListedAdapter, card: ModelCard, base: Base) 
     return Source(folder)
 
 
-def _of_repo(source: Source, wanted: Wanted, token: str | None, whole: bool) -> Adapter:
+def _of_repo(source: Source, wanted: Wanted, whole: bool) -> Adapter:
     settings = wanted.settings
     if access.is_restricted(settings, source.repo):
-        hub.prove_access(source.repo, settings, wanted.reporter, token)
+        hub.prove_access(source.repo, wanted.visit)
     if not whole:
         known = _cached(source, wanted) or adapter_places.known_on_hub(source, wanted)
-        return known or _ask_hub(source, wanted, token, whole)
+        return known or _ask_hub(source, wanted, whole)
     folder = adapter_places.in_hub_cache(source, settings)
     if folder and (known := adapter_places.known_good(folder, wanted, revisions.cache_folder())):
         return known
-    with turn(settings, wanted.reporter):
+    with turn(wanted.visit):
         # Somebody else may have fetched it meanwhile.
-        return _cached(source, wanted) or _ask_hub(source, wanted, token, whole)
+        return _cached(source, wanted) or _ask_hub(source, wanted, whole)
 
 
 def _cached(source: Source, wanted: Wanted) -> Adapter | None:
@@ -163,16 +161,13 @@ def _cached(source: Source, wanted: Wanted) -> Adapter | None:
     return found
 
 
-def _ask_hub(source: Source, wanted: Wanted, token: str | None, whole: bool) -> Adapter:
+def _ask_hub(source: Source, wanted: Wanted, whole: bool) -> Adapter:
     settings, repo = wanted.settings, source.repo
     if not access.hub_reachable(settings):
         raise HubUnreachable(model=wanted.name)
 
     def look(commit: str | None) -> tuple[Repository, int]:
-        def work(question: Question) -> tuple[Repository, int]:
-            return _look(question, commit, wanted, whole)
-
-        return ask(work, repo, settings, wanted.reporter, token, downloading=whole)
+        return ask(lambda question: _look(question, commit, wanted, whole), repo, wanted.visit, downloading=whole)
 
     found, parameters = revisions.ask_for(settings, repo, source.revision, look)
     noted = {"adapter_bytes": found.sizes[WEIGHTS], "adapter_parameters": parameters}

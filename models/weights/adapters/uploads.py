@@ -17,7 +17,7 @@ from ...domain.load import Adapter
 from ...domain.settings import Settings
 from ...system.json_files import read_object
 from .. import faults, own_folder
-from ..sharing import Reporter, file_lock
+from ..sharing import Visit, file_lock
 from ..verify import checked_files, checks
 from . import checks as adapter_checks
 from . import places as adapter_places
@@ -63,7 +63,7 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
             with file_lock(settings, "uploads"):
                 _make_room(settings, size)
                 os.rename(work, root / key)
-                return adapter_places.remember(root / key, Wanted(key, base, settings, Reporter(key)), checked)
+                return adapter_places.remember(root / key, Wanted(base, Visit(key, settings)), checked)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

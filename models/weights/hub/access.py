@@ -28,11 +28,6 @@ def token_for(repo: str, settings: Settings, token: str | None) -> str | None:
     return None
 
 
-def may_try(repo: str, gated: bool, settings: Settings, token: str | None) -> bool:
-    """Whether asking the Hub for a repository can succeed; without any token a gated one cannot."""
-    return not gated or token_for(repo, settings, token) is not None
-
-
 def restrict(settings: Settings, repo: str) -> None:
     """Note that a closed repository is here by a visitor's token: others have to show that they may read it too."""
     with shared_table(settings, "restricted") as table:

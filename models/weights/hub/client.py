@@ -9,8 +9,7 @@ from typing import Any
 from ...domain.adapters import FoundAdapter
 from ...domain.catalog import part_names
 from ...domain.errors import CorruptWeights, GatedModel, HubUnreachable, NotOnHub
-from ...domain.settings import Settings
-from ..sharing import Reporter
+from ..sharing import Visit
 from ..verify import checkpoints, checks
 from ..verify.architectures import read_shape
 from ..verify.checksums import discarding
@@ -22,15 +21,7 @@ from .revisions import cache_folder
 COUNTED_INDEX = 5_000_000  # bytes that are fetched only to count parameters
 
 
-def fetch(
-    repo: str,
-    revision: str | None,
-    file: str | None,
-    settings: Settings,
-    reporter: Reporter,
-    token: str | None,
-    checkpoint: str = "",
-) -> str:
+def fetch(repo: str, revision: str | None, file: str | None, visit: Visit, checkpoint: str = "") -> str:
     """Download one file, or a whole safetensors model when `file` is None; returns the commit that it got.
 
     `checkpoint` is the mode that a whole model has to be quantized for, which is checked before its weights come.
@@ -45,12 +36,10 @@ def fetch(
         question.download(found, names, shown=True)
         return found.commit
 
-    return ask(work, repo, settings, reporter, token, downloading=True)
+    return ask(work, repo, visit, downloading=True)
 
 
-def look_up(
-    repo: str, revision: str | None, settings: Settings, reporter: Reporter, token: str | None
-) -> tuple[Repository, int | None]:
+def look_up(repo: str, revision: str | None, visit: Visit) -> tuple[Repository, int | None]:
     """Download the settings of a model, without its weights, and count its parameters in the headers of the weights.
 
     These are None where that took too long, or the weights are quantized.
@@ -65,12 +54,10 @@ def look_up(
         plain = checkpoints.read_checkpoint(config, repo) is None
         return found, _count(question, found, config) if plain else None
 
-    return ask(work, repo, settings, reporter, token)
+    return ask(work, repo, visit)
 
 
-def adapters_for(
-    base: str, limit: int, settings: Settings, reporter: Reporter, token: str | None
-) -> list[FoundAdapter]:
+def adapters_for(base: str, limit: int, visit: Visit) -> list[FoundAdapter]:
     """The adapters that the Hub has registered for a model, most downloaded first."""
 
     def work(question: Question) -> list[FoundAdapter]:
@@ -79,20 +66,20 @@ def adapters_for(
             sort="downloads",
             limit=limit,
             expand=["downloads", "likes", "lastModified"],
-            token=token or False,  # the operator's would list his private ones
+            token=visit.token or False,  # the operator's would list his private ones
         )
         return [FoundAdapter(one.id, one.downloads or 0, one.likes or 0, _day(one.last_modified)) for one in found]
 
-    return ask(work, base, settings, reporter, token)
+    return ask(work, base, visit)
 
 
-def prove_access(repo: str, settings: Settings, reporter: Reporter, token: str | None) -> None:
+def prove_access(repo: str, visit: Visit) -> None:
     """Raise GatedModel, NotOnHub or HubUnreachable unless the visitor's own token may read the repository."""
-    if token is None:
+    if visit.token is None:
         raise GatedModel(model=repo)
-    if not access.hub_reachable(settings):
+    if not access.hub_reachable(visit.settings):
         raise HubUnreachable(model=repo)
-    ask(lambda question: question.api().auth_check(repo), repo, settings, reporter, token)
+    ask(lambda question: question.api().auth_check(repo), repo, visit)
 
 
 def read_config(folder: Path, repo: str) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 
 from ...domain.errors import DownloadCancelled, DownloadFailed
 from ...domain.messages import Progress
-from ...domain.settings import Settings
 from .. import faults
-from ..sharing import Reporter
+from ..sharing import Visit
 from ..verify.checksums import sweep
 from ..verify.safetensors_header import SHORT_HEADER, Tensor, header_length, parse
 from . import access
@@ -47,12 +46,12 @@ class Repository:
 class Question:
     """What the thread may do: everything with one token or none, and nothing once the visitor has left."""
 
-    def __init__(self, repo: str, settings: Settings, token: str | None) -> None:
-        self.repo, self.timeout_s = repo, settings.hub_timeout_s
-        self.token: str | bool = access.token_for(repo, settings, token) or False  # False: none from a login either
+    def __init__(self, repo: str, visit: Visit) -> None:
+        self.repo, self.timeout_s, self._visit = repo, visit.settings.hub_timeout_s, visit
+        # False: none from a login either.
+        self.token: str | bool = access.token_for(repo, visit.settings, visit.token) or False
         self.shown: Progress | None = None
         self.moved, self.left = time.monotonic(), False
-        self._settings, self._by_visitor = settings, token is not None
 
     def came(self, progress: Progress | None = None) -> None:
         """Something arrived; raises DownloadCancelled when nobody waits for it."""
@@ -85,8 +84,8 @@ class Question:
         """Have files in the Hub cache; those that are `shown` must fit on the disk, and their progress is reported."""
         from huggingface_hub import constants, hf_hub_download
 
-        if found.closed and self._by_visitor:
-            access.restrict(self._settings, self.repo)
+        if found.closed and self._visit.token is not None:
+            access.restrict(self._visit.settings, self.repo)
         total = sum(found.sizes[name] for name in names) if shown else 0
         if shown:
             cache, lacking = cache_folder(), [name for name in names if not (found.folder / name).exists()]
@@ -138,21 +137,14 @@ class Question:
         self.came(Progress("download", before + min(now, size), total, "bytes", name) if total else None)
 
 
-def ask(
-    work: Callable[[Question], Answer],
-    repo: str,
-    settings: Settings,
-    reporter: Reporter,
-    token: str | None,
-    downloading: bool = False,
-) -> Answer:
-    """The answer that `work` gets from the Hub; only the caller's token is used, or the operator's own where listed.
+def ask(work: Callable[[Question], Answer], repo: str, visit: Visit, downloading: bool = False) -> Answer:
+    """The answer that `work` gets from the Hub; only the visitor's token is used, or the operator's own where listed.
 
     Raises DownloadCancelled as soon as the visitor has left, DownloadFailed when nothing comes for too long, and
     otherwise PaddockError of any kind.
     """
-    question, answer = Question(repo, settings, token), Future[Answer]()
-    stall_s = STALL_S if downloading else 2 * settings.hub_timeout_s + 10
+    question, answer = Question(repo, visit), Future[Answer]()
+    stall_s = STALL_S if downloading else 2 * visit.settings.hub_timeout_s + 10
 
     def run() -> None:
         _asking.set(question)
@@ -167,9 +159,9 @@ def ask(
     try:
         while not answer.done():
             thread.join(TICK_S)
-            reporter.check()
+            visit.check()
             if question.shown:
-                reporter.report(question.shown)
+                visit.report(question.shown)
             if time.monotonic() - question.moved > stall_s:
                 raise DownloadFailed(what=repo, reason=f"nothing arrived for {stall_s:.0f} seconds")
     finally:
@@ -178,7 +170,7 @@ def ask(
     if error := answer.exception():
         raise faults.translate(error, repo, cache_folder(), downloading, "HF_HUB_CACHE") from error
     if question.shown:
-        reporter.report(question.shown)  # the last, which came while nobody looked
+        visit.report(question.shown)  # the last, which came while nobody looked
     return answer.result()
 
 

@@ -12,13 +12,12 @@ import pytest
 import tiny_models
 from fake_hub import FakeHub, Repo, git_commit
 from tiny_models import HUB_ID, SHAPE
-from visitors import Seen
 
 from models.domain.errors import CorruptWeights
 from models.domain.settings import Settings
 from models.weights.hub import counting
 from models.weights.hub.question import Question, ask
-from models.weights.sharing import Reporter
+from models.weights.sharing import Visit
 from models.weights.sources import hub_card
 
 WHOLE = sum(a * (b[0] if b else 1) for a, *b in tiny_models.whole_model().values())
@@ -99,7 +98,7 @@ def count_here(hub: FakeHub, settings: Settings, files: dict[str, bytes], folder
     def work(question: Question) -> int | None:
         return counting.count_on_hub(question, replace(question.look_up(None), folder=folder), SHAPE)
 
-    return ask(work, HUB_ID, settings, Reporter("tiny", Seen(), lambda: False), None)
+    return ask(work, HUB_ID, Visit("tiny", settings))
 
 
 def test_too_many_files_are_not_asked_for(hub: FakeHub, settings: Settings, tmp_path: Path) -> None:

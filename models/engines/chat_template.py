@@ -10,7 +10,7 @@ from typing import Any
 from ..domain.engine import Prompt
 from ..domain.errors import NoTemplate, TemplateFailed
 from ..domain.messages import Message
-from ..system.json_files import read_json
+from ..system.files import read_json
 from .template import TOO_MUCH, Turn, render, render_untrusted
 
 OF_PROCESSORS = "chat_template.json"  # where models of several kinds of input keep it, {"chat_template": "..."}

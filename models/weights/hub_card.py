@@ -9,8 +9,8 @@ from ..domain.catalog import Kind, ModelCard, Quantized
 from ..domain.errors import HubIdsNotAllowed, HubUnreachable, UnknownModel
 from ..domain.settings import Settings
 from ..domain.variant import Variant
-from ..system.json_files import read_object
-from . import faults, own_folder
+from ..system.files import read_object
+from . import fetch_errors, own_folder
 from .hub import access, counting, revisions
 from .hub import client as hub
 from .places import operators_folders
@@ -31,7 +31,7 @@ def hub_card(model: str, settings: Settings, token: str | None = None) -> ModelC
     repo, _, revision = model.partition("=")
     if not settings.hub_ids:
         raise HubIdsNotAllowed(model=model)
-    with faults.translated(model, settings.cache):
+    with fetch_errors.translated(model, settings.cache):
         return _card(repo, revision or None, Visit(model, settings, token))
 
 

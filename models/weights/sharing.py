@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.errors import DownloadCancelled
 from ..domain.messages import Progress
 from ..domain.settings import Settings
-from ..system.json_files import read_json, write_json
+from ..system.files import read_json, write_json
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

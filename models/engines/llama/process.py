@@ -16,7 +16,7 @@ from typing import Any
 
 from ...domain.errors import CannotLoad, EngineFailed, OutOfMemory, PaddockError, from_dict
 from ...system.processes import KILLED, Child, Ended, Line
-from ..faults import without_paths
+from ..library_errors import without_paths
 
 # Its lines of errors: time, level, perhaps a part of the program, the function, and what is wrong.
 _COMPLAINT = re.compile(r"^[\d.]+ E (?:\w+ +)?\w+: +(.+)$", re.MULTILINE)

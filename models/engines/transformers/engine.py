@@ -12,8 +12,8 @@ from ...domain.messages import Delta, Message, Progress, Sampling, Scored
 from ...domain.settings import Settings
 from ..chat_template import ChatTemplate, template_of
 from ..device import give_back_memory
-from ..faults import translated
-from ..lora.adapters import Adapters, made_with
+from ..library_errors import translated
+from ..lora.attached import Adapters, made_with
 from .answering import NAME, Asked, answer, answer_rows
 from .engine_thread import engine_thread, prepare_torch
 from .loader import Loaded, OnProgress, load

@@ -20,10 +20,9 @@ from ...domain.errors import CorruptWeights, EngineFailed, OutOfMemory, from_dic
 from ...domain.load import Snapshot
 from ...domain.messages import Progress
 from ...domain.settings import Settings
-from ...system.file_state import state_of
-from ...system.json_files import read_json, write_json
+from ...system.files import read_json, state_of, write_json
 from ...system.processes import KILLED, Child
-from ..faults import translate, without_paths
+from ..library_errors import translate, without_paths
 
 VERSION = 2  # of the conversion; a higher one makes earlier results stale
 MARKER = "paddock-conversion.json"

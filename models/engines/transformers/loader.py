@@ -13,7 +13,7 @@ from ...domain.load import Snapshot
 from ...domain.messages import Progress
 from ..cpu.decode_attention import attend_by_rows
 from ..device import give_back_memory, tensors_outside_the_heap
-from ..faults import detail_of, translated
+from ..library_errors import detail_of, translated
 from .model_bytes import measured_bytes
 from .recipes import Recipe, recipe_for
 from .rope_length import RopeLength

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...domain.errors import EngineFailed, ModeNotPossible
-from ...system.json_files import read_object
+from ...system.files import read_object
 from ...weights.verify.checkpoints import read_checkpoint
 from ...weights.verify.checks import LARGEST_CONFIG
 from ...weights.verify.file_names import CONFIG

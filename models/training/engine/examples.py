@@ -15,10 +15,10 @@ from ...domain.messages import Message, Progress
 from ...domain.request import BasePrompt
 from ...domain.training import RowCounts, TrainingSettings
 from ...engines.chat_template import template_of
-from ...engines.faults import translated
+from ...engines.library_errors import translated
 from ...engines.transformers.engine_thread import engine_thread, prepare_torch
 from ...engines.transformers.loader import end_ids
-from ...system.json_files import read_json
+from ...system.files import read_json
 from .answer_labels import UNLABELLED, Example, Labeller, Unlearnable, Write
 
 __all__ = ["UNLABELLED", "Example", "Examples", "read_examples", "split"]

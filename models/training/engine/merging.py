@@ -14,8 +14,8 @@ from ...domain.load import ActiveAdapter, Snapshot
 from ...domain.messages import Progress
 from ...domain.settings import Settings
 from ...engines.device import give_back_memory
-from ...engines.faults import translated
-from ...engines.lora.adapters import Adapters
+from ...engines.library_errors import translated
+from ...engines.lora.attached import Adapters
 from ...engines.transformers.engine_thread import engine_thread, prepare_torch
 from ...engines.transformers.loader import OnProgress, load
 

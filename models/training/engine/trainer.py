@@ -18,7 +18,7 @@ from ...domain.load import Snapshot
 from ...domain.messages import Progress
 from ...domain.training import EpochLoss, TrainingSettings
 from ...engines.device import give_back_memory
-from ...engines.faults import translated
+from ...engines.library_errors import translated
 from ...engines.transformers.engine_thread import engine_thread, prepare_torch
 from ...engines.transformers.loader import OnProgress, load
 from .answer_labels import UNLABELLED, Example

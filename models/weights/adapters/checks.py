@@ -10,7 +10,7 @@ from pathlib import Path
 from ...domain.errors import AdapterRefused, CorruptWeights, UnsafeWeights
 from ...domain.lora import EMBEDDINGS, LoraConfig, matrix_of, read_lora, shown
 from ...domain.units import size
-from ...system.json_files import read_object
+from ...system.files import read_object
 from ..verify import checks
 from ..verify.safetensors_header import FLOATS, SHORT_HEADER, Tensor, first_infinite, read_tensors
 from .bases import HEAD, Base, has_target, linear_of

@@ -10,7 +10,7 @@ from ...domain.errors import CorruptWeights, DiscardedWeights
 from ...domain.load import Adapter
 from ...domain.lora import LoraConfig
 from ...domain.settings import Settings
-from ...system.file_state import state_of
+from ...system.files import state_of
 from ..hub import revisions
 from ..sharing import Visit
 from ..verify import checked_files, checks

@@ -23,7 +23,7 @@ from ...domain.load import Adapter
 from ...domain.messages import Progress
 from ...domain.settings import Settings
 from ...domain.variant import AdapterChoice
-from .. import faults
+from .. import fetch_errors
 from ..hub import access, revisions
 from ..hub import client as hub
 from ..hub.question import Question, Repository, ask
@@ -83,7 +83,7 @@ def search(card: ModelCard, settings: Settings, token: str | None = None) -> lis
     if not settings.hub_ids or not access.hub_reachable(settings):
         return []
     base = base_of(card).name
-    with faults.translated(base, settings.cache), suppress(HubUnreachable):
+    with fetch_errors.translated(base, settings.cache), suppress(HubUnreachable):
         found = hub.adapters_for(base, FOUND_ON_HUB, Visit(base, settings, token))
         return [adapter for adapter in found if _is_spelled(adapter.hub_id)]
     return []
@@ -93,7 +93,7 @@ def _resolve(card: ModelCard, visit: Visit, whole: bool) -> Adapter:
     name, settings = visit.name, visit.settings
     AdapterChoice(name)  # a name that could not be spelled, or that leaves a folder, ends here
     wanted = Wanted(base_of(card), visit)
-    with faults.translated(name, settings.cache):
+    with fetch_errors.translated(name, settings.cache):
         source = _source(name, card, wanted.base, settings)
         if source.folder is None:
             return _of_repo(source, wanted, whole)

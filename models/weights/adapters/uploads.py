@@ -15,8 +15,8 @@ from ...domain.catalog import ModelCard
 from ...domain.errors import AdapterRefused
 from ...domain.load import Adapter
 from ...domain.settings import Settings
-from ...system.json_files import read_object
-from .. import faults, own_folder
+from ...system.files import read_object
+from .. import fetch_errors, own_folder
 from ..sharing import Visit, file_lock
 from ..verify import checked_files, checks
 from . import checks as adapter_checks
@@ -43,7 +43,7 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
     if not settings.uploads:
         raise AdapterRefused(adapter=BROUGHT, reason="the operator of this app takes no uploads")
     base, root = base_of(card), _root(settings)
-    with faults.translated(f"the adapter {BROUGHT}", settings.cache), adapter_checks.refusals(BROUGHT):
+    with fetch_errors.translated(f"the adapter {BROUGHT}", settings.cache), adapter_checks.refusals(BROUGHT):
         for path in (config, weights):
             checks.check_link(path, None, BROUGHT)
         size = weights.stat().st_size
@@ -51,7 +51,7 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
         read_object(config, checks.LARGEST_CONFIG)
         own_folder.require(settings)
         root.mkdir(exist_ok=True, mode=0o700)
-        faults.require_space(size, WEIGHTS, root)
+        fetch_errors.require_space(size, WEIGHTS, root)
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
         try:
             # The copy is checked and not the original, which somebody could still write to.

@@ -6,7 +6,7 @@ import threading
 import time
 
 from ...domain.settings import Settings
-from ...system.json_files import read_json
+from ...system.files import read_json
 from ..sharing import shared_table
 
 REMEMBERED_S = 60.0  # whether the Hub answered

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ...domain.errors import DownloadCancelled, DownloadFailed
 from ...domain.messages import Progress
-from .. import faults
+from .. import fetch_errors
 from ..sharing import Visit
 from ..verify.checksums import sweep
 from ..verify.safetensors_header import SHORT_HEADER, Tensor, header_length, parse
@@ -91,7 +91,7 @@ class Question:
             cache, lacking = cache_folder(), [name for name in names if not (found.folder / name).exists()]
             cache.mkdir(parents=True, exist_ok=True)
             needed = sum(found.sizes[name] for name in lacking)
-            faults.require_space(needed, self.repo, cache)
+            fetch_errors.require_space(needed, self.repo, cache)
             sweep(repo_folder(self.repo))
         before = 0
         for name in names:
@@ -168,7 +168,7 @@ def ask(work: Callable[[Question], Answer], repo: str, visit: Visit, downloading
         question.left = True
         thread.join(LEAVE_S)
     if error := answer.exception():
-        raise faults.translate(error, repo, cache_folder(), downloading, "HF_HUB_CACHE") from error
+        raise fetch_errors.translate(error, repo, cache_folder(), downloading, "HF_HUB_CACHE") from error
     if question.shown:
         visit.report(question.shown)  # the last, which came while nobody looked
     return answer.result()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ...domain.errors import NotOnHub
 from ...domain.settings import Settings
-from ...system.json_files import read_json
+from ...system.files import read_json
 from ..sharing import shared_table
 
 Answer = TypeVar("Answer")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.settings import Settings
-from ...system.file_state import digest_of, file_state
-from ...system.json_files import read_json, write_json
+from ...system.files import digest_of, file_state, read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import CorruptWeights, UnsafeWeights
-from ...system.json_files import read_object
+from ...system.files import read_object
 from . import checkpoints, token_ids
 from .architectures import check_model_type, read_architecture, read_context, read_shape
 from .expected_tensors import check_complete

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...domain.errors import CorruptWeights, UnsafeWeights
-from ...system.json_files import read_object
+from ...system.files import read_object
 
 CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

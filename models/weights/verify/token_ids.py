@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import CorruptWeights, UnsafeWeights
-from ...system.file_state import state_of
-from ...system.json_files import read_json, read_object
+from ...system.files import read_json, read_object, state_of
 from .file_names import CHAT_TEMPLATES
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"

@@ -10,7 +10,7 @@ import pytest
 
 from models.domain.catalog import gguf_label, part_files, part_names
 from models.domain.load import Snapshot
-from models.system.file_state import state_of
+from models.system.files import state_of
 
 
 def test_state_changes_with_every_way_of_replacing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from models.domain.errors import BadCacheFolder, CorruptWeights, DownloadFailed
 from models.domain.load import Snapshot
 from models.domain.settings import Settings
 from models.loading import converted
-from models.weights import faults, own_folder
+from models.weights import fetch_errors, own_folder
 from models.weights.adapters import sources as adapters
 from models.weights.adapters import uploads
 from models.weights.sources import hub_card, locate, resolve
@@ -87,7 +87,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
 def test_what_cannot_be_written(tmp_path: Path, code: int) -> None:
     def fault(file: Path | None) -> Exception:
         error = OSError(code, os.strerror(code), str(file)) if file else OSError(code, os.strerror(code))
-        return faults.translate(error, "tiny", tmp_path / "cache")
+        return fetch_errors.translate(error, "tiny", tmp_path / "cache")
 
     for file in (None, tmp_path / "cache" / "locks", tmp_path / "cache", tmp_path):
         assert isinstance(fault(file), BadCacheFolder)

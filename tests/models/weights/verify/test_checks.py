@@ -16,7 +16,7 @@ import tiny_models
 
 from models.domain.catalog import load_catalog
 from models.domain.errors import CorruptWeights, DiskFull, DownloadFailed, UnsafeWeights
-from models.weights import faults
+from models.weights import fetch_errors
 from models.weights.verify import checks, gguf_header
 from models.weights.verify.architectures import ARCHITECTURES, read_shape
 from models.weights.verify.file_names import wanted_names
@@ -175,12 +175,12 @@ def test_names_that_are_wanted() -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_is_said(tmp_path: Path, code: int) -> None:
-    with pytest.raises(DiskFull, match=tmp_path.name), faults.translated("tiny", tmp_path):
+    with pytest.raises(DiskFull, match=tmp_path.name), fetch_errors.translated("tiny", tmp_path):
         raise OSError(code, os.strerror(code))
 
 
 def test_any_other_exception_is_said_without_addresses(tmp_path: Path) -> None:
-    with pytest.raises(DownloadFailed, match="an address") as caught, faults.translated("tiny", tmp_path):
+    with pytest.raises(DownloadFailed, match="an address") as caught, fetch_errors.translated("tiny", tmp_path):
         raise ValueError("cannot open https://user:secret@example.org/x")
     assert "secret" not in str(caught.value)
 

@@ -11,7 +11,7 @@ from models.domain.engine import Prompt
 from models.domain.errors import AdapterRefused
 from models.domain.load import ActiveAdapter
 from models.domain.messages import Sampling, Scored
-from models.engines.lora.adapters import Adapters
+from models.engines.lora.attached import Adapters
 from models.engines.transformers.engine_thread import engine_thread
 
 TEXT = Prompt("Once upon a time there was a fox and a crow.")

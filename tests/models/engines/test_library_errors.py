@@ -6,7 +6,7 @@ import jinja2
 import pytest
 
 from models.domain.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, TemplateFailed
-from models.engines.faults import detail_of, translate, translated, without_paths
+from models.engines.library_errors import detail_of, translate, translated, without_paths
 
 
 def named(name, base=Exception):

@@ -18,7 +18,7 @@ from ...domain.load import ActiveAdapter, Adapter
 from ...domain.lora import matrix_of
 from ..cpu.product_threads import products_on_one_thread
 from ..device import give_back_memory
-from ..faults import translated
+from ..library_errors import translated
 from .changes import Change, Held, Names, Part, changes
 
 # Linear layers of a block that read the same input, in the order in which they do.

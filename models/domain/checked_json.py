@@ -104,7 +104,7 @@ def plain(value: Any, where: str, deep: int = 4) -> Any:
         return [plain(item, where, deep - 1) for item in value]
     if isinstance(value, Mapping) and deep and len(value) <= 100 and all(_is_text(name, 100) for name in value):
         return {name: plain(item, where, deep - 1) for name, item in value.items()}
-    raise BadComparison(reason=f"{where} holds something that is not short and plain data")
+    raise BadComparison(reason=f"{where} is not short, plain data")
 
 
 def _is_text(value: Any, most: int) -> bool:

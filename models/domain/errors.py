@@ -61,7 +61,7 @@ class EmptyPrompt(InputError):
 
 class NotText(InputError):
     sentence = "The {name} is not text."
-    next_step = "Give it as a string."
+    next_step = "Send it as a string."
 
 
 class PromptTooManyCharacters(InputError):
@@ -70,7 +70,7 @@ class PromptTooManyCharacters(InputError):
 
 
 class InvalidText(InputError):
-    sentence = "The prompt holds a broken character (half of a surrogate pair)."
+    sentence = "The prompt contains a broken character (half of a surrogate pair)."
     next_step = "Remove it; it often comes from cutting a text in the middle of an emoji."
 
 
@@ -85,8 +85,8 @@ class ContextExceeded(InputError):
 
 
 class UnknownToken(InputError):
-    sentence = "The prompt holds {token}, a token for which this model has no embedding."
-    next_step = "Take it out; it belongs to other models of the family, such as those that read images."
+    sentence = "The prompt contains {token}, a token that this model has no embedding for."
+    next_step = "Remove it; it belongs to other models of the family, such as those that read images."
 
 
 class TooManyTurns(InputError):
@@ -95,13 +95,13 @@ class TooManyTurns(InputError):
 
 
 class SamplingOutOfBounds(InputError):
-    sentence = "{name} is {value}, but it has to be {wanted}."
+    sentence = "{name} is {value}, but it must be {wanted}."
     next_step = "Change it and send again."
 
 
 class TooLongForLink(InputError):
     sentence = "The {name} has {characters:,} characters, and a link carries at most {limit:,}."
-    next_step = "Shorten it, or send it beside the link."
+    next_step = "Shorten it, or send it separately."
 
 
 class BadHistory(InputError):
@@ -111,36 +111,36 @@ class BadHistory(InputError):
 
 class UnknownHardware(InputError):
     sentence = "There is no hardware called “{hardware}” in the list."
-    next_step = "Pick one of {known}, or give its GPU memory in GB, from 1 to 4096."
+    next_step = "Pick one of {known}, or enter its GPU memory in GB, from 1 to 4096."
 
 
 class BadContext(InputError):
-    sentence = "The context is {value}, but it has to be a whole number of tokens from 1 to {limit:,}."
-    next_step = "Change it; a longer context needs a model made for it, and PADDOCK_CONTEXT on the server."
+    sentence = "The context is {value}, but it must be a whole number of tokens from 1 to {limit:,}."
+    next_step = "Change it. A longer context needs a model made for it; the server's own limit is PADDOCK_CONTEXT."
 
 
 class TextTooShort(InputError):
-    sentence = "A text is scored by how likely each token is after those before it, and this one is {tokens} long."
-    next_step = "Give it a sentence or more; a few hundred words give a steady figure."
+    sentence = "The text is too short to score: it has {tokens} tokens, and at least 2 are needed."
+    next_step = "Use a sentence or more; a few hundred words give a stable figure."
 
 
 class BadModes(InputError):
-    sentence = "What to measure cannot be used: {reason}."
+    sentence = "The measurement cannot start: {reason}."
     next_step = "Name modes like nf4, bf16 or gguf, separated by commas."
 
 
 class BadTrainingData(InputError):
-    sentence = "The file {file} cannot be learned from: {reason}."
-    next_step = 'Give JSON lines, each an object with "messages", or with "prompt" and "completion".'
+    sentence = "The file {file} cannot be used for training: {reason}."
+    next_step = 'Use JSON lines, each an object with "messages", or with "prompt" and "completion".'
 
 
 class BadTrainingRow(InputError):
-    sentence = "Line {line:,} of {file} cannot be learned from: {reason}."
-    next_step = "Correct it, or remove it; nothing was trained."
+    sentence = "Line {line:,} of {file} cannot be used for training: {reason}."
+    next_step = "Correct or remove it; nothing was trained."
 
 
 class TrainingSettingOutOfBounds(InputError):
-    sentence = "The training's {name} is {value}, but it has to be {wanted}."
+    sentence = "The training's {name} is {value}, but it must be {wanted}."
     next_step = "Change it and run again."
 
 
@@ -155,13 +155,13 @@ class BadMerge(InputError):
 
 
 class BadComparisonRequest(InputError):
-    sentence = "What to compare cannot be used: {reason}."
+    sentence = "The comparison cannot start: {reason}."
     next_step = "Name different variants, such as smollm2-135m-instruct@nf4 and smollm2-135m-instruct@gguf."
 
 
 class NoReference(BadComparisonRequest):
-    sentence = "The reference {variant} is none of the variants that are compared."
-    next_step = "Name one of them, or none for the first."
+    sentence = "The reference {variant} is not among the compared variants."
+    next_step = "Choose one of them, or none to use the first."
 
 
 class NamedTwice(BadComparisonRequest):
@@ -170,13 +170,13 @@ class NamedTwice(BadComparisonRequest):
 
 
 class TooManyNamed(BadComparisonRequest):
-    sentence = "{variant} is not compared: {count} variants were named, and at most {limit} are compared."
+    sentence = "{variant} was left out: {count} variants were named, and at most {limit} are compared."
     next_step = "Compare it in another run."
 
 
 class BadComparison(InputError):
-    sentence = "What was saved of a comparison cannot be read: {reason}."
-    next_step = "Open a file that this app saved, as it was saved."
+    sentence = "The comparison or its votes cannot be used: {reason}."
+    next_step = "Open a file that this app saved, unchanged."
 
 
 # --- which variant ------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class UnknownModel(VariantError):
 
 
 class NotPicked(VariantError):
-    sentence = "Nothing was computed, since “{variant}” is not picked."
+    sentence = "Nothing was run, because “{variant}” is not selected."
     next_step = "{suggestion}"
 
 
@@ -215,7 +215,7 @@ class HubIdsNotAllowed(VariantError):
 
 class ModeNotPossible(VariantError):
     sentence = "{model} cannot run as {mode} here: {reason}."
-    next_step = "What can: {possible}."
+    next_step = "Available: {possible}."
 
 
 class DoesNotFit(VariantError):
@@ -225,7 +225,7 @@ class DoesNotFit(VariantError):
 
 class NotHeld(VariantError):
     sentence = "{variant} cannot be ejected: {reason}."
-    next_step = "Look at what is in memory again."
+    next_step = "Look at the list of models in memory again."
 
 
 class UnknownAdapter(VariantError):
@@ -235,7 +235,7 @@ class UnknownAdapter(VariantError):
 
 class AdaptersTooLarge(VariantError):
     sentence = "The adapters of {variant} take {needed} together, and at most {limit} may be attached to a model here."
-    next_step = "Leave one of them away."
+    next_step = "Remove one of them."
 
 
 class NotTrainable(VariantError):
@@ -247,7 +247,7 @@ class NotTrainable(VariantError):
 
 
 class WeightsError(PaddockError):
-    """The weights could not be had, or are not what they should be."""
+    """The weights are not available, or not what they should be."""
 
     code = "weights"
 
@@ -272,7 +272,7 @@ class NotOnHub(WeightsError):
 
 class NoGguf(NotOnHub):
     sentence = "No GGUF file of {model} is known here."
-    next_step = "Pick another quantization, or put a file into the models folder of this app as {model}/NAME.gguf."
+    next_step = "Pick another quantization, or put a file into this app's models folder as {model}/NAME.gguf."
 
 
 class CorruptWeights(WeightsError):
@@ -287,7 +287,7 @@ class DiscardedWeights(CorruptWeights):
 
 class DamagedFolder(WeightsError):
     sentence = "{file} in the operator's models folder cannot be used: {reason}."
-    next_step = "Replace that folder, or remove it so that the model is downloaded; it was left as it is."
+    next_step = "Replace that folder, or remove it so that the model is downloaded; it was left unchanged."
 
 
 class UnsafeWeights(WeightsError):
@@ -297,12 +297,12 @@ class UnsafeWeights(WeightsError):
 
 class AdapterRefused(WeightsError):
     sentence = "The adapter {adapter} is refused: {reason}."
-    next_step = "Pick another, or leave it away; only plain LoRA adapters in safetensors files are loaded."
+    next_step = "Pick another, or remove it; only plain LoRA adapters in safetensors files are loaded."
 
 
 class BadCacheFolder(WeightsError):
-    sentence = "The folder that this app keeps its files in, {folder}, cannot be used: {reason}."
-    next_step = "The operator of this app sets {variable} to a folder that can be written to, and starts it again."
+    sentence = "This app's cache folder {folder} cannot be used: {reason}."
+    next_step = "The operator of this app has to set {variable} to a writable folder and restart it."
 
 
 class DiskFull(WeightsError):
@@ -316,12 +316,12 @@ class DiskFilled(DiskFull):
 
 class DownloadFailed(WeightsError):
     sentence = "{what} could not be downloaded: {reason}."
-    next_step = "Send again: the download goes on where it stopped if it can."
+    next_step = "Send again; the download resumes where it stopped if it can."
 
 
 class DownloadCancelled(WeightsError):
     sentence = "The download of {model} was stopped."
-    next_step = "Send again to take it up; files that had arrived whole are kept."
+    next_step = "Send again to resume it; complete files are kept."
 
 
 # --- computing ----------------------------------------------------------------------------------------------
@@ -359,50 +359,51 @@ class NoTemplate(TemplateFailed):
 
 
 class NotFinite(EngineError):
-    sentence = "The model's numbers are not finite (NaN or infinity) {during}, so they say nothing."
+    sentence = "The model computed NaN or infinity {during}, so there is no usable result."
     next_step = "Its weights are damaged, or too large for this mode: try bf16 or fp32, or weaker adapters."
 
 
 class NotScorable(EngineError):
-    sentence = "{engine} cannot say how likely a given text is."
+    sentence = "{engine} cannot compute how likely a given text is."
     next_step = "Score the same model in another mode."
 
 
 class ServedElsewhere(EngineError):
-    sentence = "{model} is computed by another machine: its weights are not here."
+    sentence = "{model} runs on another machine: its weights are not here."
     next_step = "Pick a model whose weights can be loaded here."
 
 
 class ReferenceDiffers(EngineError):
-    sentence = "The reference does not fit: {reason}."
+    sentence = "The reference cannot be used: {reason}."
     next_step = "Compare models that share a tokenizer, on the same text."
 
 
 class EngineLost(EngineError):
-    sentence = "The computation ended without saying why."
+    sentence = "The computation ended without an error message."
     next_step = "The text so far is kept. Send again."
 
 
 class TrainingDiverged(EngineError):
-    sentence = "The loss is no longer a number after step {step:,}: the training went astray."
+    sentence = "The loss is no longer a number after step {step:,}: the training diverged."
     next_step = "Run again with a lower learning rate and --overwrite."
 
 
 class TrainingStopped(EngineError):
     sentence = "The training was stopped at step {step:,} of {steps:,}."
-    next_step = "The same command goes on after the last whole epoch."
+    next_step = "The same command resumes after the last complete epoch."
 
 
-def _tree(root: type[PaddockError]) -> dict[str, type[PaddockError]]:
+def error_kinds(root: type[PaddockError] = PaddockError) -> dict[str, type[PaddockError]]:
+    """Every class of error by its code."""
     found = {root.code: root}
     for child in root.__subclasses__():
-        found |= _tree(child)
+        found |= error_kinds(child)
     return found
 
 
 def from_dict(data: dict[str, Any]) -> PaddockError:
     """The error that `to_dict` described; an unknown code or unfitting facts become an `EngineFailed`."""
-    kind = _tree(PaddockError).get(data.get("code", ""))
+    kind = error_kinds().get(data.get("code", ""))
     if kind is not None:
         with suppress(KeyError, TypeError, ValueError):
             return kind(**data.get("facts", {}))

@@ -31,12 +31,12 @@ _HARMLESS = frozenset(
 _OTHER_METHODS = {
     "use_dora": "it is a DoRA, which also scales the base's weights",
     "modules_to_save": "it replaces whole modules of the base",
-    "alora_invocation_tokens": "it is an activated LoRA, which starts to act at certain tokens",
+    "alora_invocation_tokens": "it is an activated LoRA, which acts only after certain tokens",
     "layer_replication": "it repeats layers of the base",
     "trainable_token_indices": "it changes single embeddings of the base",
-    "target_parameters": "it changes parameters that are no linear layers",
+    "target_parameters": "it changes parameters outside of linear layers",
     "use_qalora": "it is a QA-LoRA, which pools its inputs",
-    "lora_bias": "its matrices come with biases",
+    "lora_bias": "its matrices have biases",
 }
 # What leaves the base as it is; pissa, olora, corda, lora_ga and loftq also subtract something from the base's weights.
 _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
@@ -88,19 +88,19 @@ def read_lora(data: Mapping[str, Any], adapter: str) -> LoraConfig:
 
     kind = data.get("peft_type")
     if kind != "LORA":
-        raise refuse(f"it is of the type {shown(kind)}, and only LORA is known here")
+        raise refuse(f"it is of the type {shown(kind)}, and only LORA is supported")
     if (task := data.get("task_type")) not in (None, "CAUSAL_LM"):
-        raise refuse(f"it is for the task {shown(task)}, not for writing text")
+        raise refuse(f"it is for the task {shown(task)}, not for text generation")
     for field, reason in _OTHER_METHODS.items():
         if data.get(field):
             raise refuse(reason)
     for field, value in data.items():
         if field not in _HARMLESS and field not in _OTHER_METHODS and value:
-            raise refuse(f"it sets {shown(field)}, which is not known here")
+            raise refuse(f"it sets {shown(field)}, which is not supported")
     if data.get("bias") not in (None, "none"):
         raise refuse("it also changes biases of the base")
     if data.get("fan_in_fan_out"):
-        raise refuse("its matrices are stored the other way round (fan_in_fan_out)")
+        raise refuse("its matrices are stored transposed (fan_in_fan_out)")
     start = data.get("init_lora_weights")
     if not any(start is plain or (isinstance(plain, str) and start == plain) for plain in _PLAIN_STARTS):
         raise refuse(f"it was trained on a base that was changed at the start ({shown(start)})")
@@ -136,7 +136,7 @@ def _targets(value: Any, refuse: Any) -> tuple[str, ...]:
         if not isinstance(name, str) or not _MODULE.fullmatch(name):
             raise refuse(f"its target module {shown(name)} is not a plain name")
         if name.rpartition(".")[2] == EMBEDDINGS:
-            raise refuse(f"it changes the embeddings ({EMBEDDINGS}), and only linear layers can be changed")
+            raise refuse(f"it changes the embeddings ({EMBEDDINGS}), and only linear layers are supported")
     return tuple(dict.fromkeys(value))
 
 

@@ -135,7 +135,7 @@ def _text_of(content: Any, number: int) -> str:
         elif isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
             texts.append(part["text"])
         else:
-            raise BadHistory(reason=f"message {number} holds something that is not text")
+            raise BadHistory(reason=f"message {number} contains something that is not text")
     return "".join(texts)
 
 

@@ -30,9 +30,7 @@ def read_rows(data: bytes, file: str) -> tuple[tuple[Message, ...], ...]:
     if not rows:
         raise BadTrainingData(file=file, reason="it is empty")
     if len(rows) < ROWS_MIN:
-        raise BadTrainingData(
-            file=file, reason="it has one row, and at least one more has to be held out for the check"
-        )
+        raise BadTrainingData(file=file, reason="it has one row, and one more is needed to check the result")
     return rows
 
 
@@ -71,10 +69,10 @@ def _messages(value: Any, refuse: Refuse) -> tuple[Message, ...]:
     if "assistant" not in roles:
         raise refuse("no message has the role “assistant”, so there is no answer to learn")
     if "system" in roles[1:]:
-        raise refuse("a system message stands somewhere else than at the beginning")
+        raise refuse("a system message is not at the beginning")
     turns = roles[1:] if roles[0] == "system" else roles
     if turns[0] == "assistant":
-        raise refuse("it starts with an answer, and no question stands before it")
+        raise refuse("it starts with an answer that has no question")
     for earlier, later in pairwise(turns):
         if earlier == later:
             raise refuse(f"two {later} messages follow each other")
@@ -92,9 +90,9 @@ def _message(item: Any, number: int, refuse: Refuse) -> Message:
 
 def _text(value: Any, what: str, refuse: Refuse) -> str:
     if not isinstance(value, str):
-        raise refuse(f"{what} is not a text")
+        raise refuse(f"{what} is not text")
     if not value.strip():
         raise refuse(f"{what} is empty")
     if _SURROGATE.search(value):
-        raise refuse(f"{what} holds a broken character (half of a surrogate pair)")
+        raise refuse(f"{what} contains a broken character (half of a surrogate pair)")
     return value

@@ -92,7 +92,7 @@ class Variant:
         head, *tail = text.split("+")
         model, at, quantization = head.partition("@")
         if at and not quantization:
-            raise BadSpelling(text=text, reason="nothing stands after the @")
+            raise BadSpelling(text=text, reason="nothing follows the @")
         try:
             return cls(model, quantization or AUTO, tuple(_parse_adapter(part) for part in tail))
         except BadSpelling as error:  # a part that is wrong is found faster in the whole

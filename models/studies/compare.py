@@ -44,7 +44,7 @@ def compare(
     for column in columns:
         yield column.begin()
         if not column.now.error and seen.setdefault(acts_as(column.resolved), column) is not column:
-            yield column.fail(NamedTwice(variant=f"{column.resolved}, which {column.variant} is here,"))
+            yield column.fail(NamedTwice(variant=f"{column.resolved} (as {column.variant})"))
     held_against: Reference | None = None
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
         for group in _groups(columns, request.reference):

@@ -147,7 +147,7 @@ def _mode(runtime: Runtime, base: Variant, card: ModelCard, settings: TrainingSe
     if mode not in TRAINABLE_MODES:
         raise NotTrainable(
             model=card.key,
-            reason=f"no gradients flow through weights held as {mode}",
+            reason=f"no gradients flow through weights in {mode}",
             suggestion=f"Pick another --quantization: {', '.join(TRAINABLE_MODES)}.",
         )
     return mode

@@ -113,7 +113,7 @@ def _from_hub(error: BaseException, model: str, folder: Path, downloading: bool)
             return HubUnreachable(model=model)
         return DownloadFailed(what=model, reason="the connection broke")
     if "Consistency check failed" in str(error):
-        return DownloadFailed(what=model, reason="it came cut short")
+        return DownloadFailed(what=model, reason="it arrived incomplete")
     return None
 
 
@@ -121,7 +121,7 @@ def _from_status(status: int, model: str) -> PaddockError:
     if status in (401, 403):
         return GatedModel(model=model)
     if status == 429:
-        return DownloadFailed(what=model, reason="the Hub asks to come back later (429)")
+        return DownloadFailed(what=model, reason="the Hub asks to try again later (429)")
     if status >= 500:
         return HubUnreachable(model=model)
     return DownloadFailed(what=model, reason=f"the Hub answered {status}")

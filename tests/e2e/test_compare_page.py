@@ -243,7 +243,7 @@ def test_what_cannot_be_compared_is_said_and_the_rest_runs(visit: Visit) -> None
         field.press("Enter")
     for place in (page.locator("#compare-plan"), visitor.said):
         alerts = place.locator("[role=alert]")
-        expect(alerts.filter(has_text=f"{JSON} is not compared: 9 variants were named, and at most 6")).to_have_count(1)
+        expect(alerts.filter(has_text=f"{JSON} was left out: 9 variants were named, and at most 6")).to_have_count(1)
         expect(alerts.filter(has_text="“nosuch@@” is not a variant")).to_have_count(1)
         expect(alerts.filter(has_text=f"{NF4} was named twice")).to_have_count(1)
         if place is not visitor.said:

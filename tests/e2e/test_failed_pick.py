@@ -12,7 +12,7 @@ from tests.conftest import GEMMA, SMOLLM2
 from .conftest import Visit
 from .visitor import Visitor
 
-REFUSED = re.compile("Nothing was computed, since “.+” is not picked")
+REFUSED = re.compile("Nothing was run, because “.+” is not selected")
 # Events that skip the queue are answered late, as on a slow line.
 SLOW_LINE = """() => {
   const ask = window.fetch;

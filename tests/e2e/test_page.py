@@ -205,7 +205,7 @@ def test_link_opens_what_it_says(visit: Visit) -> None:
 
 def test_bad_link_says_so_and_the_page_still_works(visit: Visit) -> None:
     visitor = visit("temperature=9")
-    sentence = "temperature is 9.0, but it has to be a number from 0 to 2."
+    sentence = "temperature is 9.0, but it must be a number from 0 to 2."
     expect(visitor.status.locator("[role=alert]")).to_contain_text(sentence)
     expect(visitor.page.locator("#model input")).to_have_value(re.compile("SmolLM2 135M"))
     assert visitor.ask("Say hi.")

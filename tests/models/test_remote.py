@@ -137,7 +137,7 @@ def test_compare_puts_two_of_them_side_by_side_and_says_what_they_cannot(runtime
         assert not column.error
         assert column.known.decode_tokens_per_s == 9.0
         assert (column.known.measured_bytes, column.known.predicted_bytes, column.predicted_peak) == (None, None, None)
-        assert "cannot say how likely" in column.figures.note
+        assert "cannot compute how likely" in column.figures.note
 
 
 def test_what_needs_its_weights_is_refused_with_a_sentence(runtime, tmp_path):
@@ -148,7 +148,7 @@ def test_what_needs_its_weights_is_refused_with_a_sentence(runtime, tmp_path):
     with pytest.raises(ModeNotPossible, match="no LoRA adapters"):
         list(runtime.answer(chat("Hi", "far+pirate")))
     (row,) = [event for event in measure(runtime, "far", [], "") if hasattr(event, "decode_tokens_per_s")]
-    assert "cannot say how likely" in row.error
+    assert "cannot compute how likely" in row.error
     data = tmp_path / "rows.jsonl"
     data.write_text('{"prompt": "Hi", "completion": "Ho"}\n' * 20)
     with pytest.raises(PaddockError):
@@ -168,7 +168,7 @@ def test_the_command_line(runtime, monkeypatch, capsys):
     assert command_line.main(["models"]) == 0
     assert "far " in capsys.readouterr().out
     assert command_line.main(["score", "A text.", "--variant", "far"]) == 1
-    assert "cannot say how likely" in capsys.readouterr().err
+    assert "cannot compute how likely" in capsys.readouterr().err
 
 
 def test_the_page_and_the_api(runtime):

@@ -99,7 +99,7 @@ class Compared:
         if self.kind not in get_args(Kind):
             raise BadComparison(reason=f"the kind of {self.variant} is neither base nor instruct")
         if self.parts_at_character is not None and not 0 <= self.parts_at_character <= len(self.answer):
-            raise BadComparison(reason=f"the answer of {self.variant} parts from the reference's outside of itself")
+            raise BadComparison(reason=f"the first difference of {self.variant} lies outside of its answer")
         values = vars(self.figures)
         wild: Any = {name: None for name, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
         object.__setattr__(self, "figures", replace(self.figures, **wild))

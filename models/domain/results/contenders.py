@@ -56,7 +56,7 @@ def contenders(spellings: Sequence[str], most: int) -> Contenders:
     if len(found.variants) < 2:
         for reason in found.left_out.values():
             raise reason
-        raise BadComparisonRequest(reason=f"{('none was', 'only one was')[len(spellings)]} named, and it takes two")
+        raise BadComparisonRequest(reason=f"{'only one' if spellings else 'none'} was named, and it takes two")
     return found
 
 

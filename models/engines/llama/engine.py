@@ -110,7 +110,7 @@ class GgufEngine:
 
     def generate_rows(self, *args: Any, **options: Any) -> Iterator[Delta]:
         """Refused: the rows of a batch differ by adapters, and it takes none."""
-        raise AdapterRefused(adapter="of a row", reason="llama.cpp takes no adapters here")
+        raise AdapterRefused(adapter="of one row", reason="llama.cpp takes no adapters here")
 
     def score(self, *args: Any, **options: Any) -> Iterator[Progress | Scored]:
         """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
@@ -144,7 +144,7 @@ class _Stream:
             return self._stopped.is_set()
 
         try:
-            with translated(during="computing the answer"):
+            with translated(during="while answering"):
                 self._server.handle_completions(request, on_chunk)
             self._chunks.put(None)
         except PaddockError as error:
@@ -201,7 +201,7 @@ class _Stream:
         if isinstance(chunk, PaddockError):
             raise chunk
         if chunk is None:
-            raise EngineFailed(detail="llama.cpp ended without a reason")
+            raise EngineFailed(detail="llama.cpp ended without an error message")
         if error := chunk.get("error"):
             if error.get("type") == "exceed_context_size_error":
                 raise ContextExceeded(prompt_tokens=error["n_prompt_tokens"], context=error["n_ctx"])

@@ -128,7 +128,7 @@ class TransformersEngine:
 
     def _in_memory(self) -> Loaded:
         if self._loaded is None:
-            raise EngineFailed(detail="it was taken out of memory meanwhile")
+            raise EngineFailed(detail="it was removed from memory meanwhile")
         return self._loaded
 
     def _deltas(

@@ -77,9 +77,9 @@ class Reference:
         except (OSError, ValueError) as error:
             raise ReferenceDiffers(reason="it cannot be read") from error
         if stored != list(ids):
-            raise ReferenceDiffers(reason="it was made of other tokens")
+            raise ReferenceDiffers(reason="it was made from other tokens")
         if self._rows.ndim != 2 or len(self._rows) != len(stored) - 1:
-            raise ReferenceDiffers(reason="it is not whole")
+            raise ReferenceDiffers(reason="it is incomplete")
 
     def compare(self, start: int, log_probs: Any, likeliest: Any) -> tuple[list[bool], list[float]]:
         """Whether both find the same token likeliest, and KL(reference, this) in nats, for each row."""

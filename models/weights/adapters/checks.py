@@ -78,7 +78,7 @@ def check_tensors(tensors: Mapping[str, Tensor], config: LoraConfig, adapter: st
         return AdapterRefused(adapter=adapter, reason=reason)
 
     if not tensors:
-        raise refuse("its file holds no tensors, so that it changes nothing")
+        raise refuse("its file holds no tensors, so it changes nothing")
     if len(tensors) > MOST_TENSORS:
         raise refuse(f"its file holds {len(tensors):,} tensors, more than {MOST_TENSORS:,}")
     pairs: dict[str, dict[str, Tensor]] = {}
@@ -91,7 +91,7 @@ def check_tensors(tensors: Mapping[str, Tensor], config: LoraConfig, adapter: st
         if tensor.dtype not in FLOATS:
             raise refuse(f"its tensor {_named(name)} is of the type {tensor.dtype}, not {', '.join(FLOATS)}")
         if len(tensor.shape) != 2:
-            raise refuse(f"its tensor {_named(name)} is no matrix: it has {len(tensor.shape)} dimensions")
+            raise refuse(f"its tensor {_named(name)} is not a matrix: it has {len(tensor.shape)} dimensions")
         pairs[module][matrix] = tensor
     for module, pair in pairs.items():
         if lacking := {"A", "B"} - pair.keys():
@@ -153,17 +153,17 @@ def _plain(base: str) -> str:
 def _mismatch(module: str, a: Sizes, b: Sizes, config: LoraConfig, base: Base) -> str:
     """Why the two matrices of a module cannot be used with a base; empty when they can."""
     made_for = config.base if config.base and _plain(config.base) != _plain(base.name) else "another model"
-    other, linear = f"it was made for {made_for}: ", linear_of(module, base)
+    other, linear = f"it was made for {made_for}", linear_of(module, base)
     if linear is None:
-        return f"{other}it changes {_named(module)}, which {base.name} does not have"
+        return f"{other}: it changes {_named(module)}, which {base.name} does not have"
     if not config.targets_module(module):
         return f"its file changes {_named(module)}, which its config does not name"
     if linear.layer is not None and linear.layer >= base.shape.layers:
-        return f"{other}it changes layer {linear.layer + 1}, and {base.name} has {base.shape.layers}"
+        return f"{other}: it changes layer {linear.layer + 1}, and {base.name} has {base.shape.layers}"
     if a[1] != linear.inputs:
-        return f"{other}its {linear.name} takes {a[1]:,} inputs, that of {base.name} takes {linear.inputs:,}"
+        return f"{other}: its {linear.name} takes {a[1]:,} inputs, that of {base.name} takes {linear.inputs:,}"
     if b[0] != linear.outputs:
-        return f"{other}its {linear.name} gives {b[0]:,} outputs, that of {base.name} gives {linear.outputs:,}"
+        return f"{other}: its {linear.name} gives {b[0]:,} outputs, that of {base.name} gives {linear.outputs:,}"
     rank = config.rank_of(module)
     if (a[0], b[1]) != (rank, rank):
         held = f"{a[0]}" if a[0] == b[1] else f"{a[0]} and {b[1]}"
@@ -176,12 +176,12 @@ def _why_not(name: str) -> str:
         # PEFT saves them beside an adapter of the head, unless it is told save_embedding_layers=False.
         return f"its tensor {_named(name)} would replace a whole weight of the base"
     if "lora_embedding_" in name or f".{EMBEDDINGS}." in name:
-        return f"its tensor {_named(name)} changes the embeddings, and only linear layers can be changed"
+        return f"its tensor {_named(name)} changes the embeddings, and only linear layers are supported"
     if "lora_magnitude_vector" in name:
         return f"its tensor {_named(name)} belongs to a DoRA, which also scales the base's weights"
     if name.endswith("bias"):
         return f"its tensor {_named(name)} is a bias"
-    return f"its tensor {_named(name)} is no part of a plain LoRA"
+    return f"its tensor {_named(name)} is not part of a plain LoRA"
 
 
 def _named(name: str) -> str:

@@ -217,7 +217,7 @@ def _operators(base: Base, settings: Settings) -> Iterator[ListedAdapter]:
 
 def _unknown(name: str, card: ModelCard, settings: Settings) -> UnknownAdapter:
     if uploads.is_upload(name):
-        suggestion = "An adapter that was brought is dropped when nobody uses it for a day; bring it again."
+        suggestion = "An uploaded adapter is deleted after a day without use; upload it again."
     else:
         near = difflib.get_close_matches(name.lower(), [entry.key for entry in listed(card, settings)], 3, 0.5)
         suggestion = f"Did you mean {' or '.join(near)}?" if near else "Pick one from the list of this model."

@@ -30,7 +30,7 @@ MOST_BYTES = 2_000_000_000  # together
 UNUSED_S = 24 * 3600.0
 ABANDONED_S = 3600.0  # of an upload whose process died
 RANDOM_BYTES = 15  # 120 bits: the name is the only key
-BROUGHT = "that you brought"  # before it has a name
+BROUGHT = "you uploaded"  # before it has a name
 USED = "used"  # an empty file whose time is that of the last use
 _NAME = re.compile(r"upload-[a-z0-9]{24}")
 

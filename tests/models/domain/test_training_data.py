@@ -45,8 +45,8 @@ def chat(*turns):
         ({}, "neither “messages” nor"),
         ({"prompt": "a"}, "neither “messages” nor"),
         (GOOD | {"messages": []}, "both “messages” and “prompt”"),
-        ({"prompt": 1, "completion": "b"}, "“prompt” is not a text"),
-        ({"prompt": "a", "completion": None}, "“completion” is not a text"),
+        ({"prompt": 1, "completion": "b"}, "“prompt” is not text"),
+        ({"prompt": "a", "completion": None}, "“completion” is not text"),
         ({"prompt": "a", "completion": " \n"}, "“completion” is empty"),
         ({"prompt": "a", "completion": "\ud83d"}, "half of a surrogate pair"),
         ({"messages": []}, "not a list of messages"),
@@ -56,16 +56,16 @@ def chat(*turns):
         (chat((["user"], "x")), "role “['user']”"),
         (chat(("user", "x")), "there is no answer to learn"),
         (chat(("user", "x"), ("assistant", "")), "content of message 2 is empty"),
-        (chat(("user", "x"), ("assistant", [])), "content of message 2 is not a text"),
+        (chat(("user", "x"), ("assistant", [])), "content of message 2 is not text"),
         (chat(("assistant", "x")), "starts with an answer"),
-        (chat(("user", "x"), ("system", "y"), ("assistant", "z")), "somewhere else than at the beginning"),
+        (chat(("user", "x"), ("system", "y"), ("assistant", "z")), "not at the beginning"),
         (chat(("user", "x"), ("user", "y"), ("assistant", "z")), "two user messages follow each other"),
     ],
 )
 def test_a_bad_row_is_refused_by_its_line(row, reason):
     with pytest.raises(BadTrainingRow) as refused:
         read_rows(file(GOOD, b"", row), "rows.jsonl")
-    assert refused.value.message.startswith("Line 3 of rows.jsonl cannot be learned from: ")
+    assert refused.value.message.startswith("Line 3 of rows.jsonl cannot be used for training: ")
     assert reason in refused.value.message
     assert refused.value.message.count(". ") == 0
 

@@ -133,8 +133,8 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtim
             events(tiny_runtime, file, tmp_path / out, settings, Variant.parse(base))
 
     for mode in ("int8", "gguf", "dynamic-int8", "gptq", "awq", "fp16"):
-        refused(NotTrainable, f"held as {mode}.*fp32, bf16, nf4", quantization=mode)
-        refused(NotTrainable, f"held as {mode}", base=f"tiny@{mode}")
+        refused(NotTrainable, f"weights in {mode}.*fp32, bf16, nf4", quantization=mode)
+        refused(NotTrainable, f"weights in {mode}", base=f"tiny@{mode}")
     refused(NotTrainable, "two quantizations", base="tiny@nf4", quantization="fp32")
     refused(NotTrainable, "has an adapter already", base="tiny+pirate")
     refused(PaddockError, "max_tokens is 4096.*at most 2,048", max_tokens=4096)

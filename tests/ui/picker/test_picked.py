@@ -49,12 +49,12 @@ def test_lists_and_box_that_agree_are_the_variant():
     ],
 )
 def test_anything_else_is_not_picked(values):
-    with pytest.raises(NotPicked, match="Nothing was computed"):
+    with pytest.raises(NotPicked, match="Nothing was run"):
         _ = values.variant
 
 
 def test_the_reason_of_a_failed_pick_is_passed_on():
-    with pytest.raises(NotPicked, match=r"since “nope” is not picked\. There is no such thing\."):
+    with pytest.raises(NotPicked, match=r"because “nope” is not selected\. There is no such thing\."):
         _ = asked(spelling="nope", pick=Pick(SMOLLM2, "nope", "There is no such thing.")).variant
 
 

@@ -56,7 +56,7 @@ def test_a_link_asks_for_no_more_than_the_server_gives():
     assert not errors, "the link said nothing of the length"
     assert within(Sampling(9), 16, errors) == Sampling(9)
     assert within(Sampling(300), 16, errors) == Sampling(16)
-    assert [error.message for error in errors] == ["max_new_tokens is 300, but it has to be at most 16 on this server."]
+    assert [error.message for error in errors] == ["max_new_tokens is 300, but it must be at most 16 on this server."]
 
 
 @given(

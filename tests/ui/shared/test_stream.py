@@ -52,7 +52,7 @@ def test_status_line():
         ((Progress("waiting", detail="2 ahead"),), "2 ahead"),
         ((Rendered("p"),), "Reading the prompt"),
         ((Delta("a", DONE),), "context 7 of 64 tokens"),
-        ((Progress("read"), EngineLost()), "ended without saying why"),
+        ((Progress("read"), EngineLost()), "ended without an error message"),
     ):
         assert words in status(after(*events))
     assert status(after()) == ""

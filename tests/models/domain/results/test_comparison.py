@@ -186,19 +186,19 @@ COLUMN = ("columns", 0)
         (("sampling", "stop"), ["x" * 65], "at most 8 texts of 1 to 64 characters"),
         (("versions",), {"torch": 2}, "versions.torch should be a valid string"),
         (("versions",), [], "versions should be an object"),
-        (("machine",), {"a": [[[[[1]]]]]}, "short and plain data"),
-        (("machine",), {"a": 10**30}, "short and plain data"),
-        (("machine",), {"a": 10**400}, "short and plain data"),
+        (("machine",), {"a": [[[[[1]]]]]}, "short, plain data"),
+        (("machine",), {"a": 10**30}, "short, plain data"),
+        (("machine",), {"a": 10**400}, "short, plain data"),
         (("versions",), {"a": 10**400}, "versions.a should be a valid string"),
         (("version",), -(10**4000), "version should be greater than or equal to 1"),
-        (("machine",), {"a": "x" * 5000}, "short and plain data"),
+        (("machine",), {"a": "x" * 5000}, "short, plain data"),
         (("reference",), "x" * 501, "reference should have at most 500 characters"),
         ((*COLUMN, "variant"), "../etc", "path"),
         ((*COLUMN, "variant"), "<b>", "not a variant"),
         ((*COLUMN, "kind"), "other", "columns.1.kind should be 'base' or 'instruct'"),
         ((*COLUMN, "answer"), "x" * 200_001, "columns.1.answer should have at most 200000 characters"),
         ((*COLUMN, "answer"), "\ud800", "not JSON (unexpected end of hex escape"),
-        ((*COLUMN, "parts_at_character"), 99, "outside of itself"),
+        ((*COLUMN, "parts_at_character"), 99, "outside of its answer"),
         ((*COLUMN, "parts_at_character"), True, "parts_at_character should be a valid integer"),
         ((*COLUMN, "usage", "finish"), "won", "usage.finish should be 'stop', 'length'"),
         ((*COLUMN, "usage", "finish"), ["stop"], "usage.finish should be 'stop', 'length'"),
@@ -225,7 +225,7 @@ def test_a_forged_file_is_refused_with_a_sentence(path, value, reason):
         from_json(changed(path, value))
     assert type(caught.value) is BadComparison
     assert reason in caught.value.message
-    assert caught.value.message.startswith("What was saved of a comparison cannot be read: ")
+    assert caught.value.message.startswith("The comparison or its votes cannot be used: ")
     assert len(caught.value.message) < 300
 
 

@@ -28,7 +28,7 @@ def test_those_that_cannot_be_compared_are_left_out_and_the_others_stay():
     }  # fmt: skip
     assert "a was named twice" in str(found.left_out[2])
     assert "“3” is not a variant: it is not text" in str(found.left_out[4])
-    assert "e is not compared: 10 variants were named, and at most 4" in str(found.left_out[9])
+    assert "e was left out: 10 variants were named, and at most 4" in str(found.left_out[9])
 
 
 def test_the_same_adapters_in_another_order_are_the_same_variant():

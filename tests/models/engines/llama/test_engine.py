@@ -320,7 +320,7 @@ class FakeServer:
         ({"error": {"code": 500, "message": "decode failed", "type": "server_error"}}, EngineFailed, "decode failed"),
         (RuntimeError("slot lost"), EngineFailed, "slot lost"),
         (MemoryError(), OutOfMemory, "memory"),
-        (None, EngineFailed, "without a reason"),
+        (None, EngineFailed, "without an error message"),
     ],
 )
 def test_an_error_after_partial_text_keeps_the_text(chunk, error, words):

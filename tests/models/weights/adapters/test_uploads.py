@@ -55,7 +55,7 @@ def test_names_are_never_the_same_and_in_no_list(brought: Path, settings: Settin
     with pytest.raises(UnknownAdapter) as caught:
         adapters.find(f"upload-{'a' * 24}", CARD, settings)
     assert not any(name in str(caught.value) for name in names)
-    assert "bring it again" in caught.value.hint
+    assert "upload it again" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["upload-", "upload-abc", f"upload-{'A' * 24}", f"upload-{'a' * 25}"])
@@ -80,7 +80,7 @@ def test_refused_and_nothing_stays(brought: Path, settings: Settings, files: dic
     tiny_adapters.write(brought, files)
     with pytest.raises(AdapterRefused) as caught:
         keep(brought, settings)
-    assert caught.value.message.startswith("The adapter that you brought is refused: ")
+    assert caught.value.message.startswith("The adapter you uploaded is refused: ")
     assert reason in caught.value.message
     assert not (settings.cache / "uploads").exists() or kept(settings) == set()
 

@@ -6,11 +6,12 @@ from html import escape
 
 from models.domain.errors import PaddockError
 from models.domain.messages import Progress, Usage
+from models.domain.results.figures import ENDINGS
 from models.domain.units import size
 
-from .language import error_sentences
+from .language import error_sentences, say
 
-_STAGES = {
+STAGES = {
     "waiting": "Waiting",
     "download": "Downloading",
     "verify": "Checking the files:",
@@ -24,7 +25,7 @@ _STAGES = {
     "train": "Training",
     "evaluate": "Checking on the held-out rows",
 }
-_FINISH = {
+FINISHES = {
     "stop": "the model ended its answer",
     "length": "the token limit was reached",
     "stop_string": "a stop text came up",
@@ -36,29 +37,35 @@ _FINISH = {
 
 def figures(usage: Usage) -> str:
     """The line under an answer."""
-    parts = [f"{usage.new_tokens} tokens", f"{usage.decode_tokens_per_s:.1f} tok/s", f"TTFT {usage.ttft_s:.2f} s"]
+    parts = [
+        say("{count} tokens", count=usage.new_tokens),
+        say("{speed} tok/s", speed=f"{usage.decode_tokens_per_s:.1f}"),
+        say("TTFT {seconds} s", seconds=f"{usage.ttft_s:.2f}"),
+    ]
     if usage.finish not in ("stop", "stop_string"):
-        parts.append({"length": "cut at the limit", "cancelled": "stopped"}.get(usage.finish or "", str(usage.finish)))
+        parts.append(say(ENDINGS.get(usage.finish or "", str(usage.finish))))
     return " · ".join([*parts, usage.variant])
 
 
 def figures_table(usage: Usage) -> str:
     """All figures of an answer, as Markdown."""
+    prompt, kept = f"{usage.prompt_tokens:,}", f"{usage.cached_tokens:,}"
+    decode = {"count": f"{usage.new_tokens:,}", "speed": f"{usage.decode_tokens_per_s:.1f}"}
     rows = {
-        "Variant": f"`{usage.variant}`, computed by {usage.engine}",
-        "Adapters that acted": ", ".join(f"`{name}`" for name in usage.adapters) or "none",
-        "Prompt": f"{usage.prompt_tokens:,} tokens, {usage.cached_tokens:,} of them kept from the turn before",
-        "Time to first token": f"{usage.ttft_s:.2f} s",
-        "Prefill": f"{usage.prefill_tokens_per_s:,.0f} tokens/s",
-        "Decode": f"{usage.new_tokens:,} tokens at {usage.decode_tokens_per_s:.1f} tokens/s",
-        "Loading": f"{usage.load_s:.1f} s" if usage.load_s > 0.1 else "was in memory",
-        "Wall time": f"{usage.wall_s:.2f} s",
-        "Peak memory of the process": size(usage.peak_bytes) if usage.peak_bytes else "not measured",
-        "Ended because": _FINISH.get(usage.finish or "", "unknown"),
-        "Seed": "none: greedy" if usage.seed is None else str(usage.seed),
+        say("Variant"): say("`{variant}`, computed by {engine}", variant=usage.variant, engine=usage.engine),
+        say("Active adapters"): ", ".join(f"`{name}`" for name in usage.adapters) or say("none"),
+        say("Prompt"): say("{prompt} tokens, {kept} of them kept from the turn before", prompt=prompt, kept=kept),
+        say("Time to first token"): f"{usage.ttft_s:.2f} s",
+        say("Prefill"): say("{speed} tokens/s", speed=f"{usage.prefill_tokens_per_s:,.0f}"),
+        say("Decode"): say("{count} tokens at {speed} tokens/s", **decode),
+        say("Loading"): f"{usage.load_s:.1f} s" if usage.load_s > 0.1 else say("was in memory"),
+        say("Total time"): f"{usage.wall_s:.2f} s",
+        say("Peak memory of the process"): size(usage.peak_bytes) if usage.peak_bytes else say("not measured"),
+        say("Ended because"): say(FINISHES.get(usage.finish or "", "unknown")),
+        say("Seed"): say("none: greedy") if usage.seed is None else str(usage.seed),
     }
     if usage.notes:
-        rows["Note"] = " ".join(usage.notes)
+        rows[say("Note")] = " ".join(map(say, usage.notes))
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
@@ -68,12 +75,14 @@ def gauge(usage: Usage) -> str:
         return ""
     used = usage.prompt_tokens + usage.new_tokens
     share = min(1.0, used / usage.context)
-    title = "Prompt and answer together may not be longer than the context"
-    speed = f"{usage.decode_tokens_per_s:.0f} tok/s" if usage.finish is None and usage.new_tokens > 1 else ""
+    title = say("Prompt and answer together cannot be longer than the context")
+    filled = say("context {used} of {context} tokens", used=f"{used:,}", context=f"{usage.context:,}")
+    running = usage.finish is None and usage.new_tokens > 1
+    speed = say("{speed} tok/s", speed=f"{usage.decode_tokens_per_s:.0f}") if running else ""
     return (
         f'<div class="status" title="{title}"><span class="bar"><i style="width:{share:.1%}"></i></span>'
-        f"<span>context {used:,} of {usage.context:,} tokens</span><span>{speed}</span></div>"
-        + "".join(f'<div class="status note"><span>{escape(note)}</span></div>' for note in usage.notes)
+        f"<span>{filled}</span><span>{speed}</span></div>"
+        + "".join(f'<div class="status note"><span>{escape(say(note))}</span></div>' for note in usage.notes)
     )
 
 
@@ -82,10 +91,11 @@ def progress(step: Progress) -> str:
     amount = ""
     if step.total:
         done, total = (size(n) if step.unit == "bytes" else f"{n:,.0f}" for n in (step.done, step.total))
-        amount = f"{done} of {total}" + (f" {step.unit}" if step.unit != "bytes" else "")
+        unit = "" if step.unit == "bytes" else f" {say(step.unit)}"
+        amount = say("{done} of {total}{unit}", done=done, total=total, unit=unit)
     share = min(1.0, step.done / step.total) if step.total else 0
     kind = "bar" if step.total else "bar busy"
-    words = f"{_STAGES.get(step.stage, step.stage)} {step.detail}".strip()
+    words = f"{say(STAGES.get(step.stage, step.stage))} {say(step.detail)}".strip()
     return (
         f'<div class="status" role="status"><span class="{kind}"><i style="width:{share:.1%}"></i></span>'
         f"<span>{escape(words)}</span><span>{escape(amount)}</span></div>"
@@ -94,12 +104,13 @@ def progress(step: Progress) -> str:
 
 def waiting() -> str:
     """What stands there between the click and the first news."""
-    return '<div class="status" role="status"><span class="bar busy"><i></i></span><span>Starting</span></div>'
+    busy = '<span class="bar busy"><i></i></span>'
+    return f'<div class="status" role="status">{busy}<span>{say("Starting")}</span></div>'
 
 
 def stopped() -> str:
     """What stands there when Stop came before the first token."""
-    return said("Stopped before the first token.")
+    return said(say("Stopped before the first token."))
 
 
 def said(sentence: str) -> str:

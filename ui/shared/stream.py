@@ -10,6 +10,7 @@ from models.domain.messages import Delta, Event, Progress, Rendered, Scored, Usa
 
 from . import render
 from .conversation import note
+from .language import error_sentences, say
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def messages(answer: Answer) -> list[dict[str, Any]]:
     """The answer as messages of a Chatbot: the text, and once it is over a note with its figures."""
     shown: list[dict[str, Any]] = [{"role": "assistant", "content": answer.text}]
     if answer.error is not None and answer.text:
-        shown.append(note(f"stopped by an error after {answer.usage.new_tokens} tokens", str(answer.error)))
+        title = say("stopped by an error after {count} tokens", count=answer.usage.new_tokens)
+        shown.append(note(title, " ".join(error_sentences(answer.error))))
     elif answer.done:
         shown.append(note(render.figures(answer.usage), render.figures_table(answer.usage)))
     return shown

@@ -20,6 +20,7 @@ from models.engines.chat_template import FOLDED, LEFT_OUT, QUESTION_LEFT_OUT
 from models.studies.quality import CONVERTED
 from ui.shared import language
 from ui.shared.language import chinese, error_sentences, in_chinese
+from ui.shared.render import FINISHES, STAGES
 
 ROOT = Path(__file__).parents[3]
 KINDS = {code: kind for code, kind in error_kinds().items() if kind.__module__ == errors.__name__}
@@ -78,7 +79,9 @@ def said() -> Iterator[tuple[str, str]]:
                     found = [word.value for word in given if word.arg == "during"]
                 case ast.Call(func=ast.Name(id="refuse"), args=[reason]):
                     found = [reason]
-                case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in WORDS - {"what", "detail"} and "ui" not in path.parts:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if (
+                    name in WORDS - {"what", "detail"} and "ui" not in path.parts
+                ):
                     found = [value]
                 case ast.FunctionDef(name="why_not" | "_why_not" | "_why_none" | "_mismatch" | "warning"):
                     found = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return)]
@@ -98,7 +101,16 @@ def test_every_reason_has_a_chinese_form() -> None:
 
 def test_modes_plans_and_figures_are_explained_in_chinese(chinese_visitor: None) -> None:
     texts = [mode.summary for mode in (*MODES.values(), REMOTE) if mode.name != "int8"]
-    texts += [*LABELS.values(), *ENDINGS.values(), FOLDED, LEFT_OUT, QUESTION_LEFT_OUT, CONVERTED]
+    texts += [
+        *LABELS.values(),
+        *ENDINGS.values(),
+        *STAGES.values(),
+        *FINISHES.values(),
+        FOLDED,
+        LEFT_OUT,
+        QUESTION_LEFT_OUT,
+        CONVERTED,
+    ]
     for figure in FIGURES:
         texts += filter(None, (figure.heading, figure.meaning, figure.explained, figure.bars))
     assert not [text for text in texts if language.say(text) == text]

@@ -153,6 +153,7 @@ class Runtime:
             refused={mode.name: reason for mode, reason in reasons.items() if reason},
             without_hub=card.wheel is not None,
             on_this_machine=() if card.remote else loading.forms_here(card, self.settings),
+            languages=card.languages,
         )
 
     def adapters(self, model: Variant, token: str | None = None) -> list[ListedAdapter]:

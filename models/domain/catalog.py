@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import ServedElsewhere, UnknownModel
+from .languages import MANY, NAMES
 from .load import Remote
 
 Kind = Literal["base", "instruct"]
@@ -151,6 +152,7 @@ class ModelCard:
     counted_parameters: int | None = None  # by the headers of its weight files, where they were read
     remote: Remote | None = None
     made_from: str = ""  # the plain repository, where the card is narrowed to one that is quantized already
+    languages: tuple[str, ...] = ()  # that its own card says it speaks; empty where none is stated
     listed: bool = False  # in a catalog: its chat template is the operator's choice, not a visitor's
 
     @property
@@ -223,10 +225,13 @@ def _card(key: str, entry: dict[str, Any]) -> ModelCard:
             wheel = dict(values["wheel"])
             wheel["parts"] = tuple((part["requirement"], part["path"]) for part in wheel["parts"])
             values["wheel"] = WheelFile(**wheel)
+        values["languages"] = tuple(values.get("languages", ()))
         values["quantized"] = tuple(Quantized(**form) for form in values.get("quantized", ()))
         card = ModelCard(key=key, **values)
         if card.kind not in get_args(Kind):
             raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
+        if unknown := set(card.languages) - {*NAMES, MANY}:
+            raise ValueError(f"languages are codes of {', '.join(NAMES)} and {MANY}, not {unknown.pop()}")
         if not isinstance(card.context, int) or card.context < 1:
             raise ValueError("context is a number of tokens")
         return card

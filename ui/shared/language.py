@@ -25,12 +25,18 @@ _TYPED = frozenset({"text", "value", "hardware", "token", "model", "variant", "a
 
 
 def language() -> str:
-    """The language of the visitor whose event is handled: of the address, else the first of the browser's."""
+    """The language of the page, as the visitor whose event is handled reads it."""
+    return CHINESE if visitors_language() == CHINESE else ENGLISH
+
+
+def visitors_language() -> str:
+    """The ISO 639-1 code of their own language: of the address, else the first of the browser's."""
     request = LocalContext.request.get(None)
     if request is None:
         return ENGLISH
     wanted = str(request.query_params.get("lang") or request.headers.get("accept-language") or "")
-    return CHINESE if re.match(r"\s*zh\b", wanted, re.IGNORECASE) else ENGLISH
+    found = re.match(r"\s*([a-z]{2})\b", wanted, re.IGNORECASE)
+    return found[1].lower() if found else ENGLISH
 
 
 @cache

@@ -49,6 +49,7 @@ class ModelInfo:
     refused: Mapping[str, str]
     without_hub: bool
     on_this_machine: tuple[Form, ...]
+    languages: tuple[str, ...] = ()  # ISO 639-1, as its own card states them
 
     @property
     def modes(self) -> list[str]:
@@ -62,4 +63,8 @@ class ModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for programs."""
-        return asdict(self) | {"modes": self.modes, "on_this_machine": list(self.on_this_machine)}
+        return asdict(self) | {
+            "modes": self.modes,
+            "on_this_machine": list(self.on_this_machine),
+            "languages": list(self.languages),
+        }

@@ -54,6 +54,7 @@ def test_entry_is_complete(key):
     assert card.licence
     assert card.licence in ("Apache-2.0", "MIT") or card.licence_url.startswith("https://")
     assert 2048 <= card.context <= 131_072
+    assert "en" in card.languages
     assert card.shape.heads % card.shape.kv_heads == 0
     assert card.is_base == (card.kind == "base")
     assert card.is_base != any(word in key for word in ("instruct", "chat", "beta"))
@@ -214,6 +215,7 @@ def test_small_entry_by_hand(tmp_path):
         GOOD.replace("kind", 'gguf = { repo = "o/n" }\nkind'),
         GOOD.replace("kind", 'wheel = { file = "f", bytes = 1, sha256 = "0" }\nkind'),
         GOOD.replace("kind", 'quantized = ["gptq"]\nkind'),
+        GOOD.replace("kind", 'languages = ["Chinese"]\nkind'),
     ],
 )
 def test_malformed_entry_is_named(tmp_path, text):

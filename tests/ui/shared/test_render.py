@@ -100,7 +100,7 @@ def test_figures():
 
 
 @pytest.mark.parametrize(
-    ("finish", "words"), [("length", "cut at the limit"), ("cancelled", "stopped"), ("time_limit", "time_limit")]
+    ("finish", "words"), [("length", "cut at the limit"), ("cancelled", "stopped"), ("time_limit", "time limit")]
 )
 def test_an_unusual_end_is_named(finish, words):
     assert words in render.figures(Usage(finish=finish))

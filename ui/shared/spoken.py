@@ -1,0 +1,41 @@
+"""A quiet note before the first answer: the picked model does not speak the visitor's language. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+from models.domain.languages import NAMES, speaks
+from models.domain.memory.model_info import ModelInfo
+
+from .language import say
+
+MOST_NAMED = 3
+
+
+def language_note(info: ModelInfo, wanted: str, models: Callable[[], Iterable[ModelInfo]]) -> str:
+    """What to expect of a model in the language `wanted` and which others speak it; empty where there is no need.
+
+    The others are models of the same kind that fit, as buttons that pick them.
+    """
+    if wanted not in NAMES or speaks(info.languages, wanted):
+        return ""
+    spoken = ", ".join(say(NAMES[code]) for code in info.languages if code in NAMES)
+    asked = say(NAMES[wanted])
+    note = escape(
+        say(
+            "{model} was trained on {languages}; answers in {language} will be poor.",
+            model=info.title,
+            languages=spoken,
+            language=asked,
+        )
+    )
+    others = [
+        f'<button type="button" class="inline" data-press="{escape(one.key)}">{escape(one.title)}</button>'
+        for one in models()
+        if one.kind == info.kind and one.fits and one.languages and speaks(one.languages, wanted)
+    ]
+    if others:
+        lead = say("Models here that speak {language}:", language=asked)
+        note += f" {escape(lead)} {', '.join(others[:MOST_NAMED])}"
+    return f'<p class="quiet language-note">{note}</p>'

@@ -41,7 +41,7 @@ def visitors_language() -> str:
 
 @cache
 def chinese(folder: Path = TABLES) -> Mapping[str, Mapping[str, str]]:
-    """All tables in one: `page` and `domain` by English text, `sentence` and `next_step` of the errors by their code."""
+    """All tables in one: `page` and `domain` by English text, `sentence` and `next_step` by an error's code."""
     merged: dict[str, dict[str, str]] = {"page": {}, "domain": {}, "sentence": {}, "next_step": {}}
     for path in sorted(folder.glob("*.toml")):
         for section, entries in tomllib.loads(path.read_text(encoding="utf-8")).items():

@@ -1,4 +1,4 @@
-"""Whatever the models say (errors, their reasons, warnings, figures) has a Chinese form that is found by its English."""
+"""Whatever the models say (errors, reasons, warnings, figures) has a Chinese form, found by its English."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def said() -> Iterator[tuple[str, str]]:
 
 
 def test_every_reason_has_a_chinese_form() -> None:
-    texts = dict((text, where) for where, text in said() if re.search("[A-Za-z]{2}", text))
+    texts = {text: where for where, text in said() if re.search("[A-Za-z]{2}", text)}
     assert len(texts) > 200  # the walk finds them
     lacking = {
         where: text for text, where in texts.items() if in_chinese(text) == text or ENGLISH.search(in_chinese(text))

@@ -14,6 +14,7 @@ from .page import Page, Tab
 from .picker.picked import Pick, nothing, show, shown
 from .shared import render, url
 from .shared.events import AT_ONCE, Values, named
+from .shared.language import error_sentences
 from .shared.sampling import read_sampling, sampling_values, within
 from .shared.text import t
 
@@ -45,7 +46,7 @@ def wire_link(button: gr.Button, link: gr.Textbox, page: Page, tabs: Mapping[str
             first = name == next(iter(tabs))
             query = url.write(url.PageState(picked, sampling, tab="" if first else name, **tabs[name].state(values)))
         except PaddockError as error:
-            return str(error)
+            return " ".join(error_sentences(error))
         address = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
         return f"{address}?{query}"
 

@@ -26,12 +26,11 @@ from .picker.picker import build_picker
 from .shared.early import EarlyScript
 from .shared.events import AT_ONCE
 from .shared.sampling import sampling_controls
-from .shared.text import EN, I18N, t
+from .shared.text import EN, I18N, both, t
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
-QUESTION = "Which open model is good enough for my task and fits my hardware?"
 STYLE = Path(__file__).with_name("style.css")
 EARLY = Path(__file__).with_name("choices.js")
 SCRIPTS = [Path(__file__).with_name("exact.js")]
@@ -60,9 +59,9 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             memory = build_memory()
             with gr.Accordion(t("sampling"), open=False, elem_id="sampling"):
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
-            gr.HTML('<p class="quiet"><a href="?view=api">Use it from a program</a></p>')
+            gr.HTML(f'<p class="quiet"><a href="?view=api">{both("programs")}</a></p>')
         with gr.Row(elem_id="top"):
-            gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{QUESTION}</p>', elem_id="title")
+            gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
             make_link, link = draw_link()
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import gradio as gr
 
 EN = {
+    "claim": "Which open model is good enough for my task and fits my hardware?",
+    "programs": "Use it from a program",
     "model": "Model",
     "model_info": "grouped by family; chat models answer, base models continue",
     "hardware": "My hardware",
@@ -97,6 +101,8 @@ EN = {
     "votes_forget": "Forget them",
 }
 ZH = {
+    "claim": "哪个开源模型足以完成我的任务，又能在我的硬件上运行？",
+    "programs": "在程序中使用",
     "model": "模型",
     "model_info": "按系列分组；对话模型回答问题，基础模型续写文本",
     "hardware": "我的硬件",
@@ -193,6 +199,11 @@ EXAMPLES = (
     "Write a haiku about a slow computer.",
     "What is the difference between a base model and a chat model?",
 )
+
+
+def both(key: str) -> str:
+    """The text of a key as HTML in both languages, of which the style shows the page's: for what is drawn once."""
+    return f'<span class="both"><span lang="en">{escape(EN[key])}</span><span lang="zh">{escape(ZH[key])}</span></span>'
 
 
 def t(key: str) -> gr.I18n:

@@ -23,7 +23,7 @@ from ui.layout import build_app, launch_options
 
 
 def preload(runtime: Runtime) -> None:
-    """Have the default variant in memory before the first visitor asks; a failure waits for him to see it."""
+    """Have the default variant in memory before the first visitor asks; a failure waits for them to see it."""
     try:
         line = ProgressLine()
         request = CompletionRequest(

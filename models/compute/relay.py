@@ -61,7 +61,7 @@ async def relayed(
             end = error
         send(end)
 
-    # The context carries the visitor's request: his quota is asked for, not the app's.
+    # The context carries the visitor's request: their quota is asked for, not the app's.
     threading.Thread(target=contextvars.copy_context().run, args=(pump,), daemon=True, name="paddock-pump").start()
     try:
         while (item := await arrived.get()) is not None:

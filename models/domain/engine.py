@@ -15,7 +15,7 @@ class Prompt:
     """The exact text for a model.
 
     `rendered` says that a chat template wrote it: it spells its own start token, so none is added. `notes` say what
-    of the visitor's words is not where he put it.
+    of the visitor's words is not where they put it.
     """
 
     text: str

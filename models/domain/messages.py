@@ -163,7 +163,7 @@ class Usage:
     batch: int = 1  # answers that were computed at once: a speed is that of a row of so many
     adapters: tuple[str, ...] = ()  # that acted, with their weights, as read from the model
     origin: str = ""  # of the weights, as a Snapshot says it
-    notes: tuple[str, ...] = ()  # what of the visitor's words the model was not given as he put them
+    notes: tuple[str, ...] = ()  # what of the visitor's words the model was not given as they put them
 
 
 @dataclass(frozen=True)

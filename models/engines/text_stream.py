@@ -35,7 +35,7 @@ class Detokenizer:
         return now[len(before) :]
 
     def peek(self, token: int) -> str:
-        """The text that this token would complete, which is not pushed; at least what it is by itself."""
+        """The text that this token would complete, which is not pushed; at least what it is alone."""
         before, now = self._window([token])
         text = now[len(before) :]
         return text if text.strip(_BROKEN) else self._decode([token])

@@ -18,12 +18,12 @@ from ..runtime import Runtime
 
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
-CONVERTED = "made from a quantized GGUF file, since the Hub's own weights were out of reach: no more exact than that"
+CONVERTED = "made from a quantized GGUF file, because the Hub's own weights could not be reached: no more exact than that"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What others are held against: the file of its scores of the text, its answer, and where that one starts."""
+    """What others are compared with: the file of its scores of the text, its answer, and where that one starts."""
 
     text_file: str
     answer_prompt: Prompt
@@ -42,7 +42,7 @@ class Quality:
 def first(
     runtime: Runtime, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
 ) -> Generator[Progress, None, tuple[Quality, Reference]]:
-    """The quality of the one that the others are held against; `answer` is its prompt with its answer."""
+    """The quality of the one that the others are compared with; `answer` is its prompt with its answer."""
     record = str(Path(folder) / "text.npy")
     scored = yield from _score(runtime, variant, Prompt(text), token, record)
     own = yield from _score(runtime, variant, answer, token)
@@ -66,7 +66,7 @@ def against(
 
 
 def alone(runtime: Runtime, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
-    """The quality of one that is held against none."""
+    """The quality of one that is compared with none."""
     scored = yield from _score(runtime, variant, Prompt(text), token)
     return Quality(_alone(variant, scored), frozenset({scored.variant}))
 

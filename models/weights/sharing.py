@@ -22,9 +22,9 @@ STALE_S = 10.0  # a board that nobody wrote for so long is of a process that die
 
 
 class Visit:
-    """Who waits for the files of a model or an adapter: by which settings, with which token of his own.
+    """Who waits for the files of a model or an adapter: by which settings, with which token of their own.
 
-    Passes progress on, at most five times a second, and raises DownloadCancelled once he has left.
+    Passes progress on, at most five times a second, and raises DownloadCancelled once they have left.
     """
 
     def __init__(

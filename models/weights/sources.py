@@ -32,7 +32,7 @@ def resolve(
     """Checked weights on this machine, downloaded if need be; a warm start takes milliseconds.
 
     `card` is what quantization.card_for makes of a card for the mode that will load them.
-    Where safetensors were asked for and only a GGUF file can be had, the snapshot says `form="gguf"`: the caller
+    Where safetensors were asked for and only a GGUF file is available, the snapshot says `form="gguf"`: the caller
     converts it. `token` is the visitor's own and is used for this call only. Progress counts bytes.
     Raises WeightsError and its kinds, and nothing else.
     """
@@ -51,7 +51,7 @@ def resolve(
 def locate(card: ModelCard, form: Form, settings: Settings) -> Snapshot | None:
     """What is on this machine already, by quick checks and without the network; None if nothing is usable.
 
-    A GGUF file stands in for safetensors only where the Hub is known to be out of reach, as it does in `resolve`.
+    A GGUF file stands in for safetensors only where the Hub is known to be unreachable, as it does in `resolve`.
     """
     with fetch_errors.translated(card.key, settings.cache), suppress(WeightsError):
         forms: tuple[Form, ...] = (form,)

@@ -20,7 +20,7 @@ VISITORS, VISITOR_TOKENS = 8, 64
 def turns(stage: Stage, repeats: int, words: int = TURN_WORDS) -> None:
     """TTFT of each turn against that of its new tokens alone and of the whole when nothing is reused.
 
-    Once in a conversation by itself, and once with two other visitors' requests between its turns.
+    Once in a conversation alone, and once with two other visitors' requests between its turns.
     """
     for mode in ("gguf", "fp32"):
         print(f"### turns: time to first token, {SMOLLM2}@{mode}\n")

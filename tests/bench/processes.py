@@ -85,7 +85,7 @@ def _end(process: subprocess.Popen[Any]) -> None:
 
 
 class Bare:
-    """A library by itself, asked over pipes."""
+    """A library alone, asked over pipes."""
 
     def __init__(self, kind: str, path: str, settings: Settings, context: int) -> None:
         numbers = (str(settings.compute_threads), str(BATCH), str(context))

@@ -1,4 +1,4 @@
-"""Decode speed as a client sees it, against the same library by itself and against the usual ten-line app."""
+"""Decode speed as a client sees it, against the same library alone and against the usual ten-line app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A visitor in a real browser: what he does on the page, and what he reads there."""
+"""A visitor in a real browser: what they do on the page, and what they read there."""
 
 from __future__ import annotations
 

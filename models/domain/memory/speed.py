@@ -15,7 +15,7 @@ from .plan import kv_bytes
 
 KV_TOKENS = 1_024  # of the conversation so far, whose keys and values are read
 # (low, high) share of the bandwidth. CPU: measured with `python -m tests.bench efficiency`. GPUs: what llama.cpp's own
-# tables and transformers' users report, not measured here; transformers launches each kernel by itself, which costs
+# tables and transformers' users report, not measured here; transformers launches each kernel separately, which costs
 # small models most.
 EFFICIENCY: dict[tuple[str, Accelerator], tuple[float, float]] = {
     ("llama.cpp", "cpu"): (0.5, 0.9),

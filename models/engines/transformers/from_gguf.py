@@ -1,6 +1,6 @@
 """GGUF -> safetensors, once: `python -m models.engines.transformers.from_gguf GGUF OUT`, in its own process.
 
-Transformers can load a GGUF by itself, but reads the file's metadata three times in pure Python and keeps nothing:
+Transformers can load a GGUF on its own, but reads the file's metadata three times in pure Python and keeps nothing:
 20 s for a model of 135M parameters at every load. This uses its tables and its tensor processors, in one pass.
 """
 

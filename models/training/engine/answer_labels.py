@@ -16,7 +16,7 @@ from ...domain.messages import Message
 from ...engines.transformers.tokens import tokenize
 
 UNLABELLED = -100  # what torch's cross_entropy leaves out
-_PROBE = "\ue000Aa\ue001"  # an answer that no template writes by itself
+_PROBE = "\ue000Aa\ue001"  # an answer that no template writes on its own
 _ANCHORS = ("", "\n", ":", ".", "a", "0")  # texts after which the beginning of an answer is tokenized
 # A conversation as text: up to its end, or with True up to where the next answer begins.
 Write = Callable[[Sequence[Message], bool], str]

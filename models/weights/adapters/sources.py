@@ -79,7 +79,7 @@ def listed(card: ModelCard, settings: Settings) -> list[ListedAdapter]:
 
 
 def search(card: ModelCard, settings: Settings, token: str | None = None) -> list[FoundAdapter]:
-    """The Hub's adapters that are registered for this base, most downloaded first; none where it is out of reach."""
+    """The Hub's adapters that are registered for this base, most downloaded first; none where it cannot be reached."""
     if not settings.hub_ids or not access.hub_reachable(settings):
         return []
     base = base_of(card).name

@@ -66,7 +66,7 @@ def adapters_for(base: str, limit: int, visit: Visit) -> list[FoundAdapter]:
             sort="downloads",
             limit=limit,
             expand=["downloads", "likes", "lastModified"],
-            token=visit.token or False,  # the operator's would list his private ones
+            token=visit.token or False,  # the operator's would list their private ones
         )
         return [FoundAdapter(one.id, one.downloads or 0, one.likes or 0, _day(one.last_modified)) for one in found]
 

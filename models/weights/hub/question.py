@@ -25,7 +25,7 @@ from .revisions import cache_folder, repo_folder
 Answer = TypeVar("Answer")
 STALL_S = 45.0  # without a byte of a download
 TICK_S = 0.1
-LEAVE_S = 0.5  # in which a thread can tidy up; one that waits for a silent server ends by itself later
+LEAVE_S = 0.5  # in which a thread can tidy up; one that waits for a silent server ends on its own later
 LONGEST_WAIT_S = 60.0  # of a thread that nobody waits for any more
 PIECE = 256 * 1024  # bytes between two looks at the progress
 FIRST_BYTES = 100_000  # of a file of weights: most headers are shorter

@@ -1,4 +1,4 @@
-"""Which template of a model counts, and what is said where a visitor's words are not where he put them."""
+"""Which template of a model counts, and what is said where a visitor's words are not where they put them."""
 
 import json
 from types import SimpleNamespace

@@ -61,7 +61,7 @@ def test_modes_differ_as_they_should(measured):
     assert nf4.parts_at is None or 0 <= nf4.parts_at < 16
     assert nf4.answer_tokens == pytest.approx(16, abs=1)
     assert "dequantized" in gguf.note
-    assert bf16.note == nf4.note, "where the Hub is out of reach, both are made from the GGUF file"
+    assert bf16.note == nf4.note, "where the Hub cannot be reached, both are made from the GGUF file"
 
 
 def test_progress_names_the_variant_and_every_stage(measured):

@@ -111,7 +111,7 @@ def test_gguf_in_the_operators_folder(settings: Settings, tmp_path: Path) -> Non
     write(tmp_path / "models" / "tiny", {"any name.gguf": tiny_models.gguf_bytes(tmp_path)})
     own = replace(settings, models_dir=str(tmp_path / "models"))
     assert get(own, "gguf").origin == "folder"
-    assert get(own, "safetensors").form == "gguf", "the Hub is out of reach, so it stands in"
+    assert get(own, "safetensors").form == "gguf", "the Hub cannot be reached, so it stands in"
 
 
 def labelled() -> ModelCard:

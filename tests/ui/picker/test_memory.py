@@ -38,7 +38,7 @@ def test_names_are_escaped():
 
 
 def test_adapters_are_counted_and_not_named():
-    """Somebody else's upload has a name that only he shall know."""
+    """Somebody else's upload has a name that only they shall know."""
     text = Markup(in_memory([line("a", attached=[Attached("upload-secret", 4_000_000)] * 2)])).text
     assert "2 adapters, 8.0 MB" in text or "2 adapters, 8 MB" in text
     assert "secret" not in text

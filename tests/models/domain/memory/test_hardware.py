@@ -1,4 +1,4 @@
-"""The table of machines, and how fast a variant decodes there: held against what others measured."""
+"""The table of machines, and how fast a variant decodes there: compared with what others measured."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is learned of a conversation, held against what the engine gives to the model and where it ends an answer."""
+"""What is learned of a conversation, compared with what the engine gives to the model and where it ends an answer."""
 
 from dataclasses import replace
 

@@ -8,10 +8,12 @@ from typing import Any
 import gradio as gr
 
 from models.domain.errors import PaddockError
+from models.domain.memory.hardware import find_hardware
 from models.domain.variant import Variant
 
 from .page import Page, Tab
 from .picker.picked import Pick, nothing, show, shown
+from .picker.picker import hardware_box
 from .shared import render, url
 from .shared.events import AT_ONCE, Values, named
 from .shared.language import error_sentences
@@ -19,8 +21,11 @@ from .shared.sampling import read_sampling, sampling_values, within
 from .shared.text import t
 
 # A reload or a copied address keeps the variant; a card without data-variant shows an error and nothing was picked.
-FOLLOW_VARIANT = """(spelling, card) => {
-  const address = new URL(window.location);
+FOLLOW_VARIANT = """(spelling, card, hardwares) => {
+  const address = new URL(window.location), hardware = hardwares.match(/data-picked="([^"]*)"/)?.[1];
+  if (hardware) address.searchParams.set("hardware", hardware);
+  else address.searchParams.delete("hardware");
+  history.replaceState(null, "", address);
   if (spelling && card.includes("data-variant")) {
     address.searchParams.set("variant", spelling); history.replaceState(null, "", address);
   }
@@ -42,9 +47,10 @@ def wire_link(button: gr.Button, link: gr.Textbox, page: Page, tabs: Mapping[str
     def write(request: gr.Request, values: Values) -> str:
         name = values[opened_tab]
         try:
-            picked, sampling = page.picker.read(values).variant, read_sampling(named(page.sampling, values))
-            first = name == next(iter(tabs))
-            query = url.write(url.PageState(picked, sampling, tab="" if first else name, **tabs[name].state(values)))
+            picked, sampling = page.picker.read(values), read_sampling(named(page.sampling, values))
+            tab, shown = "" if name == next(iter(tabs)) else name, tabs[name].state(values)
+            state = url.PageState(picked.variant, sampling, tab=tab, hardware=picked.hardware or "", **shown)
+            query = url.write(state)
         except PaddockError as error:
             return " ".join(error_sentences(error))
         address = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
@@ -63,14 +69,15 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
     def pick(state: url.PageState, errors: list[PaddockError]) -> list[Any]:
         """What the link names; what cannot be used is said, and nothing is picked in its place."""
         if state.unread:
-            return nothing(state.unread, str(default), errors[0])
+            return nothing(runtime, state.unread, str(default), errors[0])
+        there = find_hardware(state.hardware) if state.hardware else None
         if state.variant is None:
-            return shown(runtime, lambda: default, Pick())
+            return shown(runtime, lambda: default, Pick(), there=there)
         try:
-            return show(runtime, state.variant)
+            return show(runtime, state.variant, hardware=there)
         except PaddockError as error:
             errors.append(error)
-            return nothing(str(state.variant), str(default), error)
+            return nothing(runtime, str(state.variant), str(default), error)
 
     def open_link(request: gr.Request) -> list[Any]:
         state, errors = url.read(dict(request.query_params), tabs, runtime.catalog)
@@ -82,6 +89,8 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
         filled = [tab.open(state) if name == opened else [gr.skip()] * len(tab.linked) for name, tab in tabs.items()]
         said = "".join(map(render.error, errors))  # gr.Warning would need the queue, which may be full
         return [
+            state.hardware,
+            hardware_box(state.hardware),
             *picked,
             *(sampling[name] for name in page.sampling),
             *(value for values in filled for value in values),
@@ -91,10 +100,19 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
 
     linked = [component for tab in tabs.values() for component in tab.linked]
     statuses = [tab.status for tab in tabs.values()]
-    outputs = [*picker.outputs, *page.sampling.values(), *linked, *statuses, shown_tabs]
+    outputs = [
+        picker.hardware,
+        picker.hardwares,
+        *picker.outputs,
+        *page.sampling.values(),
+        *linked,
+        *statuses,
+        shown_tabs,
+    ]
     opened = page.app.load(open_link, None, outputs, **AT_ONCE)
+    followed = [picker.spelling, picker.card, picker.hardwares]
     for event in (opened, *picker.picked, *picker.weighed):
-        event.then(None, [picker.spelling, picker.card], None, js=FOLLOW_VARIANT, api_visibility="private")
+        event.then(None, followed, None, js=FOLLOW_VARIANT, api_visibility="private")
     for event in (opened, *picker.picked):
         for tab in tabs.values():
             if tab.follow is not None:

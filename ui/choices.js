@@ -56,8 +56,4 @@
       document.querySelector("#model input")?.focus();
     },
   };
-  // A press on a list's box marks what stands in it, so that typing searches instead of writing into the middle of it.
-  document.addEventListener("focusin", (event) => {
-    if (event.target.matches?.("#model input, #hardware input")) setTimeout(() => event.target.select(), 0);
-  });
 })();

@@ -31,9 +31,11 @@ from .shared.text import EN, I18N, both, t
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
+# The first stop of the keyboard: past the picker, to what the open tab asks for.
+SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
 STYLE = Path(__file__).with_name("style.css")
 EARLY = Path(__file__).with_name("choices.js")
-SCRIPTS = [Path(__file__).with_name("exact.js")]
+SCRIPTS = [Path(__file__).with_name(name) for name in ("access.js", "exact.js")]
 # A phone starts with the conversation, not with the sidebar over it.
 ON_LOAD = """() => {
   if (window.innerWidth < 768) document.querySelector(".sidebar.open .toggle-button")?.click();
@@ -61,7 +63,8 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
             gr.HTML(f'<p class="quiet"><a href="?view=api">{both("programs")}</a></p>')
         with gr.Row(elem_id="top"):
-            gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
+            skip = SKIP.format(both("skip"))
+            gr.HTML(f'{skip}<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
             make_link, link = draw_link()
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
@@ -92,7 +95,15 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
         radius_size=gr.themes.sizes.radius_sm,
-    ).set(body_text_color_subdued="*neutral_600", block_info_text_color="*neutral_600")
+    ).set(
+        body_text_color_subdued="*neutral_600",
+        block_info_text_color="*neutral_600",
+        color_accent="*primary_700",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_600",
+    )
     return {
         "theme": theme,
         "css_paths": [STYLE],

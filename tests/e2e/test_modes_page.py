@@ -88,6 +88,7 @@ def test_what_does_not_fit_offers_what_does(visit: Visit) -> None:
 
 def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}@bf16")
+    visitor.card.locator("details summary").click()
     cache = visitor.card.locator(".legend tr", has_text="KV cache")
     before = cache.inner_text()
     visitor.page.locator("#context input[type=number]").fill("8192")
@@ -162,15 +163,32 @@ def test_i_have_a_3060_what_fits_and_how_fast(visit: Visit) -> None:
     expect(rows.filter(has_text="bf16").locator(".fit")).to_have_attribute("title", "does not fit")
     expect(rows.filter(has_text="auto").locator(".fit")).to_have_attribute("title", "fits")
     expect(rows.filter(has_text="auto").locator(".estimate")).to_have_text(re.compile(r"≈ \d+–\d+"))
-    expect(visitor.card).to_contain_text("Longest that fits")
+    expect(visitor.card).to_contain_text("Longest context that fits")
     expect(visitor.card).to_contain_text("of RTX 3060 12 GB available")
-    page.locator("#gigabytes input").fill("64")
-    page.locator("#gigabytes input").press("Enter")
+    visitor.pick_hardware("64 GB")
     expect(page.locator("#chip")).to_contain_text("· bf16 ·")
     expect(page.locator("#quantizations .no-speed, .quantizations.no-speed")).to_have_count(1)
-    page.locator("#gigabytes input").fill("0.2")
-    page.locator("#gigabytes input").press("Enter")
-    expect(page.locator("#hardware-status [role=alert]")).to_contain_text("There is no hardware called “0.2”")
+    assert visitor.address()["hardware"] == "64"
+    page.reload()
+    expect(page.locator("#hardware input")).to_have_value("GPU with 64 GB")
+    visitor.pick_hardware("0 GB")
+    expect(page.locator("#hardware-status [role=alert]")).to_contain_text("There is no hardware called “0”")
+
+
+def test_a_search_that_is_left_changes_nothing(visit: Visit) -> None:
+    visitor = visit()
+    page, box = visitor.page, visitor.page.locator("#model input")
+    box.click()
+    page.keyboard.type("llama 3.2 inst")
+    shown = page.locator("#model [role=option]:visible")
+    expect(shown).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(box).to_have_value("SmolLM2 135M Instruct")
+    expect(shown).to_have_count(0)
+    page.keyboard.type("gemma")
+    visitor.box.click()
+    expect(box).to_have_value("SmolLM2 135M Instruct")
+    expect(page.locator("#chip")).to_contain_text("SmolLM2 135M Instruct")
 
 
 def test_theme_and_language_are_kept(visit: Visit) -> None:

@@ -15,6 +15,7 @@ from models.domain.adapters import FoundAdapter, ListedAdapter
 from models.domain.errors import AdapterRefused
 from models.domain.variant import ADAPTER_WEIGHT_BOUNDS, ADAPTERS_MAX, Variant
 
+from ..shared.language import say
 from ..shared.text import t
 
 if TYPE_CHECKING:
@@ -110,14 +111,14 @@ def pair_of(files: Sequence[str] | None) -> tuple[Path, Path]:
 
 def short_name(name: str) -> str:
     """A name that no table gives a title."""
-    return f"your upload …{name[-4:]}" if name.startswith("upload-") else name
+    return say("your upload …{end}", end=name[-4:]) if name.startswith("upload-") else name
 
 
 def hub_line(adapter: FoundAdapter) -> str:
     """A line of a search: the Hub id, and how often it was fetched."""
     count = adapter.downloads
     many = f"{count / 1000:.0f}k" if count >= 10_000 else f"{count:,}"
-    return f"{adapter.hub_id} · {many} downloads"
+    return say("{name} · {count} downloads", name=adapter.hub_id, count=many)
 
 
 def adapter_notes(variant: Variant, listed: Sequence[ListedAdapter], warnings: Sequence[str]) -> str:
@@ -126,7 +127,7 @@ def adapter_notes(variant: Variant, listed: Sequence[ListedAdapter], warnings: S
     lines = []
     for adapter in variant.adapters:
         if (entry := about.get(adapter.name)) and entry.summary:
-            lines.append(f"<b>{escape(entry.title)}</b> {escape(entry.summary)}")
+            lines.append(f"<b>{escape(entry.title)}</b> {escape(say(entry.summary))}")
     drawn = "".join(f"<li>{line}</li>" for line in lines)
     drawn += "".join(f'<li class="warning">{escape(warning)}</li>' for warning in warnings)
     return f'<ul class="quiet adapter-notes">{drawn}</ul>' if drawn else ""
@@ -134,8 +135,11 @@ def adapter_notes(variant: Variant, listed: Sequence[ListedAdapter], warnings: S
 
 def search_result(found: Sequence[FoundAdapter], model: str) -> str:
     """What a search brought, in a sentence."""
-    if not found:
-        sentence = f"No adapters registered for {model} were found, or the Hub is out of reach."
-    else:
-        sentence = f"{len(found)} adapters registered for {model} are in the list now, the most downloaded first."
+    sentence = say("No adapters registered for {model} were found, or the Hub is out of reach.", model=model)
+    if found:
+        sentence = say(
+            "{count} adapters registered for {model} are in the list now, the most downloaded first.",
+            count=len(found),
+            model=model,
+        )
     return f'<p class="quiet">{escape(sentence)}</p>'

@@ -1,4 +1,4 @@
-"""What can be picked and what it would take: lines of the picker, and the card with its plan. Pure; all is escaped."""
+"""What the picked variant would take and is: the chip in a line, and the card with its plan. All is escaped."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 from models.domain.memory.model_info import ModelInfo
 from models.domain.memory.plan import LoadPlan, Part
 from models.domain.units import size
+from models.domain.variant import Variant
 
-from .quantizations import speed
+from ..shared.language import say
+from .quantizations import estimated
 
-_MEANINGS = {
+MEANINGS = {
     "quantized": "the matrices of the layers, in the few bits of this mode",
     "constants": "scales that turn quantized values back into numbers",
     "linear": "the matrices of the layers, not quantized",
@@ -27,72 +29,71 @@ _MEANINGS = {
 }
 
 
-def parameters(count: int) -> str:
-    """A parameter count as the field writes it: 135M, 1.2B, 70B."""
-    if count < 1_000_000_000:
-        return f"{count / 1e6:.0f}M"
-    return f"{count / 1e9:.1f}B".replace(".0B", "B")
-
-
-def choice(model: ModelInfo) -> str:
-    """A model's line in the picker: chat or base, sizes, licence, what stands in the way."""
-    kind = "base" if model.kind == "base" else "chat"
-    parts = [model.title, kind, *([parameters(model.parameters)] if model.parameters else [])]
-    if (offer := model.plans.get(model.auto)) and offer.needed:
-        parts.append(size(offer.needed))
-    parts.append(model.licence)
-    if not model.fits:
-        parts.append("does not fit here" if model.plans else "cannot run here")
-    if model.gated and not model.without_hub:
-        parts.append("gated")
-    if model.on_this_machine:
-        parts.append("on this machine")
-    elif model.without_hub:
-        parts.append("works without the Hub")
-    return " · ".join(parts)
-
-
 def card(
     model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), held: Any = None, longest: int = 0
 ) -> str:
     """What is known of the picked variant: its plan before anything is loaded, what was measured after."""
+    if planned.is_local:
+        memory = f"{verdict(planned)}{near(nearest)}{_outlook(model, planned, longest)}{measured(held)}"
+    else:
+        where = say("Computed by {device}: it takes no memory here.", device=escape(planned.budget.device))
+        memory = f'<p class="verdict">{where}</p>'
+    details = (parts(planned) if planned.is_local else "") + _facts(model, planned)
+    drawn = f"{memory}<details><summary>{say('Details')}</summary>{details}</details>"
+    return f'<div class="card" data-variant="{escape(planned.variant)}">{drawn}</div>'
+
+
+def gave_way(wanted: Variant, model: ModelInfo) -> str:
+    """Says that adapters changed the quantization, why, and how to undo that."""
+    mode, reason = wanted.quantization, say(model.refused.get(wanted.quantization, ""))
+    said = say("{mode} cannot be used with adapters here, so the quantization is now auto.", mode=escape(mode))
+    undo = say("Back to {mode} without adapters", mode=escape(mode))
+    button = _button(str(wanted.without_adapters), undo)
+    return f'<div class="notice" role="status"><p>{said} {escape(reason)}</p>{button}</div>'
+
+
+def _outlook(model: ModelInfo, planned: LoadPlan, longest: int) -> str:
+    """How far and how fast it goes on the chosen hardware."""
+    offer = model.plans.get(planned.mode)
+    speed = say("{speed} tokens/s, an estimate", speed=estimated(offer.speed)) if offer and offer.speed else ""
+    length = say("Longest context that fits: {count} tokens", count=f"{longest:,}") if longest else ""
+    lines = " · ".join(filter(None, (length, speed)))
+    return f'<p class="quiet">{lines}</p>' if lines else ""
+
+
+def _facts(model: ModelInfo, planned: LoadPlan) -> str:
     licence = escape(model.licence)
     if model.licence_url.startswith("https://"):
         licence = f'<a href="{escape(model.licence_url)}" target="_blank" rel="noopener">{licence}</a>'
     page = f"https://huggingface.co/{model.hub_id}"
     source = f'<a href="{escape(page)}" target="_blank" rel="noopener">{escape(model.hub_id)}</a>'
     rows = {
-        "Kind": "base: continues text" if model.kind == "base" else "chat: follows instructions",
-        "Parameters": f"{model.parameters:,}" if model.parameters else "",
-        "Context": _context(model),
-        "Longest that fits": f"{longest:,} tokens, one conversation" if 0 < longest < model.context else "",
-        "Speed": _speed(model, planned),
-        "Licence": licence,
-        "Source": source if model.hub_id else "",
-        "Files": _files(model, planned.mode) if planned.is_local else "",
+        say("Kind"): say("base: continues text") if model.kind == "base" else say("chat: follows instructions"),
+        say("Parameters"): f"{model.parameters:,}" if model.parameters else "",
+        say("Context"): _context(model),
+        say("Licence"): licence,
+        say("Source"): source if model.hub_id else "",
+        say("Files"): _files(model, planned.mode) if planned.is_local else "",
     }
     lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value)
-    if planned.is_local:
-        memory = f"{verdict(planned)}{near(nearest)}{parts(planned)}{measured(held)}"
-    else:
-        memory = f'<p class="verdict">Computed by {escape(planned.budget.device)}: it takes no memory here.</p>'
-    drawn = f'{memory}<dl class="facts">{lines}</dl>'
-    return f'<div class="card" data-variant="{escape(planned.variant)}">{drawn}</div>'
+    return f'<dl class="facts">{lines}</dl>'
 
 
 def chip(model: ModelInfo, planned: LoadPlan) -> str:
     """The variant in a line that opens the picker: its name, its mode, its adapters, and what must be free of what."""
     fit = "" if planned.fits else " too-large"
     beside = "".join(f" + {escape(name)}" for name in planned.variant.split("+")[1:])
-    room = f"{size(planned.needed)} of {size(max(0, planned.budget.free))}" if planned.is_local else "elsewhere"
+    free = size(max(0, planned.budget.free))
+    room = say("{size} of {free}", size=size(planned.needed), free=free) if planned.is_local else say("elsewhere")
     parts = f"<b>{escape(model.title)}</b> · {escape(planned.mode)}{beside} · {room}"
-    title = f"must be free, and available of {planned.budget.device}; press to pick another"
+    device = say(planned.budget.device)
+    title = say("What must be free, and what is available of {device}. Press to pick another variant.", device=device)
     return _chip(parts, fit, title)
 
 
 def no_chip() -> str:
     """The same where nothing is picked."""
-    return _chip("Nothing is picked", " too-large", "press to pick a model")
+    return _chip(say("Nothing is picked"), " too-large", say("Press to pick a model."))
 
 
 def _chip(content: str, kind: str, title: str) -> str:
@@ -104,9 +105,10 @@ def verdict(planned: LoadPlan) -> str:
     """Whether it fits: a sentence, and what must be free against what is available, which a mark shows."""
     total, free = planned.needed, max(0, planned.budget.free)
     scale = max(total, free, 1)
+    title = say("{size}; the mark is at {free}, which is available", size=size(total), free=size(free))
     return (
         f'<div class="verdict{"" if planned.fits else " too-large"}"><p>{sentence(planned)}</p>'
-        f'<div class="meter" title="{size(total)}; the mark is at {size(free)}, which is available">'
+        f'<div class="meter" title="{title}">'
         f'<i style="width:{total / scale:.2%}"></i><b style="left:{free / scale:.2%}"></b></div></div>'
     )
 
@@ -117,72 +119,79 @@ def parts(planned: LoadPlan) -> str:
     for part in planned.parts:
         title = escape(_meaning(part))
         bars += f'<i class="part {part.key}" style="width:{part.bytes / planned.total:.2%}" title="{title}"></i>'
-        legend += f'<tr title="{title}"><td><i class="part {part.key}"></i>{escape(part.label)}</td>'
+        legend += f'<tr title="{title}"><td><i class="part {part.key}"></i>{escape(say(part.label))}</td>'
         legend += f"<td>{size(part.bytes)}</td></tr>"
-    many = f", {planned.batch} conversations at once" if planned.batch > 1 else ""
-    basis = f"with a context of {planned.context:,} tokens{many}"
+    basis = say("with a context of {count} tokens", count=f"{planned.context:,}")
+    if planned.batch > 1:
+        basis += say(", {count} conversations at once", count=planned.batch)
     return f'<div class="parts">{bars}</div><table class="legend">{legend}</table><p class="quiet">{basis}</p>'
 
 
 def sentence(planned: LoadPlan) -> str:
     """The verdict in words."""
-    total, free, device = size(planned.needed), size(max(0, planned.budget.free)), escape(planned.budget.device)
-    what = f"<b>{escape(planned.mode)}</b>"
-    if planned.fits:
-        return f"{what} {'is tight' if planned.tight else 'fits'}: {total} must be free, {free} of {device} available"
-    return f"{what} does not fit: {total} must be free, {free} of {device} available"
+    words = {"needed": size(planned.needed), "free": size(max(0, planned.budget.free))}
+    words |= {"mode": f"<b>{escape(planned.mode)}</b>", "device": escape(say(planned.budget.device))}
+    if not planned.fits:
+        return say("{mode} does not fit: {needed} must be free, {free} of {device} available", **words)
+    if planned.tight:
+        return say("{mode} is tight: {needed} must be free, {free} of {device} available", **words)
+    return say("{mode} fits: {needed} must be free, {free} of {device} available", **words)
 
 
 def measured(held: Any) -> str:
     """What the loaded model takes beside what was predicted; nothing while it is not loaded."""
     if held is None or not held.engine:
         return ""
-    return (
-        f'<p class="measured" title="bytes of the weights as planned before the load, and as loaded">Loaded in '
-        f"{held.load_s:.1f} s: weights {size(held.predicted_bytes)} predicted, {size(held.bytes)} measured</p>"
+    said = say(
+        "Loaded in {seconds} s: weights {predicted} predicted, {bytes} measured",
+        seconds=f"{held.load_s:.1f}",
+        predicted=size(held.predicted_bytes),
+        bytes=size(held.bytes),
     )
+    title = say("bytes of the weights as planned before the load, and as loaded")
+    return f'<p class="measured" title="{title}">{said}</p>'
 
 
 def near(plans: Iterable[LoadPlan]) -> str:
     """The nearest variants that fit, as buttons that pick them."""
-    buttons = "".join(
-        f'<button type="button" class="small-button" data-press="{escape(found.variant)}">'
-        f"{escape(found.variant)} · {size(found.needed)}</button>"
-        for found in plans
-    )
-    return f'<div class="nearest"><span class="quiet">What fits:</span>{buttons}</div>' if buttons else ""
+    buttons = "".join(_button(found.variant, f"{escape(found.variant)} · {size(found.needed)}") for found in plans)
+    return f'<div class="nearest"><span class="quiet">{say("What fits:")}</span>{buttons}</div>' if buttons else ""
 
 
 def back(spelling: str) -> str:
     """The way back from a pick that failed, as a button that picks what was picked before."""
     if not spelling:
         return ""
-    name = escape(spelling)
-    button = f'<button type="button" class="small-button" data-press="{name}">Use {name}</button>'
-    return f'<div class="nearest back">{button}</div>'
+    return f'<div class="nearest back">{_button(spelling, say("Use {variant}", variant=escape(spelling)))}</div>'
+
+
+def _button(spelling: str, words: str) -> str:
+    return f'<button type="button" class="small-button" data-press="{escape(spelling)}">{words}</button>'
 
 
 def _meaning(part: Part) -> str:
-    return f"{part.label}, {size(part.bytes)}: {_MEANINGS.get(part.key, '')}".removesuffix(": ")
+    meaning = MEANINGS.get(part.key, "")
+    return f"{say(part.label)}, {size(part.bytes)}: {say(meaning)}".removesuffix(": ")
 
 
 def _context(model: ModelInfo) -> str:
     here, whole = model.context_here, model.context
-    return f"{whole:,} tokens" if here == whole else f"{here:,} of its {whole:,} tokens"
+    if here == whole:
+        return say("{count} tokens", count=f"{whole:,}")
+    return say("{count} of its {whole} tokens", count=f"{here:,}", whole=f"{whole:,}")
 
 
 def _files(model: ModelInfo, mode: str) -> str:
     form = "gguf" if mode.startswith("gguf") else "safetensors"
     if mode.startswith("gguf-"):  # one file of several; which of them is here is not known before it is asked for
-        return "the one file of this label, from this machine or from where it is published"
+        return say("the one file of this label, from this machine or from where it is published")
     if form in model.on_this_machine:
-        return "on this machine"
+        return say("on this machine")
+    if model.without_hub and form == "gguf":
+        return say("from the Hub, or from the package index when the Hub cannot be reached")
     if model.without_hub:
-        source = "from the Hub, or from the package index when the Hub cannot be reached"
-        return source if form == "gguf" else f"{source}; the GGUF is then converted to safetensors, once"
-    return "from the Hub" + (", after you accept the licence there" if model.gated else "")
-
-
-def _speed(model: ModelInfo, planned: LoadPlan) -> str:
-    offer = model.plans.get(planned.mode)
-    return f"{speed(offer.speed)} tokens/s, an estimate" if offer and offer.speed else ""
+        return say(
+            "from the Hub, or from the package index when the Hub cannot be reached; the GGUF is then converted to "
+            "safetensors, once"
+        )
+    return say("from the Hub, after you accept the licence there") if model.gated else say("from the Hub")

@@ -15,6 +15,7 @@ from models.domain.units import size
 
 from ..shared import render
 from ..shared.events import AT_ONCE, PRESS, Values, pressed
+from ..shared.language import say
 from ..shared.text import t
 from .picked import draw_card
 from .picker import Picker
@@ -72,25 +73,26 @@ def in_memory(lines: Iterable[Any]) -> str:
     """The models in memory, and a button that takes each out of it."""
     rows = "".join(_row(line) for line in lines)
     if not rows:
-        return '<p class="quiet">Nothing yet: the first answer loads it.</p>'
+        return f'<p class="quiet">{say("Nothing yet: the first answer loads it.")}</p>'
     return f'<table class="held">{rows}</table>'
 
 
 def _row(line: Any) -> str:
-    name = escape(line.name)
+    name, eject, title = escape(line.name), say("Eject"), say("take it out of memory")
     return (
         f"<tr><td><b>{name}</b><br><small>{_figures(line)}</small></td>"
-        f'<td><button type="button" class="small-button" data-press="{name}" aria-label="Eject {name}" '
-        f'title="take it out of memory">Eject</button></td></tr>'
+        f'<td><button type="button" class="small-button" data-press="{name}" aria-label="{eject} {name}" '
+        f'title="{title}">{eject}</button></td></tr>'
     )
 
 
 def _figures(line: Any) -> str:
+    predicted = size(line.predicted_bytes)
     if not line.engine:
-        return f"loading · {size(line.predicted_bytes)} predicted"
-    bytes_ = f'<span title="bytes of the weights as loaded, and as planned">{size(line.bytes)} measured, '
-    bytes_ += f"{size(line.predicted_bytes)} predicted</span>"
-    return " · ".join([escape(line.engine), bytes_, *_adapters(line), _ago(line)])
+        return say("loading · {predicted} predicted", predicted=predicted)
+    title = say("bytes of the weights as loaded, and as planned")
+    both = say("{bytes} measured, {predicted} predicted", bytes=size(line.bytes), predicted=predicted)
+    return " · ".join([escape(line.engine), f'<span title="{title}">{both}</span>', *_adapters(line), _ago(line)])
 
 
 def _adapters(line: Any) -> list[str]:
@@ -98,11 +100,15 @@ def _adapters(line: Any) -> list[str]:
     if not line.attached:
         return []
     count, bytes_ = len(line.attached), size(sum(adapter.bytes for adapter in line.attached))
-    return [f'<span title="attached for the next answer">{count} adapter{"s"[: count > 1]}, {bytes_}</span>']
+    title = say("attached for the next answer")
+    many = say("1 adapter, {bytes}", bytes=bytes_)
+    if count > 1:
+        many = say("{count} adapters, {bytes}", count=count, bytes=bytes_)
+    return [f'<span title="{title}">{many}</span>']
 
 
 def _ago(line: Any) -> str:
     if line.users:
-        return "in use"
-    seconds = max(0, time.time() - line.last_used)
-    return "just now" if seconds < 60 else f"{seconds / 60:.0f} min ago"
+        return say("in use")
+    minutes = max(0, time.time() - line.last_used) / 60
+    return say("just now") if minutes < 1 else say("{minutes} min ago", minutes=f"{minutes:.0f}")

@@ -21,6 +21,7 @@ from models.domain.variant import ADAPTERS_MAX, AUTO, AdapterChoice, Variant
 from ..shared import render
 from . import card as render_card
 from .adapters import adapter_values
+from .models import model_box
 from .quantizations import quantization_table
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Picked:
     pick: Pick = NOTHING
     context: float | None = None
     hardware: str | None = ""
+    under_way: str | None = ""
 
     @property
     def machine(self) -> Hardware | None:
@@ -75,6 +77,8 @@ class Picked:
         """
         if self.pick.refused:
             raise NotPicked(variant=self.pick.tried[:80], suggestion=self.pick.refused)
+        if self.under_way:
+            raise NotPicked(variant=self.under_way[:80], suggestion="Wait until the card is drawn.")
         with suppress(PaddockError):
             if (variant := Variant.parse(self.spelling or "")) == self.listed:
                 return variant
@@ -97,9 +101,10 @@ def show(
 
     Raises PaddockError for a model, a mode or an adapter that cannot be used.
     """
-    card = runtime.card(variant)
+    card, notice = runtime.card(variant), ""
     described = runtime.describe(card, variant.adapters, hardware)
     if or_auto and variant.quantization not in (AUTO, *described.modes):
+        notice = render_card.gave_way(variant, described)
         variant = variant.resolved(AUTO)
     low, high, step = context_bounds(card.context, described.context_here)
     tokens = max(low, min(int(context or described.context_here), high))
@@ -107,15 +112,17 @@ def show(
     planned = runtime.plan(variant, tokens, hardware=hardware)
     return [
         variant.model,
+        model_box(runtime.models(hardware), variant.model),
         variant.quantization,
         _table(card, described, variant),
-        _card(runtime, variant, described, planned, hardware),
+        notice + _card(runtime, variant, described, planned, hardware),
         render_card.chip(described, planned),
         gr.Slider(low, high, value=tokens, step=step),
         str(variant),
         card.is_base,
         Pick(str(variant)),
         *adapter_values(runtime, variant, planned.warnings),
+        "",
     ]
 
 
@@ -126,7 +133,7 @@ def shown(
     context: float | None = None,
     tried: str = "",
     or_auto: bool = False,
-    hardware: Hardware | None = None,
+    there: Hardware | None = None,
 ) -> list[Any]:
     """The same; where it cannot be, the reason in the card's place, and the way back to what was picked before.
 
@@ -136,30 +143,20 @@ def shown(
     try:
         spelling = str(variant := make())
         same_model = before.spelling and Variant.parse(before.spelling).model == variant.model
-        return show(runtime, variant, context if same_model else None, or_auto, hardware)
+        return show(runtime, variant, context if same_model else None, or_auto, there)
     except PaddockError as error:
         card, pick = failed(before.spelling, spelling or tried, error)
         same = gr.skip()
-        return [
-            same,
-            same,
-            same,
-            card,
-            render_card.no_chip(),
-            same,
-            spelling or same,
-            same,
-            pick,
-            *[same] * (ADAPTERS_MAX + 3),
-        ]
+        lists, adapters = [same] * 4, [same] * (ADAPTERS_MAX + 3)
+        return [*lists, card, render_card.no_chip(), same, spelling or same, same, pick, *adapters, ""]
 
 
-def nothing(text: str, default: str, error: PaddockError) -> list[Any]:
+def nothing(runtime: Runtime, text: str, default: str, error: PaddockError) -> list[Any]:
     """Values for `Picker.outputs` where a link names what cannot be used: its text, the reason, and empty lists."""
     card, pick = failed(default, text, error)
-    lists = [None, None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
+    lists = ["", model_box(runtime.models(), ""), None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
     hidden = [gr.Slider(visible=False, value=1)] * ADAPTERS_MAX
-    return [*lists, [], *hidden, (), ""]
+    return [*lists, [], *hidden, (), "", ""]
 
 
 def failed(before: str, tried: str, error: PaddockError) -> tuple[str, Pick]:

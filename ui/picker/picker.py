@@ -1,9 +1,9 @@
-"""The sidebar's upper part: dropdowns that spell one variant, and the card of what was picked."""
+"""The sidebar's upper part: lists that spell one variant, and the card of what was picked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +11,39 @@ import gradio as gr
 from gradio.components import Component
 
 from models.domain.errors import PaddockError
-from models.domain.memory.hardware import Hardware, load_hardware
+from models.domain.memory.hardware import Hardware, find_hardware, load_hardware
+from models.domain.units import size
 from models.domain.variant import AUTO, AdapterChoice, Variant
 
 from ..shared import render
 from ..shared.events import AT_ONCE, PRESS, Values, own_token, pressed
+from ..shared.language import say
 from ..shared.text import t
-from . import card as render_card
 from .adapters import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, search_result
+from .combobox import SEARCH, Free, Option, combobox
 from .picked import Pick, Picked, context_bounds, draw_card, failed, shown
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
 UPLOAD = "your upload"
-TYPED = "typed"  # hardware of which only the GB are known
+# Until a press is drawn, nothing may be answered by what was picked before it.
+UNDER_WAY = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-press]");
+  if (button) window.paddock.underWay(button.dataset.press);
+});"""
+GIGABYTES = r"(\d{1,4}(?:\.\d+)?)(?: ?GB)?"
 
 
 @dataclass(frozen=True)
 class Picker:
     """The components that together spell a variant."""
 
-    model: gr.Dropdown
-    hardware: gr.Dropdown
-    gigabytes: gr.Number
+    model: gr.State
+    models: gr.HTML
+    hardware: gr.State
+    hardwares: gr.HTML
     quantization: gr.State
     quantizations: gr.HTML
     card: gr.HTML
@@ -43,14 +52,15 @@ class Picker:
     spelling: gr.Textbox
     is_base: gr.State
     pick: gr.State  # of a Pick
+    under_way: gr.Textbox  # what was pressed in the browser, until the server has drawn it
     adapters: AdapterPicker
-    picked: list[Any]  # the events after which another variant may be picked
-    weighed: list[Any]  # those after which its adapters may act more or less
+    picked: list[Any] = field(default_factory=list)  # the events after which another variant may be picked
+    weighed: list[Any] = field(default_factory=list)  # those after which its adapters may act more or less
 
     @property
     def asked(self) -> set[Component]:
         """What `read` reads: whoever computes takes these, so that nothing answers that was not picked."""
-        own = {self.model, self.hardware, self.gigabytes, self.quantization, self.spelling, self.pick, self.context}
+        own = {self.model, self.hardware, self.quantization, self.spelling, self.pick, self.under_way, self.context}
         return own | {self.adapters.names, *self.adapters.strengths}
 
     def read(self, values: Values) -> Picked:
@@ -63,44 +73,25 @@ class Picker:
             values[self.spelling],
             values[self.pick],
             values[self.context],
-            f"{values[self.gigabytes] or 0:g}" if values[self.hardware] == TYPED else values[self.hardware],
+            values[self.hardware],
+            values[self.under_way],
         )
 
     @property
     def outputs(self) -> list[Component]:
-        shown = [self.model, self.quantization, self.quantizations, self.card, self.chip, self.context, self.spelling]
-        return [*shown, self.is_base, self.pick, *self.adapters.outputs]
+        lists = [self.model, self.models, self.quantization, self.quantizations]
+        shown = [self.card, self.chip, self.context, self.spelling]
+        return [*lists, *shown, self.is_base, self.pick, *self.adapters.outputs, self.under_way]
 
 
 def build_picker(runtime: Runtime) -> Picker:
     """Draw the picker and let its parts follow each other."""
-    with gr.Row(elem_id="hardware-row"):
-        hardware = gr.Dropdown(
-            [
-                ("This machine", ""),
-                *((there.title, key) for key, there in load_hardware().items()),
-                ("A GPU with the GB beside", TYPED),
-            ],
-            value="",
-            label=t("hardware"),
-            info=t("hardware_info"),
-            scale=3,
-            min_width=180,
-            elem_id="hardware",
-        )
-        gigabytes = gr.Number(label=t("gigabytes"), info=t("gigabytes_info"), min_width=90, elem_id="gigabytes")
-    hardware_status = gr.HTML(elem_id="hardware-status")
-    model = gr.Dropdown(
-        label=t("model"),
-        info=t("model_info"),
-        choices=model_choices(runtime),
-        value=Variant.parse(runtime.settings.default_variant).model,
-        allow_custom_value=runtime.settings.hub_ids,
-        elem_id="model",
-    )
-    quantizations = gr.HTML(elem_id="quantizations", elem_classes="flush", js_on_load=PRESS)
+    hardwares = gr.HTML(elem_id="hardware", elem_classes="flush", js_on_load=SEARCH)
+    hardware_status = gr.HTML(elem_id="hardware-status", elem_classes="flush")
+    models = gr.HTML(elem_id="model", elem_classes="flush", js_on_load=SEARCH)
+    quantizations = gr.HTML(elem_id="quantizations", elem_classes="flush", js_on_load=PRESS + UNDER_WAY)
     adapters = draw_adapters(runtime)
-    card = gr.HTML(elem_id="card", js_on_load=PRESS)
+    card = gr.HTML(elem_id="card", js_on_load=PRESS + UNDER_WAY)
     chip = gr.HTML(elem_id="chip", elem_classes="flush", render=False)
     here = runtime.settings.context
     low, high, step = context_bounds(here, here)
@@ -114,22 +105,20 @@ def build_picker(runtime: Runtime) -> Picker:
         elem_id="context",
     )
     spelling = gr.Textbox(label=t("variant"), info=t("variant_info"), buttons=["copy"], elem_id="variant", max_lines=1)
-    quantization, is_base, pick = gr.State(AUTO), gr.State(False), gr.State(Pick())
+    states = {name: gr.State(value) for name, value in (("model", ""), ("hardware", ""), ("quantization", AUTO))}
     picker = Picker(
-        model,
-        hardware,
-        gigabytes,
-        quantization,
-        quantizations,
-        card,
-        chip,
-        context,
-        spelling,
-        is_base,
-        pick,
-        adapters,
-        [],
-        [],
+        **states,
+        models=models,
+        hardwares=hardwares,
+        quantizations=quantizations,
+        card=card,
+        chip=chip,
+        context=context,
+        spelling=spelling,
+        is_base=gr.State(False),
+        pick=gr.State(Pick()),
+        under_way=gr.Textbox(visible="hidden", elem_id="under-way"),
+        adapters=adapters,
     )
 
     def picked(values: Values, make: Callable[[Picked], Variant], tried: str = "", or_auto: bool = False) -> list[Any]:
@@ -140,29 +129,24 @@ def build_picker(runtime: Runtime) -> Picker:
             there = None
         return shown(runtime, lambda: make(now), now.pick, now.context, tried, or_auto, there)
 
-    def from_model(values: Values) -> list[Any]:
-        name = (values[model] or "").strip()
-        return picked(values, lambda now: Variant(name), tried=name)  # adapters belong to one base
+    def from_model(event: gr.EventData, values: Values) -> list[Any]:
+        name = pressed(event).strip().removeprefix("https://huggingface.co/").rstrip("/")
+        return picked(values, lambda now: Variant.parse(name), tried=name)  # adapters belong to one base
 
     def from_mode(event: gr.EventData, values: Values) -> list[Any]:
         mode = pressed(event)
         return picked(values, lambda now: replace(now, quantization=mode).listed, tried=mode)
 
-    def from_gigabytes(values: Values) -> list[Any]:
-        """A number typed is hardware by itself, and an emptied box this machine again."""
-        if values[gigabytes] is None and values[hardware] != TYPED:
-            return [gr.skip()] * (2 + len(outputs))
-        chosen = "" if values[gigabytes] is None else TYPED
-        return [chosen, *from_hardware({**values, hardware: chosen})]
-
-    def from_hardware(values: Values) -> list[Any]:
-        """Everything anew for other hardware; GB that are none are said, and this machine is planned for."""
+    def from_hardware(event: gr.EventData, values: Values) -> list[Any]:
+        """Everything anew for other hardware; GB that are none are said, and what it was stays."""
+        name = pressed(event)
         try:
-            there, said = picker.read(values).machine, ""
+            there = find_hardware(name) if name else None
         except PaddockError as error:
-            there, said = None, render.error(error)
-        choices = gr.Dropdown(choices=model_choices(runtime, there), value=values[model])
-        return [said, choices, *picked(values, lambda now: now.listed)[1:]]
+            kept = [gr.skip()] * (len(outputs) - 1)
+            return [render.error(error), gr.skip(), hardware_box(values[picker.hardware]), *kept, ""]
+        now = picker.read({**values, picker.hardware: name})
+        return ["", name, hardware_box(name), *shown(runtime, lambda: now.listed, now.pick, now.context, there=there)]
 
     def from_names(values: Values) -> list[Any]:
         def renamed(now: Picked) -> Variant:
@@ -211,13 +195,10 @@ def build_picker(runtime: Runtime) -> Picker:
         return draw_card(runtime, picker.read(values))
 
     asked, outputs = picker.asked, picker.outputs
-    picker.picked.append(model.input(from_model, asked, outputs, **AT_ONCE))
+    picker.picked.append(models.click(from_model, asked, outputs, **AT_ONCE))
     picker.picked.append(quantizations.click(from_mode, asked, outputs, **AT_ONCE))
-    picker.picked.append(hardware.input(from_hardware, asked, [hardware_status, *outputs], **AT_ONCE))
-    typed = gr.on(
-        [gigabytes.submit, gigabytes.blur], from_gigabytes, asked, [hardware, hardware_status, *outputs], **AT_ONCE
-    )
-    picker.picked.append(typed)
+    there = [hardware_status, picker.hardware, hardwares]
+    picker.picked.append(hardwares.click(from_hardware, asked, [*there, *outputs], **AT_ONCE))
     picker.picked.append(adapters.names.input(from_names, asked | {adapters.shown}, outputs, **AT_ONCE))
     picker.picked.append(spelling.submit(from_spelling, asked, outputs, **AT_ONCE))
     picker.picked.append(card.click(from_card, asked, outputs, **AT_ONCE))
@@ -235,6 +216,16 @@ def build_picker(runtime: Runtime) -> Picker:
     return picker
 
 
-def model_choices(runtime: Runtime, hardware: Hardware | None = None) -> list[tuple[str, str]]:
-    """The models in the order of the catalog, which groups them by family, as they fit the hardware."""
-    return [(render_card.choice(model), model.key) for model in runtime.models(hardware)]
+def hardware_box(name: str) -> str:
+    """The search for hardware, with what is chosen in it: a machine of the table, or GB that were typed."""
+    options = [Option("", say("This machine")), *map(_hardware_line, load_hardware().values())]
+    if name and name not in load_hardware():  # GB that were typed
+        typed = find_hardware(name)
+        options.append(Option(name, typed.title, size(typed.usable)))
+    return combobox("hardware", say("My hardware"), options, name, Free(GIGABYTES, say("A GPU with {} GB")))
+
+
+def _hardware_line(there: Hardware) -> Option:
+    speed = f"{there.bandwidth / 1e9:,.0f} GB/s" if there.bandwidth else ""
+    hover = say("{size} can be used; {source}", size=size(there.usable), source=there.source)
+    return Option(there.key, there.title, speed, hover=hover)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from models.domain.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
+from models.domain.memory.hardware import find_hardware
 from models.domain.messages import BOUNDS, Sampling
 from models.domain.variant import LONGEST_SPELLING, Variant
 
@@ -29,6 +30,7 @@ class PageState:
     tab: str = ""  # the first
     variants: tuple[Variant, ...] = ()  # of a comparison
     reference: Variant | None = None
+    hardware: str = ""  # that is planned for, by its key or GB; this machine
     unread: str = ""  # what stands where a variant should, and is none
 
 
@@ -53,8 +55,19 @@ def read(
     texts = {name: _read_text(name, query.get(name, ""), errors) for name in TEXTS}
     tab = query.get("tab", "")
     tab = tab if tab in tabs else ""
-    state = PageState(variant, sampling, **texts, tab=tab, variants=variants, reference=reference, unread=unread)
+    hardware = _read_hardware(query.get("hardware", ""), errors)
+    state = PageState(
+        variant, sampling, **texts, tab=tab, variants=variants, reference=reference, hardware=hardware, unread=unread
+    )
     return state, errors
+
+
+def _read_hardware(text: str, errors: list[PaddockError]) -> str:
+    try:
+        return find_hardware(text).key if text else ""
+    except PaddockError as error:
+        errors.append(error)
+        return ""
 
 
 def _read_text(name: str, text: str, errors: list[PaddockError]) -> str:
@@ -121,6 +134,8 @@ def write(state: PageState) -> str:
         pairs["variants"] = ",".join(map(str, state.variants[:MOST_VARIANTS]))
     if state.reference is not None:
         pairs["reference"] = str(state.reference)
+    if state.hardware:
+        pairs["hardware"] = state.hardware
     if state.tab:
         pairs["tab"] = state.tab
     return urlencode(pairs, errors="replace")

@@ -72,7 +72,7 @@ def find_hardware(name: str) -> Hardware:
         gigabytes = 0.0
     if not TYPED_GB[0] <= gigabytes <= TYPED_GB[1]:  # NaN is within no bounds
         raise UnknownHardware(hardware=name[:40], known=", ".join(load_hardware()))
-    return Hardware(f"{gigabytes:g}gb", f"{gigabytes:g} GB on a GPU", "cuda", int(gigabytes * 1e9))
+    return Hardware(f"{gigabytes:g}gb", f"GPU with {gigabytes:g} GB", "cuda", int(gigabytes * 1e9))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 
 from models.domain.memory.model_info import ModelInfo, Offer
 from models.domain.memory.plan import LABELS, Budget, LoadPlan, Part
+from models.domain.variant import Variant
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.picker import card as render_card
 from ui.picker.quantizations import quantization_table
@@ -121,26 +122,6 @@ def test_measured_stands_beside_predicted():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
-    [(134_515_008, "135M"), (1_235_814_400, "1.2B"), (70_000_000_000, "70B"), (68_976_648_192, "69B")],
-)
-def test_parameters(count, text):
-    assert render_card.parameters(count) == text
-
-
-def test_choice_names_what_stands_in_the_way():
-    line = "Model · chat · 135M · 600 MB · MIT"
-    assert render_card.choice(MODEL) == line
-    assert render_card.choice(replace(MODEL, kind="base", gated=True)) == line.replace("chat", "base") + " · gated"
-    assert render_card.choice(replace(MODEL, without_hub=True)).endswith("works without the Hub")
-    here = replace(MODEL, gated=True, without_hub=True, on_this_machine=["gguf"])
-    assert render_card.choice(here) == f"{line} · on this machine"
-    large = {"nf4": replace(PLANS["nf4"], fits=False)}
-    assert render_card.choice(replace(MODEL, plans=large)) == f"{line} · does not fit here"
-    assert render_card.choice(replace(MODEL, plans={}, auto="")) == "Model · chat · 135M · MIT · cannot run here"
-
-
-@pytest.mark.parametrize(
     ("change", "mode", "words"),
     [
         ({"on_this_machine": ["gguf"]}, "gguf", "on this machine"),
@@ -158,3 +139,11 @@ def test_where_files_come_from(change, mode, words):
 def test_context_says_when_the_operator_gives_less():
     assert "Context2,048 tokens" in Markup(shown()).text
     assert "Context512 of its 2,048 tokens" in Markup(shown({"context_here": 512})).text
+
+
+def test_what_adapters_change_is_said_with_a_way_back():
+    refusing = replace(MODEL, refused={"dynamic-int8": "Its layers take no LoRA."})
+    drawn = Markup(render_card.gave_way(Variant.parse("m@dynamic-int8+pirate"), refusing))
+    assert drawn.text.startswith("dynamic-int8 cannot be used with adapters here, so the quantization is now auto.")
+    assert "Its layers take no LoRA." in drawn.text
+    assert 'data-press="m@dynamic-int8"' in render_card.gave_way(Variant.parse("m@dynamic-int8+pirate"), refusing)

@@ -15,12 +15,12 @@ from tests.models.weights.tiny_models import HUB_ID, model_files
 from ui.picker.picked import Pick, Picked, context_bounds, draw_card, nothing, show, shown
 
 STRENGTHS = [1.0] * ADAPTERS_MAX
-CARD, CONTEXT, SPELLING, PICK = 3, 5, 6, 8  # places in Picker.outputs
+CARD, CONTEXT, SPELLING, PICK = 4, 6, 7, 9  # places in Picker.outputs
 SMOLLM2 = "smollm2-135m-instruct"
 
 
-def asked(model=SMOLLM2, mode=AUTO, names=(), spelling=SMOLLM2, pick=None):
-    return Picked(model, mode, list(names), STRENGTHS, spelling, pick or Pick(SMOLLM2), 512)
+def asked(model=SMOLLM2, mode=AUTO, names=(), spelling=SMOLLM2, pick=None, under_way=""):
+    return Picked(model, mode, list(names), STRENGTHS, spelling, pick or Pick(SMOLLM2), 512, "", under_way)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,7 @@ def test_lists_and_box_that_agree_are_the_variant():
     [
         asked(model="gemma-3-270m"),  # picked a moment ago: the box follows when the server has answered
         asked(mode="nf4"),
+        asked(under_way="nf4"),  # pressed, and not drawn yet
         asked(names=["pirate"]),
         asked(spelling=f"{SMOLLM2}@nf4"),  # typed, and Enter not pressed
         asked(spelling="a b"),
@@ -69,9 +70,9 @@ def test_a_failed_pick_says_why_and_offers_the_way_back(here, spelling):
         _ = asked(spelling=spelling, pick=values[PICK]).variant
 
 
-def test_a_link_that_names_nothing_usable_picks_nothing():
-    values = nothing("<nope>", SMOLLM2, UnknownModel(model="<nope>", suggestion="Pick one."))
-    assert (values[0], values[SPELLING]) == (None, "<nope>")
+def test_a_link_that_names_nothing_usable_picks_nothing(here):
+    values = nothing(here, "<nope>", SMOLLM2, UnknownModel(model="<nope>", suggestion="Pick one."))
+    assert (values[0], values[SPELLING]) == ("", "<nope>")
     assert "<nope>" not in values[CARD]
     with pytest.raises(NotPicked):
         _ = Picked(None, None, [], STRENGTHS, values[SPELLING], values[PICK]).variant
@@ -79,7 +80,7 @@ def test_a_link_that_names_nothing_usable_picks_nothing():
 
 def test_values_in_the_order_of_the_outputs(here):
     good = show(here, Variant(SMOLLM2))
-    assert len(good) == len(nothing("x", "y", UnknownModel(model="x", suggestion="."))) == 9 + ADAPTERS_MAX + 3
+    assert len(good) == len(nothing(here, "x", "y", UnknownModel(model="x", suggestion="."))) == 10 + ADAPTERS_MAX + 4
     assert len(shown(here, lambda: Variant("nope"), Pick())) == len(good)
     assert good[PICK] == Pick(SMOLLM2)
     assert asked(pick=good[PICK]).variant == Variant(SMOLLM2)
@@ -87,7 +88,10 @@ def test_values_in_the_order_of_the_outputs(here):
 
 def test_a_mode_gives_way_only_where_it_was_not_what_was_picked(here):
     adapter = Variant.parse(f"{SMOLLM2}@gguf+pirate")
-    assert show(here, adapter, or_auto=True)[SPELLING] == f"{SMOLLM2}+pirate"
+    values = show(here, adapter, or_auto=True)
+    assert values[SPELLING] == f"{SMOLLM2}+pirate"
+    assert "the quantization is now auto" in values[CARD]
+    assert f'data-press="{SMOLLM2}@gguf"' in values[CARD]
     with pytest.raises(ModeNotPossible):
         show(here, adapter)
 

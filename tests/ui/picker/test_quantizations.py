@@ -12,7 +12,7 @@ from models.domain.settings import Settings
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from tests.ui.markup import Markup
-from ui.picker.quantizations import mode_choice, quantization_table, refused, speed
+from ui.picker.quantizations import estimated, mode_choice, quantization_table, refused
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,9 @@ def test_each_mode_is_a_button_and_the_picked_one_says_so(runtime):
 
 def test_modes_of_one_size_are_folded_with_the_picked_one_in_front(runtime):
     _, html = table(runtime, "rtx-3060-12gb")
-    assert "nf4as fp4" in Markup(html).text
+    assert "nf4the same size: fp4" in Markup(html).text
     _, html = table(runtime, "rtx-3060-12gb", "fp4")
-    assert "fp4as nf4" in Markup(html).text
+    assert "fp4the same size: nf4" in Markup(html).text
 
 
 def test_it_obeys_the_hardware(runtime):
@@ -61,12 +61,12 @@ def test_what_must_be_free_is_the_same_in_the_table_and_in_the_plan(runtime):
 
 
 def test_a_range_has_its_formula():
-    assert speed(None) == ""
-    html = speed(Speed(7.26, 9.4, 8_000_000_000, 360e9))
+    assert estimated(None) == ""
+    html = estimated(Speed(7.26, 9.4, 8_000_000_000, 360e9))
     assert "≈ 7.3–9.4" in html
     assert "360 GB/s" in html
     assert "8.0 GB read per token" in html
-    assert "≈ 12–31" in speed(Speed(12.4, 30.6, 1, 1e9))
+    assert "≈ 12–31" in estimated(Speed(12.4, 30.6, 1, 1e9))
 
 
 def test_a_line_of_a_list():

@@ -25,7 +25,7 @@ def test_each_machine_has_its_figures_and_their_source(hardware):
 @pytest.mark.parametrize("typed", ["24", "24 GB", "24gb", " 24.0 "])
 def test_memory_may_be_typed(typed):
     found = find_hardware(typed)
-    assert (found.usable, found.bandwidth, found.title) == (24_000_000_000, 0, "24 GB on a GPU")
+    assert (found.usable, found.bandwidth, found.title) == (24_000_000_000, 0, "GPU with 24 GB")
     assert decode_speed(CATALOG["llama-3.1-8b-instruct"], MODES["bf16"], "cuda", found.bandwidth) is None
 
 

@@ -1,0 +1,67 @@
+"""A box that searches a list: what was typed picks nothing by itself, and leaving the box changes nothing.
+
+Gradio's Dropdown takes what was typed as a value of its own once it is left, and its options are one line of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+SEARCH = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")  # goes to `js_on_load` of its gr.HTML
+
+
+@dataclass(frozen=True)
+class Option:
+    """One line of the list: its title, what stands at its right, and what is known of it, small below."""
+
+    value: str
+    title: str
+    aside: str = ""
+    detail: str = ""
+    hover: str = ""
+    group: str = ""  # a heading stands before the first of each
+    fits: bool = True
+
+
+@dataclass(frozen=True)
+class Free:
+    """What may be typed that is not in the list: a pattern, its group the value, and the line, with {} for it."""
+
+    pattern: str
+    line: str
+
+
+def combobox(name: str, label: str, options: Sequence[Option], value: str, free: Free | None = None) -> str:
+    """The box with its list, closed; `name` makes its ids, and `value` that is no option stands there as it is."""
+    shown = next((option.title for option in options if option.value == value), value)
+    lines, group = "", ""
+    for place, option in enumerate(options):
+        if option.group != group:
+            group = option.group
+            lines += f'<li role="presentation" class="group">{escape(group)}</li>'
+        lines += _line(f"{name}-{place}", option, option.value == value)
+    typed = ""
+    if free is not None:
+        typed = f' data-free="{escape(free.pattern)}" data-free-line="{escape(free.line)}"'
+        lines += f'<li role="option" id="{name}-free" class="free" aria-selected="false" hidden></li>'
+    return (
+        f'<div class="combobox" data-picked="{escape(value)}"{typed}><label for="{name}-box">{escape(label)}</label>'
+        f'<input id="{name}-box" type="text" role="combobox" aria-expanded="false" aria-autocomplete="list" '
+        f'aria-controls="{name}-list" autocomplete="off" spellcheck="false" value="{escape(shown)}" '
+        f'data-shown="{escape(shown)}"><ul id="{name}-list" role="listbox" aria-label="{escape(label)}" hidden>'
+        f"{lines}</ul></div>"
+    )
+
+
+def _line(identity: str, option: Option, selected: bool) -> str:
+    aside = f'<span class="aside">{escape(option.aside)}</span>' if option.aside else ""
+    detail = f"<small>{escape(option.detail)}</small>" if option.detail else ""
+    kind = "" if option.fits else ' class="too-large"'
+    return (
+        f'<li role="option" id="{identity}" data-value="{escape(option.value)}" title="{escape(option.hover)}" '
+        f'aria-selected="{"true" if selected else "false"}"{kind}>'
+        f"<span>{escape(option.title)}</span>{aside}{detail}</li>"
+    )

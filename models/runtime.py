@@ -162,12 +162,12 @@ class Runtime:
         return [] if card.remote else adapter_sources.listed(card, self.settings)
 
     def adapters_on_hub(self, model: Variant, token: str | None = None) -> list[FoundAdapter]:
-        """The Hub's adapters that are registered for a model, most downloaded first; none where it cannot be reached."""
+        """The Hub's adapters that are registered for a model, most downloaded first; none where it is unreachable."""
         card = self.card(model, token)
         return [] if card.remote else adapter_sources.search(card, self.settings, token)
 
     def upload_adapter(self, config: Path, weights: Path, model: Variant, token: str | None = None) -> str:
-        """Check a visitor's own adapter and keep a copy; returns the name that only they know. Raises AdapterRefused."""
+        """Check a visitor's own adapter and keep a copy; returns its secret name. Raises AdapterRefused."""
         return uploads.keep(config, weights, self.card(model, token), self.settings).name
 
     def held(self) -> list[LoadedModel]:

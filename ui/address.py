@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from models.domain.errors import PaddockError
 from models.domain.memory.hardware import find_hardware
 from models.domain.variant import Variant
+from models.studies.compare import QUESTION, all_quantizations
 
 from .page import Page, Tab
 from .picker.picked import Pick, nothing, show, shown
 from .picker.picker import hardware_box
 from .shared import render, url
 from .shared.events import AT_ONCE, Values, named
-from .shared.language import error_sentences
+from .shared.language import error_sentences, say
 from .shared.sampling import read_sampling, sampling_values, within
 from .shared.text import t
+
+if TYPE_CHECKING:
+    from models.runtime import Runtime
 
 # A reload or a copied address keeps the variant; a card without data-variant shows an error and nothing was picked.
 FOLLOW_VARIANT = """(spelling, card, hardwares) => {
@@ -81,6 +86,9 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
 
     def open_link(request: gr.Request) -> list[Any]:
         state, errors = url.read(dict(request.query_params), tabs, runtime.catalog)
+        note = ""
+        if request.query_params.get("tab") == "measure" and not state.unread:  # a tab of its own until 0.1
+            state, note = measured(runtime, replace(state, variant=state.variant or default), errors)
         opened = state.tab or next(iter(tabs))
         picked = pick(state, errors)
         sampling: dict[str, Any] = dict.fromkeys(page.sampling, gr.skip())
@@ -94,7 +102,7 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
             *picked,
             *(sampling[name] for name in page.sampling),
             *(value for values in filled for value in values),
-            *[said] * len(tabs),
+            *(said + note if name == opened else said for name in tabs),
             gr.Tabs(selected=opened),
         ]
 
@@ -117,3 +125,18 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
         for tab in tabs.values():
             if tab.follow is not None:
                 event.then(*tab.follow, **AT_ONCE)
+
+
+def measured(runtime: Runtime, state: url.PageState, errors: list[PaddockError]) -> tuple[url.PageState, str]:
+    """The comparison of all quantizations of the variant, which Measure has become, and a line that says so."""
+    assert state.variant is not None
+    try:
+        found = all_quantizations(runtime, state.variant, runtime.settings.compared)
+    except PaddockError as error:
+        errors.append(error)
+        return replace(state, tab="compare"), ""
+    listed = tuple(map(Variant.parse, found))
+    said = say(
+        "Measure is part of Compare: press Compare to measure {model} in all modes that fit.", model=state.variant
+    )
+    return replace(state, tab="compare", variants=listed, prompt=state.prompt or QUESTION), render.said(said)

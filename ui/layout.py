@@ -19,7 +19,6 @@ from .chat_tab import build_chat_tab
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
-from .measure_tab import build_measure_tab
 from .page import Page, Tab
 from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
@@ -46,7 +45,6 @@ TABS: dict[str, Callable[[Page], Tab]] = {
     "chat": build_chat_tab,
     "compare": build_compare_tab,
     "complete": build_complete_tab,
-    "measure": build_measure_tab,
 }
 
 

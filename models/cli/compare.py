@@ -1,4 +1,4 @@
-"""`compare`: one prompt to several variants, the answers as they come, then the figures of all."""
+"""`compare`: one prompt to several variants, or to all quantizations of a model: answers, then the figures of all."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from contextlib import closing
 
-from ..domain.errors import EngineLost
+from ..domain.errors import BadComparisonRequest, EngineLost
 from ..domain.messages import BOUNDS, Delta, Progress, Sampling
 from ..domain.request import REFERENCE_TEXT, CompareRequest
-from ..domain.results.comparison import Compared, Comparison
+from ..domain.results.comparison import MOST_COLUMNS, Compared, Comparison
 from ..domain.results.contenders import contenders
 from ..domain.results.file import to_json
 from ..domain.results.report import figures, to_csv, to_markdown
@@ -17,22 +17,25 @@ from ..domain.results.suggestion import TOLERANCE, suggest
 from ..domain.settings import Settings
 from ..domain.variant import Variant
 from ..runtime import Runtime
-from ..studies.compare import compare
+from ..studies.compare import QUESTION, all_quantizations, compare
 from ..system.encodings import json_for_output, typed
-from .terminal import ProgressLine, read_text
+from .terminal import ProgressLine, read_file, read_text
 
 HELP = "one prompt to several variants, with speed, memory and quality"
+USAGE = "%(prog)s [OPTION]... PROMPT VARIANT VARIANT...\n       %(prog)s [OPTION]... [PROMPT] MODEL --all-modes"
 
 
 def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
-    command.add_argument("prompt", type=typed, help="- reads it from stdin")
-    command.add_argument("variants", nargs="+", metavar="VARIANT", help=f"2 to {settings.compared} of them")
+    command.usage = USAGE
+    command.add_argument("words", nargs="+", type=typed, metavar="PROMPT VARIANT", help="a prompt of - is stdin")
+    command.add_argument("--all-modes", action="store_true", help="all quantizations of one model that run here")
     command.add_argument("--system", type=typed, default="", help="system prompt")
-    command.add_argument("--reference", default="", help="the variant that the others are held against (the first)")
+    command.add_argument("--reference", default="", help="the variant that the others are compared with (the first)")
     command.add_argument(
-        "--distance", type=_share, default=TOLERANCE, help="from its quality that is good enough, a share"
+        "--distance", type=_share, default=TOLERANCE, help="acceptable loss of its quality, a share (%(default)s)"
     )
     command.add_argument("--no-quality", action="store_true", help="answers, speed and memory only")
+    add_text(command)
     command.add_argument("--one-pass", action="store_true", help="adapters of one base as one batch: faster together")
     command.add_argument("--max-new-tokens", type=int, default=min(128, settings.max_new_tokens), help="(%(default)s)")
     command.add_argument(
@@ -45,6 +48,11 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     form.add_argument("--csv", action="store_true")
 
 
+def add_text(command: argparse.ArgumentParser) -> None:
+    """Add --text."""
+    command.add_argument("--text", default="", metavar="FILE", help="to be scored instead of our own; - is stdin")
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 10:  # NaN is within no bounds
@@ -53,33 +61,57 @@ def _share(text: str) -> float:
 
 
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
-    found = contenders(options.variants, runtime.settings.compared)
-    for reason in found.left_out.values():
-        print(reason, file=sys.stderr)
-    prompt = read_text(options.prompt)
+    prompt, spellings = _asked(runtime, options)
     request = CompareRequest.of(
-        found.variants,
-        prompt,
+        variants := chosen(spellings, least=1 if options.all_modes else 2),
+        QUESTION if prompt is None else read_text(prompt),
         options.system,
         sampling=Sampling(options.max_new_tokens, options.temperature, seed=options.seed),
-        reference=Variant.parse(options.reference) if options.reference else found.variants[0],
-        text="" if options.no_quality else REFERENCE_TEXT,
+        reference=Variant.parse(options.reference) if options.reference else variants[0],
+        text="" if options.no_quality else scored_text(options.text),
         one_pass=options.one_pass,
     )
-    whole = _compared(runtime, request)
+    whole = compared(runtime, request)
     for write, wanted in ((to_json, options.json), (to_markdown, options.markdown), (to_csv, options.csv)):
         if wanted:
             print(json_for_output(write(whole)) if write is to_json else write(whole))
-            return _status(whole)
-    for column in whole.columns:
-        print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer}")
-    print(f"\n{figures(whole)}")
-    if suggestion := suggest(whole.columns, whole.reference, options.distance):
-        print(f"\n{suggestion.sentence} {suggestion.rule}")
-    return _status(whole)
+            return status(whole)
+    if prompt is not None:
+        for column in whole.columns:
+            print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer}")
+        print()
+    print_figures(whole, options.distance)
+    return status(whole)
 
 
-def _compared(runtime: Runtime, request: CompareRequest) -> Comparison:
+def _asked(runtime: Runtime, options: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """The prompt, None where a model is measured without one, and the spellings of the variants."""
+    if not options.all_modes:
+        return options.words[0], options.words[1:]
+    *prompt, model = options.words
+    if len(prompt) > 1:
+        raise BadComparisonRequest(reason="--all-modes takes one model")
+    return (prompt or [None])[0], all_quantizations(runtime, Variant.parse(model), MOST_COLUMNS)
+
+
+def chosen(spellings: list[str], least: int) -> tuple[Variant, ...]:
+    """The variants that are compared; on stderr, why others are not. Raises BadComparisonRequest and others."""
+    found = contenders(spellings, MOST_COLUMNS, least)
+    for reason in found.left_out.values():
+        print(reason, file=sys.stderr)
+    return found.variants
+
+
+def scored_text(name: str) -> str:
+    """The text of a file, or our own; raises BadComparisonRequest."""
+    try:
+        text = read_file(name) if name else ""
+    except OSError as error:
+        raise BadComparisonRequest(reason=f"the text {name[:80]} cannot be read ({error.strerror})") from None
+    return text if text.strip() else REFERENCE_TEXT
+
+
+def compared(runtime: Runtime, request: CompareRequest) -> Comparison:
     """The whole, its progress on stderr."""
     line, names = ProgressLine(), [str(variant) for variant in request.variants]
     with closing(compare(runtime, request)) as steps:
@@ -99,6 +131,15 @@ def _compared(runtime: Runtime, request: CompareRequest) -> Comparison:
     raise EngineLost
 
 
-def _status(found: Comparison) -> int:
+def print_figures(whole: Comparison, distance: float) -> None:
+    """The table and what to choose; on stderr, what was done otherwise than usual."""
+    print(figures(whole))
+    if suggestion := suggest(whole.columns, whole.reference, distance):
+        print(f"\n{suggestion.sentence} {suggestion.rule}")
+    for note in dict.fromkeys(f"{c.variant}: {c.figures.note}." for c in whole.columns if c.figures.note):
+        print(note, file=sys.stderr)
+
+
+def status(found: Comparison) -> int:
     """0 when any variant answered."""
     return 1 if all(column.error for column in found.columns) else 0

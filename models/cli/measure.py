@@ -1,58 +1,67 @@
-"""`measure`: memory, speed and quality of the modes of a model."""
+"""`measure`: `compare MODEL --all-modes` by another name, for chosen modes."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from contextlib import closing
 from dataclasses import asdict
 
-from ..domain.errors import BadModes
-from ..domain.results.measured import Measured
-from ..domain.results.tables import modes_to_csv, modes_to_markdown
+from ..domain.messages import Sampling
+from ..domain.quantization import mode_named, modes_of
+from ..domain.request import CompareRequest
+from ..domain.results.comparison import MOST_COLUMNS
+from ..domain.results.report import to_csv
+from ..domain.results.suggestion import TOLERANCE
 from ..domain.settings import Settings
+from ..domain.variant import AUTO, Variant
 from ..runtime import Runtime
-from ..studies.measure import NEW_TOKENS, measure
-from .terminal import ProgressLine, read_file
+from ..studies.compare import QUESTION, all_quantizations
+from .compare import add_text, chosen, compared, print_figures, scored_text, status
 
-HELP = "memory, speed and quality of the modes of a model"
+HELP = "the quantizations of a model: the same as compare MODEL --all-modes"
+NEW_TOKENS = 64
 
 
 def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument("model")
     command.add_argument("--modes", default="", help="separated by commas; left out: all that run here")
-    command.add_argument("--reference", default="", help="the mode that the others are held against")
-    command.add_argument("--text", default="", metavar="FILE", help="to be scored instead of our own; - is stdin")
+    command.add_argument("--reference", default="", help="the mode that the others are compared with (the most exact)")
+    add_text(command)
     longest = min(NEW_TOKENS, settings.max_new_tokens)
-    command.add_argument("--new-tokens", type=int, default=longest, help="of the answer that is timed (%(default)s)")
+    command.add_argument("--new-tokens", type=int, default=longest, help="of the answer (%(default)s)")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="whole figures for programs instead of a Markdown table")
     form.add_argument("--json", action="store_true")
 
 
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
-    modes = [mode.strip() for mode in options.modes.split(",") if mode.strip()]
-    rows, line = [], ProgressLine()
-    text = _read(options.text) if options.text else ""
-    with closing(measure(runtime, options.model, modes, text, options.reference, options.new_tokens)) as events:
-        for event in events:
-            if isinstance(event, Measured):
-                rows.append(event)
-            else:
-                line.show(event)
-    line.clear()
+    model = Variant(options.model)
+    variants = chosen(_spellings(runtime, model, options.modes, options.reference), least=1)
+    request = CompareRequest.of(
+        variants,
+        QUESTION,
+        sampling=Sampling(options.new_tokens, temperature=0),
+        reference=model.resolved(options.reference) if options.reference else variants[0],
+        text=scored_text(options.text),
+    )
+    whole = compared(runtime, request)
     if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        print(json.dumps([asdict(column.known) | {"error": column.error} for column in whole.columns], indent=2))
+    elif options.csv:
+        print(to_csv(whole), end="")
     else:
-        print(modes_to_csv(rows) if options.csv else modes_to_markdown(rows), end="")
-    for note in sorted({f"{row.variant} was {row.note}." for row in rows if row.note}):
-        print(note, file=sys.stderr)
-    return 0 if any(not row.error for row in rows) else 1
+        print_figures(whole, TOLERANCE)
+    return status(whole)
 
 
-def _read(name: str) -> str:
-    try:
-        return read_file(name)
-    except OSError as error:
-        raise BadModes(reason=f"the text {name[:80]} cannot be read ({error.strerror})") from None
+def _spellings(runtime: Runtime, model: Variant, modes: str, reference: str) -> list[str]:
+    """What was asked for and the reference, the most exact first; raises ModeNotPossible for an unknown mode."""
+    card, named = runtime.card(model), [name for mode in modes.split(",") if (name := mode.strip())]
+    for name in (*named, *([reference] if reference else [])):
+        if name != AUTO and mode_named(name, card) is None:
+            runtime.resolve(model.resolved(name), card)  # says which there are
+    order = [*(mode.name for mode in modes_of(card)), AUTO]
+    found = [str(model.resolved(name)) for name in sorted(dict.fromkeys(named), key=order.index)]
+    found = found or all_quantizations(runtime, model, MOST_COLUMNS)
+    against = str(model.resolved(reference or AUTO))
+    return found if not reference or against in found else [*found, against]

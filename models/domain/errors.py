@@ -124,11 +124,6 @@ class TextTooShort(InputError):
     next_step = "Use a sentence or more; a few hundred words give a stable figure."
 
 
-class BadModes(InputError):
-    sentence = "The measurement cannot start: {reason}."
-    next_step = "Name modes like nf4, bf16 or gguf, separated by commas."
-
-
 class BadTrainingData(InputError):
     sentence = "The file {file} cannot be used for training: {reason}."
     next_step = 'Use JSON lines, each an object with "messages", or with "prompt" and "completion".'

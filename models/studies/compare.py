@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from ..compute.relay import coalesced, relayed
 from ..domain.engine import Prompt
 from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
+from ..domain.memory.model_info import fitting
 from ..domain.messages import Delta, Event, Message, Progress, Rendered
 from ..domain.quantization import Mode, rows_stand_alone
 from ..domain.request import ChatRequest, CompareRequest
-from ..domain.results.comparison import MOST_ALTERNATIVES, Compared, Comparison, Step, agreeing_prefix
+from ..domain.results.comparison import MOST_ALTERNATIVES, MOST_COLUMNS, Compared, Comparison, Step, agreeing_prefix
 from ..domain.results.contenders import acts_as, check_variants
 from ..domain.results.measured import Measured
 from ..domain.variant import Variant
@@ -27,6 +28,13 @@ from .quality import CONVERTED, LONGEST_TEXT, Reference
 
 T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
+QUESTION = "Explain in a few sentences how a bicycle stays upright."  # where nobody asked another
+
+
+def all_quantizations(runtime: Runtime, variant: Variant, most: int) -> list[str]:
+    """A variant in every mode that fits here, the most exact first; raises what Runtime.card does."""
+    plans = runtime.describe(runtime.card(variant), variant.adapters).plans
+    return [str(variant.resolved(name)) for name in fitting(plans, most)]
 
 
 def compare(
@@ -132,7 +140,7 @@ def _batch_note(group: Sequence[_Running], column: _Running) -> str:
 
 def _check(runtime: Runtime, request: CompareRequest) -> None:
     """Refuse what no model needs to see; raises InputError, VariantError."""
-    check_variants([str(variant) for variant in request.variants], runtime.settings.compared)
+    check_variants([str(variant) for variant in request.variants], MOST_COLUMNS, least=1)
     if len(request.histories) != len(request.variants):
         raise BadComparisonRequest(reason="it takes one conversation a variant")
     if not 0 <= request.rivals <= MOST_ALTERNATIVES:
@@ -200,6 +208,7 @@ class _Running:
                 resolved=str(resolved),
                 kind=card.kind,
                 figures=figures,
+                needed=planned.needed or None,
                 predicted_peak=planned.peak or None,
                 tokenizer=card.family,
             )
@@ -228,7 +237,7 @@ class _Running:
     def end(self, note: str = "") -> Step:
         """The column once its answer is whole; the load time is that of the model, whenever it was loaded."""
         held = next((line for line in self.runtime.held() if line.name == self.base), None)
-        figures = replace(self.now.figures, answer=self.now.answer)
+        figures = self.now.figures
         if held is not None:
             own = {choice.name for choice in self.variant.adapters}
             beside = sum(adapter.bytes for adapter in held.attached if adapter.name in own)
@@ -257,7 +266,7 @@ class _Running:
         return Prompt(self.now.prompt + self.now.answer, rendered=self.now.kind == "instruct")
 
     def score(self, held_against: Reference | None, folder: str) -> Generator[Step, None, Reference | None]:
-        """Score the text; returns what the next columns are held against."""
+        """Score the text; returns what the next columns are compared with."""
         runtime, resolved, text, token = self.runtime, self.resolved, self._request.text, self.token
         try:
             if self.variant == self._request.reference and self.now.usage is not None:

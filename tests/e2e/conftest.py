@@ -1,4 +1,4 @@
-"""Visitors for the tests of the page: each has a browser context of their own, and may leave no error in the console."""
+"""Visitors for the tests of the page: each has their own browser context, and may leave no error in the console."""
 
 from __future__ import annotations
 

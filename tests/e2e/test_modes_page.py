@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -13,11 +10,10 @@ from playwright.sync_api import expect
 from tests.conftest import SMOLLM2
 
 from .conftest import Visit
-from .visitor import ANSWER_MS, Visitor
+from .visitor import Visitor
 
 SHORT = "max_new_tokens=16&temperature=0"
 LOADED = re.compile(r"Loaded in [\d.]+ s: weights (\d+) MB predicted, (\d+) MB measured")
-TEXT = "The wheel is older than the road, and the road is older than the map. Nobody drew a map of the first road."
 
 
 def option(visitor: Visitor, dropdown: str, name: str) -> None:
@@ -101,53 +97,15 @@ def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> 
     expect(refused.locator("li").first).to_be_visible()
 
 
-@pytest.mark.slow
-def test_measures_two_modes_and_takes_the_figures_away(visit: Visit, tmp_path: Path) -> None:
+def test_a_link_to_measure_opens_compare_with_all_quantizations(visit: Visit) -> None:
     visitor = visit(f"tab=measure&variant={SMOLLM2}")
     page = visitor.page
-    modes: Any = page.locator("#measure-modes")
-    for name in ("int8", "gguf"):
-        modes.locator(".token", has_text=name).locator(".token-remove").click()
-    visitor.unfold("#measure-text-group")
-    page.locator("#measure-text textarea").fill(TEXT)
-    page.locator("#measure-go").click()
-    rows = page.locator("#measured .measured-rows tbody tr")
-    expect(rows).to_have_count(2, timeout=2 * ANSWER_MS)
-    expect(page.locator("#measure-status")).to_contain_text("2 of 2 modes measured", timeout=ANSWER_MS)
-    expect(rows.first).to_contain_text("bf16 (reference)")
-    expect(rows.last).to_contain_text("nf4")
-    expect(page.locator("#measured .conclusion")).to_contain_text("The rule:")
-    expect(page.locator("#measured .plot .point")).to_have_count(2)
-    with page.expect_download() as download:
-        page.locator("#measure-csv").click()
-    download.value.save_as(tmp_path / "rows.csv")
-    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
-        exact, nf4 = csv.DictReader(file)
-    assert (exact["variant"], nf4["variant"]) == (f"{SMOLLM2}@bf16", f"{SMOLLM2}@nf4")
-    assert float(exact["perplexity"]) > 1
-    assert float(exact["agreement"]) == 1
-    assert 0 < float(nf4["agreement"]) < 1
-    assert float(nf4["divergence"]) > 0
-    assert int(nf4["predicted_bytes"]) < int(exact["predicted_bytes"])
-
-    other = visit("tab=measure")
-    expect(other.page.locator("#measure-go")).to_be_enabled()
-    expect(other.page.locator("#measured .measured-rows")).to_have_count(0)
-
-
-@pytest.mark.slow
-def test_a_measurement_can_be_stopped_and_nothing_to_measure_is_said(visit: Visit) -> None:
-    visitor = visit(f"tab=measure&variant={SMOLLM2}")
-    page = visitor.page
-    page.locator("#measure-go").click()
-    expect(page.locator("#measure-status")).to_contain_text(SMOLLM2, timeout=ANSWER_MS)
-    page.locator("#measure-stop").click()
-    expect(page.locator("#measure-status")).to_contain_text("Stopped: ", timeout=ANSWER_MS)
-    expect(page.locator("#measure-go")).to_be_enabled()
-    for name in ("bf16", "int8", "nf4", "gguf"):
-        page.locator("#measure-modes .token", has_text=name).locator(".token-remove").click()
-    page.locator("#measure-go").click()
-    expect(page.locator("#measure-status [role=alert]")).to_contain_text("none is picked")
+    expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#compare-status")).to_contain_text("Measure is part of Compare: press Compare")
+    expect(page.locator("#compare-prompt textarea")).to_have_value(re.compile("bicycle"))
+    for mode in ("bf16", "nf4", "gguf"):
+        expect(page.locator("#compare-variants")).to_contain_text(f"{SMOLLM2}@{mode}")
+    expect(page.get_by_role("tab", name="Measure")).to_have_count(0)
 
 
 def test_i_have_a_3060_what_fits_and_how_fast(visit: Visit) -> None:

@@ -20,7 +20,6 @@ from models.domain.training import TrainingSettings
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.studies.compare import compare
-from models.studies.measure import measure
 from models.training.finetune import finetune
 from models.training.merge import merge
 from tests.conftest import free_port
@@ -147,8 +146,6 @@ def test_what_needs_its_weights_is_refused_with_a_sentence(runtime, tmp_path):
         list(runtime.answer(chat("Hi", "far@nf4")))
     with pytest.raises(ModeNotPossible, match="no LoRA adapters"):
         list(runtime.answer(chat("Hi", "far+pirate")))
-    (row,) = [event for event in measure(runtime, "far", [], "") if hasattr(event, "decode_tokens_per_s")]
-    assert "cannot compute how likely" in row.error
     data = tmp_path / "rows.jsonl"
     data.write_text('{"prompt": "Hi", "completion": "Ho"}\n' * 20)
     with pytest.raises(PaddockError):

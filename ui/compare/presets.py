@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from models.domain.memory.model_info import ModelInfo, Offer
+from models.domain.memory.model_info import ModelInfo
 from models.domain.variant import AUTO, AdapterChoice, Variant
+from models.studies.compare import all_quantizations
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
-USUAL = ("fp32", "bf16", "int8", "nf4", "gguf")  # what people choose between
 ALIKE = 0.1  # of the parameters: a chat model may have a few more embeddings than its base
 
 
@@ -23,13 +23,6 @@ def sizes(models: Sequence[ModelInfo], key: str, most: int) -> list[str]:
     relatives = [model for model in models if (model.family, model.kind) == (own.family, own.kind)]
     fitting = [model for model in relatives if model.auto and model.plans[model.auto].fits]
     return [model.key for model in sorted(fitting, key=lambda model: model.parameters)][:most]
-
-
-def modes(model: str, plans: Mapping[str, Offer], most: int) -> list[str]:
-    """A model in the usual modes that fit; in all that do where too few of those are usual."""
-    fitting = [name for name, planned in plans.items() if planned.fits]
-    usual = [name for name in USUAL if name in fitting]
-    return [f"{model}@{name}" for name in (usual if len(usual) > 1 else fitting)][:most]
 
 
 def with_adapters(base: Variant, names: Sequence[str], most: int) -> list[str]:
@@ -62,8 +55,7 @@ def _sizes(runtime: Runtime, picked: Variant) -> list[str]:
 
 
 def _modes(runtime: Runtime, picked: Variant) -> list[str]:
-    plans = runtime.describe(runtime.card(picked)).plans
-    return modes(picked.model, plans, runtime.settings.compared)
+    return all_quantizations(runtime, picked, runtime.settings.compared)
 
 
 def _adapters(runtime: Runtime, picked: Variant) -> list[str]:

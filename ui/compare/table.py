@@ -7,53 +7,39 @@ from dataclasses import dataclass
 from html import escape
 
 from models.domain.results.comparison import Compared, Comparison, find
-from models.domain.results.figures import OF_COLUMNS, OF_MODES, Figure
+from models.domain.results.figures import OF_COLUMNS, Figure
 from models.domain.results.file import to_json
 from models.domain.results.measured import Measured
 from models.domain.results.report import to_csv, to_markdown
-from models.domain.results.tables import modes_to_csv, modes_to_markdown
 
 from .render import attribute, labels
 
 
 @dataclass(frozen=True)
 class Row:
-    """A measured mode or a column, with its short name and its whole spelling; `mark` leads to a note."""
+    """A column with its short name and its whole spelling; `mark` leads to a note."""
 
     name: str
     spelling: str
-    source: Measured | Compared
+    source: Compared
     reference: bool = False
     mark: str = ""
 
     @property
     def known(self) -> Measured:
         """What is measured of it."""
-        return self.source.known if isinstance(self.source, Compared) else self.source
-
-
-def of_modes(rows: Sequence[Measured]) -> list[Row]:
-    """The modes of one model, named without it; those with the same note have the same mark."""
-    marks = dict(zip(dict.fromkeys(row.note for row in rows if row.note), "*†‡", strict=False))
-    return [Row(row.mode, row.variant, row, row.reference, marks.get(row.note, "")) for row in rows]
+        return self.source.known
 
 
 def of_columns(columns: Sequence[Compared], reference: str = "") -> list[Row]:
-    """The columns of a comparison, named as shortly as tells them apart."""
+    """The columns of a comparison by their shortest names; those with the same note have the same mark."""
     against, pairs = find(columns, reference), zip(labels(columns), columns, strict=True)
-    return [Row(name, one.resolved or one.variant, one, one is against) for name, one in pairs]
-
-
-def modes_table(rows: Sequence[Measured]) -> str:
-    """A row a mode with all figures, and the files to take away: CSV and Markdown."""
-    if not rows:
-        return ""
-    named = of_modes(rows)
-    marks = dict.fromkeys((row.mark, row.known.note) for row in named if row.mark)
-    notes = "".join(f'<p class="quiet">{mark} {escape(note)}</p>' for mark, note in marks)
-    files = {"csv": modes_to_csv(rows), "markdown": modes_to_markdown(rows)}
-    model = f"<caption>{escape(rows[0].variant.rpartition('@')[0])}</caption>"
-    return _table("measured-rows", OF_MODES, named, files, model, notes)
+    notes = dict.fromkeys(column.figures.note for column in columns if column.figures.note)
+    marks = dict(zip(notes, "*†‡§¶", strict=False))
+    return [
+        Row(name, one.resolved or one.variant, one, one is against, marks.get(one.figures.note, ""))
+        for name, one in pairs
+    ]
 
 
 def columns_table(comparison: Comparison) -> str:
@@ -62,24 +48,19 @@ def columns_table(comparison: Comparison) -> str:
         return ""
     files = {"json": to_json(comparison), "csv": to_csv(comparison), "markdown": to_markdown(comparison)}
     rows = of_columns(comparison.columns, comparison.reference)
-    return _table("measured-rows compared-rows", OF_COLUMNS, rows, files)
+    return _table(OF_COLUMNS, rows, files)
 
 
-def _table(
-    kind: str,
-    figures: Sequence[Figure],
-    rows: Sequence[Row],
-    files: Mapping[str, str],
-    caption: str = "",
-    notes: str = "",
-) -> str:
+def _table(figures: Sequence[Figure], rows: Sequence[Row], files: Mapping[str, str]) -> str:
+    marks = dict.fromkeys((row.mark, row.known.note) for row in rows if row.mark)
+    notes = "".join(f'<p class="quiet">{mark} {escape(note)}</p>' for mark, note in marks)
     explained = [("variant", "what was asked for"), *((figure.heading, figure.explained) for figure in figures)]
     head = "".join(f'<th scope="col" title="{escape(means)}">{escape(name)}</th>' for name, means in explained)
     body = "".join(_line(figures, row) for row in rows)
     meanings = "".join(f"<dt>{escape(name)}</dt><dd>{escape(means)}</dd>" for name, means in explained)
     data = " ".join(f'data-{form}="{attribute(text)}"' for form, text in files.items())
     return (
-        f'<div class="{kind}" {data}><div class="wide" tabindex="0"><table>{caption}'
+        f'<div class="measured-rows compared-rows" {data}><div class="wide" tabindex="0"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
         f'<details class="quiet"><summary>What the columns mean</summary><dl class="facts">{meanings}</dl></details>'
         "</div>"

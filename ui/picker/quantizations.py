@@ -36,11 +36,6 @@ def quantization_table(info: ModelInfo, picked: str, summaries: Mapping[str, str
     return (table if rows else "") + refused(info.refused)
 
 
-def mode_choice(name: str, offer: Offer) -> str:
-    """A mode's line in a list: what must be free, and whether that fits."""
-    return " · ".join(filter(None, (name, size(offer.needed), "" if offer.fits else "does not fit")))
-
-
 def _folded(plans: Mapping[str, Offer]) -> list[list[str]]:
     """Names of one kind that must have as much free, in the digits that are shown."""
     groups: dict[tuple[str, str], list[str]] = {}

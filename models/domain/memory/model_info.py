@@ -10,6 +10,8 @@ from ..catalog import Kind
 from ..load import Form
 from .speed import Speed
 
+USUAL = ("fp32", "bf16", "int8", "nf4", "gguf")  # the modes that people choose between
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -68,3 +70,10 @@ class ModelInfo:
             "on_this_machine": list(self.on_this_machine),
             "languages": list(self.languages),
         }
+
+
+def fitting(plans: Mapping[str, Offer], most: int) -> list[str]:
+    """The modes that fit, the most exact first; the usual ones where there are more than `most`."""
+    names = [name for name, offer in plans.items() if offer.fits]
+    usual = [name for name in names if name in USUAL]
+    return (usual if len(names) > most and len(usual) > 1 else names)[:most]

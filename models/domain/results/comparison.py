@@ -72,10 +72,11 @@ class Compared:
     """One variant's column; raises BadComparison, BadSpelling or ModelIsAPath.
 
     `variant` is spelled as it was asked for, `resolved` with its mode (empty while unknown). `prompt` is the exact text
-    that the model was given, `turns` its own conversation with `answer` as the last one. `predicted_peak` are bytes
-    by the plan; equal `tokenizer`s mean the same tokens. `parts_at_character` is how much of the answer agrees with
-    the reference's, None where all of it does or nothing is known. `error` says why there is no answer; an error of
-    the figures alone stands in them. Figures that are not finite are none.
+    that the model was given, `turns` its own conversation with `answer` as the last one. By the plan, `needed` bytes
+    must be free, and `predicted_peak` are held at the highest moment, pages of files included. Equal `tokenizer`s mean
+    the same tokens. `parts_at_character` is how much of the answer agrees with the reference's, None where all of it
+    does or nothing is known. `error` says why there is no answer; an error of the figures alone stands in them.
+    Figures that are not finite are none.
     """
 
     variant: Spelling
@@ -91,6 +92,7 @@ class Compared:
     parts_at_character: Count | None = None
     tokens: Annotated[tuple[Annotated[TokenView, GetPydanticSchema(_from_row)], ...], at_most(10_000)] = ()
     error: Note = ""
+    needed: Bytes | None = None
 
     def __post_init__(self) -> None:
         Variant.parse(self.variant)
@@ -133,7 +135,7 @@ class Step:
 class Comparison:
     """What was asked, with what, on what, and the columns; raises BadComparison.
 
-    `reference` is the spelling of the variant that the others are held against, or empty; `text` is what quality was
+    `reference` is the spelling of the variant that the others are compared with, or empty; `text` is what quality was
     scored on. `created` is a moment in ISO 8601, UTC. `machine` is plain data.
     """
 
@@ -159,7 +161,7 @@ class Comparison:
 
     @property
     def reference_column(self) -> Compared | None:
-        """The column that the others are held against, where there is one."""
+        """The column that the others are compared with, where there is one."""
         return find(self.columns, self.reference)
 
 

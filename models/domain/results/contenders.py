@@ -50,19 +50,20 @@ def select_variants(spellings: Sequence[str], most: int) -> Contenders:
     return Contenders(variants, places, left_out)
 
 
-def contenders(spellings: Sequence[str], most: int) -> Contenders:
-    """The same, where at least two are left; raises BadComparisonRequest, or the reason that left too few."""
+def contenders(spellings: Sequence[str], most: int, least: int = 2) -> Contenders:
+    """The same, where at least so many are left; raises BadComparisonRequest, or the reason that left too few."""
     found = select_variants(spellings, most)
-    if len(found.variants) < 2:
+    if len(found.variants) < least:
         for reason in found.left_out.values():
             raise reason
-        raise BadComparisonRequest(reason=f"{'only one' if spellings else 'none'} was named, and it takes two")
+        wanted, named = ("one", "two")[least - 1], "only one" if spellings else "none"
+        raise BadComparisonRequest(reason=f"{named} was named, and it takes {wanted}")
     return found
 
 
-def check_variants(spellings: Sequence[str], most: int) -> Contenders:
+def check_variants(spellings: Sequence[str], most: int, least: int = 2) -> Contenders:
     """The same, where none is left out; raises BadComparisonRequest, BadSpelling or ModelIsAPath."""
-    found = contenders(spellings, most)
+    found = contenders(spellings, most, least)
     for reason in found.left_out.values():
         raise reason
     return found

@@ -14,8 +14,7 @@ from ..units import size
 from .comparison import Compared
 from .measured import Measured
 
-Row = Measured | Compared
-
+PLAN_ERROR = 0.05  # of the weights: by how much the plan may be off before a table says so
 ENDINGS = {
     "stop": "by itself",
     "length": "cut at the limit",
@@ -43,39 +42,43 @@ class Figure:
     better: Literal["lower", "higher", ""] = ""
     bars: str = ""
     under_answer: bool = True
-    compared: bool = True  # whether it stands in the table of a comparison
 
     @property
     def explained(self) -> str:
         """What it means and which way is better."""
         return f"{self.meaning}; {self.better} is better" if self.better else self.meaning
 
-    def value(self, row: Row) -> Any:
-        """The figure of a measured mode or of a column; None where there is none."""
-        return getattr(self._holder(row), self.field, None)
+    def value(self, column: Compared) -> Any:
+        """The figure of a column; None where there is none."""
+        return getattr(self._holder(column), self.field, None)
 
-    def text(self, row: Row) -> str:
+    def text(self, column: Compared) -> str:
         """The figure for people, with its unit; empty where there is none."""
-        value = self.value(row)
+        value = self.value(column)
         if callable(self.form):
-            return self.form(holder) if (holder := self._holder(row)) else ""
+            return self.form(holder) if (holder := self._holder(column)) else ""
         if value is None or (not value and self.unit in ("bytes", "tok/s")):  # 0 of these is not known
             return ""
         return size(value) if self.unit == "bytes" else f"{value:{self.form}} {self.unit}".strip()
 
-    def _holder(self, row: Row) -> Measured | Usage | Compared | None:
-        if isinstance(row, self.owner):
-            return row
-        return row.known if self.owner is Measured else row.usage  # type: ignore[union-attr]
+    def _holder(self, column: Compared) -> Measured | Usage | Compared | None:
+        if self.owner is Compared:
+            return column
+        return column.known if self.owner is Measured else column.usage
 
 
-def _token(row: Measured) -> str:
-    if row.error or row.reference or not row.answer_tokens or row.agreement is None:
-        return ""
-    return f"never in {row.answer_tokens}" if row.parts_at is None else f"token {row.parts_at + 1}"
+def _weights(row: Measured) -> str:
+    loaded, planned = row.measured_bytes, row.predicted_bytes
+    if loaded and planned and abs(loaded - planned) > PLAN_ERROR * planned:
+        return f"{size(loaded)} ({size(planned)} planned)"
+    return size(loaded) if loaded else f"{size(planned)} planned" if planned else ""
 
 
-def _character(column: Compared) -> str:
+def _first_difference(column: Compared) -> str:
+    """By the token where that was scored, else by the character of the answer itself."""
+    row = column.figures
+    if row.answer_tokens and row.agreement is not None and not row.reference:
+        return f"none in {row.answer_tokens} tokens" if row.parts_at is None else f"token {row.parts_at + 1}"
     return "" if column.parts_at_character is None else f"character {column.parts_at_character + 1:,}"
 
 
@@ -85,16 +88,13 @@ def _ending(usage: Usage) -> str:
 
 # In the order of the tables. CSV files have them in the order of the fields.
 FIGURES = (
-    Figure("predicted_bytes", Measured, "predicted", "bytes of the weights as planned before the load",
-           "bytes", better="lower", under_answer=False),
-    Figure("measured_bytes", Measured, "measured", "bytes of the weights as loaded",
-           "bytes", better="lower", under_answer=False),
-    Figure("predicted_peak", Compared, "peak predicted",
-           "the most memory at any moment of loading and answering, as planned, with pages of files",
+    Figure("needed", Compared, "must be free",
+           "the memory that must be free to load it and to answer with a full context, as planned",
            "bytes", better="lower"),
-    Figure("peak_bytes", Measured, "peak",
-           "the most memory that the computing process held during the answer, without other models in it",
-           "bytes", better="lower"),
+    Figure("measured_bytes", Measured, "weights", "bytes of the weights as loaded, and as planned where that differs",
+           "bytes", _weights, "lower"),
+    Figure("peak_bytes", Measured, "peak", "measured: the most memory that the "
+           "computing process held during the answer, without other models in it", "bytes", better="lower"),
     Figure("load_s", Measured, "load",
            "seconds from nothing to ready, files being here; the first of transformers also imports torch",
            "s", ".2f", "lower"),
@@ -112,21 +112,19 @@ FIGURES = (
            form=".1%", better="higher"),
     Figure("divergence", Measured, "KL", "mean divergence from the reference's distribution, nats a token",
            form=".4f", better="lower"),
-    Figure("parts_at", Measured, "parts at", "first token of the reference's greedy answer that it would not take",
-           form=_token, compared=False),
     Figure("prompt_tokens", Usage, "prompt", "tokens of the prompt, by this variant's own tokenizer and template",
            "tokens", ","),
     Figure("new_tokens", Usage, "answer", "tokens of the answer", "tokens", ","),
     Figure("finish", Usage, "ended", "why the answer ended where it does", form=_ending),
-    Figure("parts_at_character", Compared, "parts at",
-           "where the answer stops agreeing with the reference's answer, to a whole word",
-           form=_character, under_answer=False),
+    Figure("parts_at_character", Compared, "first difference",
+           "the first token of the reference's answer that it would not take, or where that was not scored, the "
+           "character where its own answer differs", form=_first_difference, under_answer=False),
     *(Figure(name, Usage) for name in ("engine", "cached_tokens", "context", "wall_s", "seed")),
-    Figure("answer_tokens", Measured),
+    *(Figure(name, Measured) for name in ("predicted_bytes", "parts_at", "answer_tokens")),
+    Figure("predicted_peak", Compared),
 )  # fmt: skip
 
-OF_MODES = tuple(figure for figure in FIGURES if figure.heading and figure.owner is Measured)
-OF_COLUMNS = tuple(figure for figure in FIGURES if figure.heading and figure.compared)
+OF_COLUMNS = tuple(figure for figure in FIGURES if figure.heading)
 
 
 def in_files(*owners: type) -> tuple[Figure, ...]:

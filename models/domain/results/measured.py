@@ -36,7 +36,7 @@ class Measured:
     divergence: Divergence | None = None
     parts_at: Count | None = None
     answer_tokens: Count = 0
-    answer: str = ""
+    answer: str = ""  # of older files: an answer stands in its column
     note: Note = ""
     error: Note = ""
 
@@ -44,8 +44,3 @@ class Measured:
     def memory(self) -> int:
         """Bytes of the weights as they were loaded, or as planned; 0 where neither is known."""
         return self.measured_bytes or self.predicted_bytes or 0
-
-    @property
-    def mode(self) -> str:
-        """The mode alone, such as nf4."""
-        return self.variant.rpartition("@")[2]

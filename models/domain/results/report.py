@@ -14,8 +14,8 @@ from .measured import Measured
 from .tables import csv_table, fenced, inline, markdown_table
 
 _IN_CSV = in_files(Measured, Usage, Compared)
-CSV_FIELDS = ("variant", "resolved", "kind", "reference", *(figure.field for figure in _IN_CSV), "tokenizer", "error",
-              "answer")  # fmt: skip
+CSV_FIELDS = ("variant", "resolved", "kind", "reference", *(figure.field for figure in _IN_CSV), "tokenizer", "note",
+              "error", "answer")  # fmt: skip
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -99,4 +99,4 @@ def to_csv(comparison: Comparison) -> str:
 def _cells(column: Compared, comparison: Comparison) -> Iterator[object]:
     yield from (column.variant, column.resolved, column.kind, column is comparison.reference_column)
     yield from (figure.value(column) for figure in _IN_CSV)
-    yield from (column.tokenizer, column.error or column.figures.error, column.answer)
+    yield from (column.tokenizer, column.figures.note, column.error or column.figures.error, column.answer)

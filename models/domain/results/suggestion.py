@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ..units import size
 from .comparison import Compared, find
-from .measured import Measured
 
 TOLERANCE = 0.05  # of the reference's perplexity, where nobody chose another
 NOTABLE = 0.01  # of the reference's quality: what is better by less is not worth a sentence
@@ -45,9 +44,9 @@ def suggest(columns: Sequence[Compared], reference: str, distance: float) -> Sug
         return None
     sound = [column for column in columns if not column.error and not column.known.error]
     measure = quality_measure(sound)
-    every = [_candidate(column.resolved or column.variant, column.variant, column.known, measure) for column in sound]
+    every = [_candidate(column, measure) for column in sound]
     candidates = [one for one in every if one]
-    rule = _rule("variants", measure, distance, reference and f"that of {reference}")
+    rule = _rule(measure, distance, reference and f"that of {reference}")
     if not candidates:
         return Suggestion("Nothing can be suggested: there are no figures of quality and memory.", rule)
     held = min(candidates, key=lambda one: one.quality)
@@ -59,16 +58,7 @@ def suggest(columns: Sequence[Compared], reference: str, distance: float) -> Sug
         held = own
     if len(candidates) < 2:
         return Suggestion(f"Nothing can be suggested: only {held.name} has figures.", rule)
-    return _choose(candidates, held, measure, distance, "variants")
-
-
-def suggest_mode(rows: Sequence[Measured], distance: float = TOLERANCE) -> Suggestion | None:
-    """The same among the modes of one model, by perplexity; None without a reference and another with figures."""
-    pairs = [(row, one) for row in rows if (one := _candidate(row.mode, row.variant, row, PERPLEXITY))]
-    reference = next((one for row, one in pairs if row.reference), None)
-    if reference is None or len(pairs) < 2:
-        return None
-    return _choose([one for _, one in pairs], reference, PERPLEXITY, distance, "modes")
+    return _choose(candidates, held, measure, distance)
 
 
 def quality_measure(columns: Sequence[Compared]) -> str:
@@ -77,20 +67,20 @@ def quality_measure(columns: Sequence[Compared]) -> str:
     return PERPLEXITY if len(names) == 1 and names != {""} else BITS_PER_BYTE
 
 
-def _candidate(name: str, variant: str, row: Measured, measure: str) -> _Candidate | None:
-    quality = getattr(row, measure)
-    if not quality or not row.memory:
+def _candidate(column: Compared, measure: str) -> _Candidate | None:
+    known = column.known
+    quality = getattr(known, measure)
+    if not quality or not known.memory:
         return None
-    return _Candidate(name, variant, row.memory, quality, row.decode_tokens_per_s or 0)
+    name = column.resolved or column.variant
+    return _Candidate(name, column.variant, known.memory, quality, known.decode_tokens_per_s or 0)
 
 
-def _choose(
-    candidates: Sequence[_Candidate], reference: _Candidate, measure: str, distance: float, kind: str
-) -> Suggestion:
+def _choose(candidates: Sequence[_Candidate], reference: _Candidate, measure: str, distance: float) -> Suggestion:
     limit = reference.quality * (1 + distance)
     good = [one for one in candidates if one is reference or one.quality <= limit]
     best = min(good, key=lambda one: (one.bytes, -one.speed, one is not reference))
-    rule = _rule(kind, measure, distance, f"that of {reference.name} ({reference.quality:.2f})")
+    rule = _rule(measure, distance, f"that of {reference.name} ({reference.quality:.2f})")
     if best is reference:
         return Suggestion(_keep(candidates, best, measure), rule, best.variant)
     memory = f"{size(best.bytes)} instead of {size(reference.bytes)}"
@@ -115,9 +105,9 @@ def _against(one: _Candidate, reference: _Candidate, measure: str) -> str:
     return f"{measure.replace('_', ' ')} {one.quality:.2f} ({one.quality / reference.quality - 1:+.1%})"
 
 
-def _rule(kind: str, measure: str, distance: float, against: str) -> str:
+def _rule(measure: str, distance: float, against: str) -> str:
     quality = "perplexity is" if measure == PERPLEXITY else "bits per byte are"
     return (
-        f"The rule: of the {kind} whose {quality} at most {distance:.0%} above {against or 'the best'}, the one whose "
-        "weights take the least memory; of equals the faster."
+        f"The rule: of the variants whose {quality} at most {distance:.0%} above {against or 'the best'}, the one "
+        "whose weights take the least memory; of equals the faster."
     )

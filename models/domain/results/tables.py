@@ -7,25 +7,15 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from .figures import OF_MODES, Figure, Row, in_files
-from .measured import Measured
+from .comparison import Compared
+from .figures import Figure
 
 COMPUTED = ("=", "+", "-", "@", "\t", "\n")  # what begins a formula, also after what a spreadsheet strips
-CSV_OF_MODES = ("variant", "reference", *(figure.field for figure in in_files(Measured)), "note", "error")
 
 
-def modes_to_markdown(rows: Iterable[Measured]) -> str:
-    """A Markdown table of what people read of measured modes."""
-    return markdown_table(OF_MODES, ((f"`{row.variant}`", row) for row in rows)) + "\n"
-
-
-def modes_to_csv(rows: Iterable[Measured]) -> str:
-    """The same rows with whole figures, for programs."""
-    return csv_table(CSV_OF_MODES, ([getattr(row, name) for name in CSV_OF_MODES] for row in rows))
-
-
-def markdown_table(figures: Sequence[Figure], rows: Iterable[tuple[str, Row]]) -> str:
-    """A line a row after its name in Markdown, with its figures or what went wrong."""
+def markdown_table(figures: Sequence[Figure], rows: Sequence[tuple[str, Compared]]) -> str:
+    """A line a row after its name in Markdown, with its figures or what went wrong; a figure of none has no column."""
+    figures = [figure for figure in figures if any(figure.text(row) for _, row in rows)] or figures[:1]
     headings = ["variant", *(figure.heading for figure in figures)]
     lines = [f"| {' | '.join(headings)} |", "|---|" + "---:|" * len(figures)]
     for name, row in rows:

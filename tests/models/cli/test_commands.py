@@ -153,7 +153,7 @@ def test_conversation_from_stdin_goes_on_until_its_end():
         (("which", "Lama"), "The families are SmolLM2"),
         (("which", "--context", "99999999"), "The context is 99999999"),
         (("score", ""), "The prompt is empty"),
-        (("measure", "smollm2-135m-instruct", "--modes", "q9"), "there is no “q9”"),
+        (("measure", "smollm2-135m-instruct", "--modes", "q9"), "there is no such mode; there are fp32"),
         (("measure", "smollm2-135m-instruct", "--text", "no/such/file"), "cannot be read"),
         (("measure", "smollm2-135m-instruct", "--new-tokens", "0"), "max_new_tokens is 0"),
         (("complete", "x", "--temperature", "9"), "temperature is 9"),

@@ -1,6 +1,7 @@
 """One prompt to several variants: in order, each with its figures; what fails says so and the rest goes on."""
 
 import json
+import math
 from itertools import pairwise
 
 import pytest
@@ -12,8 +13,7 @@ from models.domain.request import CompareRequest
 from models.domain.results.comparison import Compared, Comparison, Step, agreeing_prefix
 from models.domain.results.file import from_json
 from models.domain.variant import Variant
-from models.studies.compare import compare
-from models.studies.measure import QUESTION
+from models.studies.compare import QUESTION, all_quantizations, compare
 
 SMOLLM2 = "smollm2-135m-instruct"
 SHORT = Sampling(max_new_tokens=10, temperature=0)
@@ -175,10 +175,9 @@ def test_a_follow_up_goes_to_each_with_its_own_history(runtime, compared):
 @pytest.mark.parametrize(
     ("spelled", "prompt", "options", "error"),
     [
-        ([f"{SMOLLM2}@bf16"], "Hi", {}, BadComparisonRequest),
         ([], "Hi", {}, BadComparisonRequest),
         ([SMOLLM2, SMOLLM2], "Hi", {}, BadComparisonRequest),
-        ([f"{SMOLLM2}@bf16+json:{n / 10}" for n in range(7)], "Hi", {}, BadComparisonRequest),
+        ([f"{SMOLLM2}@bf16+json:{n / 10}" for n in range(17)], "Hi", {}, BadComparisonRequest),
         ([f"{SMOLLM2}@bf16", SMOLLM2], " ", {}, EmptyPrompt),
         ([f"{SMOLLM2}@bf16", SMOLLM2], "Hi", {"reference": Variant("gemma-3-270m")}, NoReference),
         ([f"{SMOLLM2}@bf16", SMOLLM2], "Hi", {"text": "x" * 8001}, PromptTooManyCharacters),
@@ -189,6 +188,67 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(runtime, spelle
     with pytest.raises(error):
         run(runtime, CompareRequest.of(variants(*spelled), prompt, sampling=SHORT, **options))
     assert [line.name for line in runtime.held()] == held
+
+
+# --- all quantizations of one model -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measured(runtime):
+    """Three modes of one model, asked the usual question."""
+    spelled = variants(*(f"{SMOLLM2}@{mode}" for mode in ("bf16", "nf4", "gguf")))
+    sampling = Sampling(max_new_tokens=16, temperature=0)
+    request = CompareRequest.of(spelled, QUESTION, sampling=sampling, reference=spelled[0], text=TEXT)
+    return run(runtime, request)
+
+
+def test_every_figure_is_there_and_can_be(runtime, measured):
+    _, whole = measured
+    for column in whole.columns:
+        known = column.known
+        assert known.measured_bytes > 50e6
+        assert known.predicted_bytes > 50e6
+        assert known.peak_bytes > known.measured_bytes / 2
+        assert column.needed == runtime.plan(Variant.parse(column.variant)).needed > known.measured_bytes
+        assert known.load_s > 0.05
+        assert 0 < known.ttft_s < 60
+        assert known.decode_tokens_per_s > 0
+        assert 1 < known.perplexity < 1000
+        assert known.bits_per_byte == pytest.approx(math.log2(known.perplexity) * 16 / len(TEXT), rel=0.1)
+        assert 0.5 < known.agreement <= 1
+        assert 0 <= known.divergence < 2
+
+
+def test_modes_differ_as_they_should(measured):
+    bf16, nf4, gguf = (column.known for column in measured[1].columns)
+    assert (bf16.agreement, bf16.divergence) == (1, 0)
+    assert nf4.divergence > 0.001
+    assert nf4.measured_bytes < 0.5 * bf16.measured_bytes
+    assert abs(math.log(nf4.perplexity / bf16.perplexity)) < 0.7
+    assert nf4.parts_at is None or 0 <= nf4.parts_at < 16
+    assert nf4.answer_tokens == pytest.approx(16, abs=1)
+    assert "dequantized" in gguf.note
+    assert bf16.note == nf4.note, "where the Hub is out of reach, both are made from the GGUF file"
+
+
+def test_a_mode_that_cannot_run_says_why_and_one_alone_is_measured(runtime):
+    spelled = variants(f"{SMOLLM2}@fp16", f"{SMOLLM2}@bf16")
+    request = CompareRequest.of(spelled, "Hi", sampling=SHORT, reference=spelled[0], text=TEXT)
+    broken, good = run(runtime, request)[1].columns
+    assert "it needs cuda or mps" in broken.error
+    assert (good.error, good.known.agreement, good.known.perplexity > 1) == ("", None, True)
+    (alone,) = run(runtime, CompareRequest.of(spelled[1:], "Hi", sampling=SHORT, text="Hi"))[1].columns
+    assert "this one is 1 long" in alone.known.note
+
+
+def test_all_quantizations_are_those_that_fit_the_most_exact_first(runtime):
+    found = all_quantizations(runtime, Variant.parse(SMOLLM2), 16)
+    assert found[:2] == [f"{SMOLLM2}@fp32", f"{SMOLLM2}@bf16"]
+    assert {f"{SMOLLM2}@nf4-single", f"{SMOLLM2}@gguf"} <= set(found)
+    assert len(all_quantizations(runtime, Variant.parse(SMOLLM2), 6)) <= 6
+    with_adapter = all_quantizations(runtime, Variant.parse(f"{SMOLLM2}+json"), 16)
+    assert f"{SMOLLM2}@nf4+json" in with_adapter
+    assert f"{SMOLLM2}@gguf+json" not in with_adapter
 
 
 def test_one_that_means_the_same_here_is_compared_once_and_the_reference_may_be_spelled_either_way(runtime):
@@ -249,3 +309,34 @@ def test_the_command_line_writes_what_the_page_can_open(runtime, capsys):
     assert "“m@@” is not a variant" in printed.err
     assert f"{SMOLLM2}@gguf was named twice" in printed.err
     assert len(printed.out.strip().splitlines()) == 3
+
+
+def test_measure_is_compare_on_the_command_line(runtime, capsys, monkeypatch, tmp_path):
+    from models import __main__ as command_line
+
+    monkeypatch.setattr(command_line, "Runtime", lambda settings: runtime)
+    few = [f"{SMOLLM2}@bf16", f"{SMOLLM2}@gguf"]
+    for module in ("compare", "measure"):
+        monkeypatch.setattr(f"models.cli.{module}.all_quantizations", lambda *asked: few)
+    (tmp_path / "text.txt").write_text(TEXT)
+    short = ["--text", str(tmp_path / "text.txt")]
+    assert command_line.main(["compare", SMOLLM2, "--all-modes", "--max-new-tokens", "4", "--csv", *short]) == 0
+    compared = capsys.readouterr().out.strip().splitlines()
+    assert command_line.main(["measure", SMOLLM2, "--new-tokens", "4", "--csv", *short]) == 0
+    measured = capsys.readouterr().out.strip().splitlines()
+    assert compared[0] == measured[0]
+    assert [line.split(",")[:4] for line in compared] == [line.split(",")[:4] for line in measured]
+    assert (
+        command_line.main(["measure", SMOLLM2, "--modes", "nf4,bf16,nf4", "--new-tokens", "4", "--json", *short]) == 0
+    )
+    exact, nf4 = json.loads(capsys.readouterr().out)
+    assert (exact["variant"], exact["reference"], nf4["variant"]) == (f"{SMOLLM2}@bf16", True, f"{SMOLLM2}@nf4")
+    assert 0 < nf4["agreement"] < exact["agreement"] == 1
+    assert command_line.main(["compare", "Say hi.", SMOLLM2, "--all-modes", "--max-new-tokens", "4", *short]) == 0
+    printed = capsys.readouterr()
+    assert f"\n== {SMOLLM2}@bf16\n" in printed.out
+    assert "| must be free | weights |" in printed.out
+    assert "The rule: of the variants" in printed.out
+    assert "dequantized" in printed.err
+    assert command_line.main(["compare", "a", "b", "c", "--all-modes"]) == 1
+    assert "--all-modes takes one model" in capsys.readouterr().err

@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-import pytest
-
 from models.domain.memory.model_info import ModelInfo, Offer
 from models.domain.results.contenders import check_variants
 from models.domain.variant import Variant
-from ui.compare.presets import base_and_chat, modes, sizes, with_adapters
+from ui.compare.presets import base_and_chat, sizes, with_adapters
 
 
 def model(key, parameters, kind="instruct", fits=True, family="F"):
@@ -28,20 +26,6 @@ def test_sizes_are_of_one_family_and_kind_and_fit():
     assert sizes(MODELS, "o/big", 6) == ["small", "big"]
     assert sizes(MODELS, "big", 1) == ["small"]
     assert sizes(MODELS, "unknown", 6) == []
-
-
-@pytest.mark.parametrize(
-    ("fitting", "found"),
-    [
-        (["fp32", "bf16", "int8", "nf4", "fp4", "gguf"], ["fp32", "bf16", "int8", "nf4", "gguf"]),
-        (["nf4"], ["nf4"]),
-        (["gptq", "gguf"], ["gptq", "gguf"]),
-        ([], []),
-    ],
-)
-def test_modes_are_those_that_people_choose_between(fitting, found):
-    plans = {name: Offer(1, 1, True) for name in fitting} | {"int4": Offer(1, 1, False)}
-    assert modes("m", plans, 6) == [f"m@{name}" for name in found]
 
 
 def test_a_base_and_each_of_its_adapters():

@@ -27,7 +27,7 @@ WORSE = "A bicycle stays upright because of gyroscopes."
 def column(variant, answer, perplexity=12.0, **other):
     usage = Usage(variant, "transformers", 38, 0, 12, 2048, 0.2, 181.2, 17.0, 3.1, 1.2, 812_000_000, 7, "length")
     figures = Measured(variant, False, 269_000_000, 270_000_000, perplexity=perplexity, bits_per_byte=1.0)
-    given = {"answer": answer, "usage": usage, "figures": figures, "tokenizer": "t", "predicted_peak": 1_100_000_000}
+    given = {"answer": answer, "usage": usage, "figures": figures, "tokenizer": "t", "needed": 1_100_000_000}
     return Compared(variant, variant, **{**given, **other})
 
 

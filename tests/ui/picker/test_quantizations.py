@@ -1,18 +1,15 @@
 """The table of quantizations: what must be free, what fits, what is of one size, what cannot run and why."""
 
-from dataclasses import replace
-
 import pytest
 
 from models.domain.catalog import load_catalog
 from models.domain.memory.hardware import find_hardware
-from models.domain.memory.model_info import Offer
 from models.domain.memory.speed import Speed
 from models.domain.settings import Settings
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from tests.ui.markup import Markup
-from ui.picker.quantizations import estimated, mode_choice, quantization_table, refused
+from ui.picker.quantizations import estimated, quantization_table, refused
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +64,6 @@ def test_a_range_has_its_formula():
     assert "360 GB/s" in html
     assert "8.0 GB read per token" in html
     assert "≈ 12–31" in estimated(Speed(12.4, 30.6, 1, 1e9))
-
-
-def test_a_line_of_a_list():
-    assert mode_choice("nf4", Offer(1, 1, True, 111_000_000)) == "nf4 · 111 MB"
-    assert mode_choice("nf4", replace(Offer(1, 1, False), needed=111_000_000)) == "nf4 · 111 MB · does not fit"
 
 
 def test_modes_that_cannot_run_are_grouped_by_reason():

@@ -13,7 +13,7 @@ UI = Path(__file__).parents[3] / "ui"
 
 def used_keys():
     """(file, key) of each t("...") in the page's sources."""
-    for path in sorted(UI.glob("*.py")):
+    for path in sorted(UI.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_t = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t"
             if is_t and isinstance(node.args[0], ast.Constant):

@@ -58,6 +58,12 @@ def test_fewer_than_two_are_refused_with_the_reason(spellings, error, words):
         contenders(spellings, 6)
 
 
+def test_one_may_be_measured_alone():
+    assert spelled(contenders(["m"], 6, least=1)) == ["m"]
+    with pytest.raises(BadComparisonRequest, match="none was named, and it takes one"):
+        check_variants([], 6, least=1)
+
+
 def test_a_list_that_is_being_made_may_be_short():
     assert spelled(select_variants(["m"], 6)) == ["m"]
     assert select_variants([], 6).places == ()

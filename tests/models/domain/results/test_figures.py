@@ -1,15 +1,25 @@
 """The one table of figures: each is a field of its owner, and tables and files follow."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from models.domain.messages import Usage
 from models.domain.results.comparison import Compared
-from models.domain.results.figures import FIGURES, OF_COLUMNS, OF_MODES, in_files
+from models.domain.results.figures import FIGURES, OF_COLUMNS
 from models.domain.results.measured import Measured
 from models.domain.results.report import CSV_FIELDS
-from models.domain.results.tables import CSV_OF_MODES
+
+REFERENCE = Measured("m@bf16", True, 269_000_000, 269_030_016, 600_000_000, 0.51, 0.2, 18.04, 12.3456, 0.91, 1.0, 0.0)
+NF4 = Measured(
+    "m@nf4", False, 112_000_000, 112_000_000, 0, 2.7, 0.21, 29.0, 13.5, 0.95, 0.8123, 0.0412, parts_at=2,
+    answer_tokens=64,
+)  # fmt: skip
+
+
+def texts(**known):
+    column = Compared("m", **known)
+    return {figure.heading: text for figure in OF_COLUMNS if (text := figure.text(column))}
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.field)
@@ -21,33 +31,58 @@ def test_a_figure_is_a_field_of_its_owner_and_stands_in_the_files(figure):
     assert bool(figure.heading) == bool(figure.meaning)
 
 
-@pytest.mark.parametrize("shown", [OF_MODES, OF_COLUMNS])
-def test_headings_tell_the_columns_of_a_table_apart(shown):
-    headings = [figure.heading for figure in shown]
+def test_headings_tell_the_columns_of_a_table_apart():
+    headings = [figure.heading for figure in OF_COLUMNS]
     assert len(set(headings)) == len(headings)
+    assert headings[:3] == ["must be free", "weights", "peak"]
 
 
 def test_csv_files_keep_their_order():
-    assert CSV_OF_MODES == (
-        "variant", "reference", "predicted_bytes", "measured_bytes", "peak_bytes", "load_s", "ttft_s",
-        "decode_tokens_per_s", "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at", "answer_tokens",
-        "note", "error",
-    )  # fmt: skip
     assert list(CSV_FIELDS) == [
-        "variant", "resolved", "kind", "reference", *CSV_OF_MODES[2:-2], "engine", "prompt_tokens", "cached_tokens",
-        "new_tokens", "context", "prefill_tokens_per_s", "wall_s", "seed", "finish", "predicted_peak",
-        "parts_at_character", "tokenizer", "error", "answer",
+        "variant", "resolved", "kind", "reference", "predicted_bytes", "measured_bytes", "peak_bytes", "load_s",
+        "ttft_s", "decode_tokens_per_s", "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at",
+        "answer_tokens", "engine", "prompt_tokens", "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s",
+        "wall_s", "seed", "finish", "predicted_peak", "parts_at_character", "needed", "tokenizer", "note", "error",
+        "answer",
     ]  # fmt: skip
 
 
-def test_a_figure_is_read_where_it_is_measured():
-    column = Compared("m", usage=Usage(peak_bytes=5_000_000, prefill_tokens_per_s=1234.5), predicted_peak=6_000_000)
-    texts = {figure.field: figure.text(column) for figure in OF_COLUMNS}
-    assert (texts["peak_bytes"], texts["predicted_peak"]) == ("5 MB", "6 MB")
-    assert texts["prefill_tokens_per_s"] == "1,234 tok/s"
-    assert (texts["decode_tokens_per_s"], texts["perplexity"], texts["finish"]) == ("", "", "")
-    assert all(figure.text(Compared("m")) == "" for figure in OF_COLUMNS)
-    assert [figure.value(Measured("m", load_s=2.0)) for figure in in_files(Measured) if figure.unit == "s"] == [
-        2.0,
-        None,
-    ]
+def test_figures_have_units():
+    assert texts(figures=NF4, needed=860_000_000) == {
+        "must be free": "860 MB",
+        "weights": "112 MB",
+        "load": "2.70 s",
+        "TTFT": "0.21 s",
+        "decode": "29.0 tok/s",
+        "perplexity": "13.500",
+        "bits/byte": "0.950",
+        "agreement": "81.2%",
+        "KL": "0.0412",
+        "first difference": "token 3",
+    }
+    usage = Usage(peak_bytes=5_000_000, prefill_tokens_per_s=1234.5)
+    assert texts(usage=usage) == {
+        "peak": "5 MB", "load": "0.00 s", "TTFT": "0.00 s", "prefill": "1,234 tok/s", "prompt": "0 tokens",
+        "answer": "0 tokens",
+    }  # fmt: skip
+    assert texts() == {}
+
+
+def test_weights_say_what_was_planned_where_that_differs():
+    assert texts(figures=replace(NF4, predicted_bytes=150_000_000))["weights"] == "112 MB (150 MB planned)"
+    assert texts(figures=replace(NF4, measured_bytes=None))["weights"] == "112 MB planned"
+
+
+@pytest.mark.parametrize(
+    ("row", "character", "text"),
+    [
+        (NF4, 7, "token 3"),
+        (replace(NF4, parts_at=None), None, "none in 64 tokens"),
+        (replace(NF4, parts_at=0), None, "token 1"),
+        (replace(NF4, agreement=None), 7, "character 8"),
+        (Measured("m@nf4"), None, None),
+        (REFERENCE, None, None),
+    ],
+)
+def test_the_first_difference_is_told_by_the_token_where_that_is_known(row, character, text):
+    assert texts(figures=row, answer="x" * 20, parts_at_character=character).get("first difference") == text

@@ -6,7 +6,7 @@ import pytest
 
 from models.domain.results.comparison import Compared
 from models.domain.results.measured import Measured
-from models.domain.results.suggestion import suggest, suggest_mode
+from models.domain.results.suggestion import suggest
 
 
 def column(variant, bytes_, perplexity, speed=10.0, tokenizer="t", bits=None, error="", predicted=None):
@@ -122,11 +122,3 @@ def test_it_says_plainly_when_there_is_nothing_to_go_by(columns, reference, word
 @pytest.mark.parametrize("columns", [[], [BF16]])
 def test_none_for_less_than_two(columns):
     assert suggest(columns, "m@bf16", 0.05) is None
-
-
-def test_the_same_rule_for_modes():
-    rows = [replace(one.figures, reference=one is BF16) for one in (BF16, NF4, POOR)]
-    found = suggest_mode(rows)
-    assert found.sentence.startswith("nf4 is good enough: 112 MB instead of 270 MB")
-    assert "of the modes whose perplexity" in found.rule
-    assert suggest_mode(rows[1:]) is None

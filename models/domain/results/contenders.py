@@ -56,8 +56,7 @@ def contenders(spellings: Sequence[str], most: int, least: int = 2) -> Contender
     if len(found.variants) < least:
         for reason in found.left_out.values():
             raise reason
-        wanted, named = ("one", "two")[least - 1], "only one" if spellings else "none"
-        raise BadComparisonRequest(reason=f"{named} was named, and it takes {wanted}")
+        raise BadComparisonRequest(reason="only one was named, and it takes two" if spellings else "none was named")
     return found
 
 

@@ -41,7 +41,7 @@ def translate(error: BaseException, during: str) -> PaddockError:
         return DiskFilled(file="a file", folder="the cache folder")
     if _is(error, "SafetensorError"):
         return CorruptWeights(file="The weight file", reason=detail_of(error))
-    if _from(error, "jinja2"):
+    if any(kind.__module__.split(".")[0] == "jinja2" for kind in type(error).__mro__):
         return TemplateFailed(reason=detail_of(error))
     return EngineFailed(detail=detail_of(error))
 
@@ -61,7 +61,3 @@ def without_paths(text: str) -> str:
 
 def _is(error: BaseException, name: str) -> bool:
     return any(kind.__name__ == name for kind in type(error).__mro__)
-
-
-def _from(error: BaseException, package: str) -> bool:
-    return any(kind.__module__.split(".")[0] == package for kind in type(error).__mro__)

@@ -35,7 +35,7 @@ from ..engines.device import give_back_memory, gpu_memory
 from ..engines.transformers.engine_thread import engine_thread
 from ..runtime import Runtime
 from .engine.examples import read_examples
-from .engine.trainer import CONFIG, MARK, MATRICES, Learned, Training, learn
+from .engine.trainer import CONFIG, MARK, MATRICES, Training, learn
 
 REPORT, CHECKPOINTS = "training.json", "checkpoints"
 _OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
@@ -90,7 +90,14 @@ def finetune(
         made_with,
         str(resume or ""),
     )
-    learned = yield from _stoppable(training, made)
+    try:
+        learned = yield from reported(
+            lambda on_progress, cancelled: learn(training, made, on_progress, cancelled),
+            Progress("train", detail="starting"),
+        )
+    except (GeneratorExit, KeyboardInterrupt):
+        engine_thread().run(give_back_memory)  # comes after the step, or the checkpoint, that is being made
+        raise
     report = TrainingReport(
         base=card.hub_id,
         base_revision=snapshot.revision,
@@ -109,19 +116,6 @@ def finetune(
     )
     _deliver(made, out, report)
     yield report
-
-
-def _stoppable(training: Training, made: Path) -> Generator[Progress, None, Learned]:
-    try:
-        return (
-            yield from reported(
-                lambda on_progress, cancelled: learn(training, made, on_progress, cancelled),
-                Progress("train", detail="starting"),
-            )
-        )
-    except (GeneratorExit, KeyboardInterrupt):
-        engine_thread().run(give_back_memory)  # comes after the step, or the checkpoint, that is being made
-        raise
 
 
 def _content(data: Path) -> bytes:
@@ -160,17 +154,14 @@ def _check_folder(out: Path, overwrite: bool) -> None:
     if held and not any(name in _OURS for name in held):
         reason = f"it holds other files, like {held[0][:60]}"
         raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Name a new or empty folder with --out.")
-    if any(name in (CONFIG, MATRICES, REPORT) for name in held) and not overwrite and not _half_delivered(out):
+    # A run that was ended while it put its files in place, which ends with the report, may go on.
+    half_delivered = (out / CHECKPOINTS).is_dir() and REPORT not in held
+    if any(name in (CONFIG, MATRICES, REPORT) for name in held) and not overwrite and not half_delivered:
         raise BadOutputFolder(
             folder=out.name,
             reason="it holds a finished adapter",
             suggestion="Name another folder with --out, or replace it with --overwrite.",
         )
-
-
-def _half_delivered(out: Path) -> bool:
-    """Whether a run was ended while it put its files in place, which ends with the report."""
-    return (out / CHECKPOINTS).is_dir() and not (out / REPORT).exists()
 
 
 def _checkpoint(out: Path, made_with: dict[str, Any], overwrite: bool) -> Path | None:
@@ -208,9 +199,8 @@ def _require_room(
     runtime: Runtime, card: ModelCard, planned: LoadPlan, settings: TrainingSettings, longest: int
 ) -> None:
     """Raise DoesNotFit unless the base and a step of training on the longest rows fit, or the operator overrides."""
-    four_bit = settings.quantization not in ("fp32", "bf16")
     needed = planned.needed + training_bytes(card.sizes, settings, longest, 2 if settings.quantization == "bf16" else 4)
-    if four_bit:  # whatever is not quantized becomes fp32
+    if settings.quantization not in ("fp32", "bf16"):  # whatever is not quantized becomes fp32
         needed += card.sizes.embedding_parameters * 2
     if needed > planned.budget.free and not runtime.settings.load_anyway:
         raise DoesNotFit(

@@ -41,13 +41,6 @@ def packed_bytes(rows: int, columns: int) -> int:
     return 2 * rows * columns + _ROW_BYTES * rows  # the others keep the plain matrix too
 
 
-def _spare_bit() -> bool:
-    """Whether activations have to leave a bit unused, because sums of two products overflow 16 bits."""
-    import torch
-
-    return not getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
-
-
 @cache
 def _packed_linear() -> Callable[[Any], Any]:
     """The class, made when it is first needed: importing this module must not import torch."""
@@ -62,7 +55,8 @@ def _packed_linear() -> Callable[[Any], Any]:
             super().__init__()
             self.out_features, self.in_features = linear.weight.shape
             self.packed_bytes = packed_bytes(self.out_features, self.in_features)
-            self._reduce_range = _spare_bit()
+            # Without VNNI sums of two products overflow 16 bits, unless activations leave a bit unused.
+            self._reduce_range = not getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch announces an end of its quantized tensors
                 weight = linear.weight.float()

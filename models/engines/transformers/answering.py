@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ...domain.engine import Prompt
@@ -119,7 +120,8 @@ class _Row:
         )
         self._asked, self._eos_ids = asked, loaded.eos_ids
         before = asked.ids[-CONTEXT:] if asked.goes_on else ()
-        self._text = Detokenizer(_decoder(loaded.tokenizer), bytes_of(loaded.tokenizer), before)
+        decode = partial(loaded.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        self._text = Detokenizer(decode, bytes_of(loaded.tokenizer), before)
         self._stops = StopStrings(asked.sampling.stop)
         self._peak = PeakMemory()
         self._peak.start()
@@ -164,10 +166,3 @@ class _Row:
         if len(self.new_ids) >= self._asked.limit:
             return "length"
         return "time_limit" if time.perf_counter() > self._asked.deadline else None
-
-
-def _decoder(tokenizer: Any) -> Any:
-    def decode(ids: list[int]) -> str:
-        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) if ids else ""
-
-    return decode

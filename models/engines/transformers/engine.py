@@ -82,12 +82,22 @@ class TransformersEngine:
         adapters: Sequence[ActiveAdapter] = (),
         reuse: bool = True,
     ) -> Iterator[Delta]:
-        """One delta a token; `close()` of the iterator stops the computation within one token.
+        """One delta a token; raises EmptyPrompt and NotFinite too.
 
-        Raises ContextExceeded, EmptyPrompt, AdapterRefused, OutOfMemory, NotFinite, EngineFailed. A request with a seed
-        uses no kept cache, because a prompt computed in two parts rounds differently and the text could change.
+        A request with a seed uses no kept cache, because a prompt computed in two parts rounds differently and the text
+        could change.
         """
-        return engine_thread().stream(lambda: self._deltas(prompt, sampling, time_limit_s, adapters, reuse))
+
+        def deltas() -> Generator[Delta, None, None]:
+            loaded = self._in_memory()
+            with translated(during="while answering"):
+                asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
+                # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
+                with self._adapters.acting(adapters):
+                    # No name for the answer: it has to end before the adapters do.
+                    yield from self._stamped(answer(loaded, self._prefixes, asked, made_with(adapters), reuse))
+
+        return engine_thread().stream(deltas)
 
     def generate_rows(
         self,
@@ -96,11 +106,16 @@ class TransformersEngine:
         rows: Sequence[Sequence[ActiveAdapter]],
         time_limit_s: float = float("inf"),
     ) -> Iterator[Delta]:
-        """One answer a row to the same prompt, all in one batch, each row with its own adapters; raises as `generate`.
+        """A row is what it would be alone, up to rounding: in bf16 a greedy text may part from it after some tokens."""
 
-        A row is what it would be alone, up to rounding: in bf16 a greedy text may part from it after some tokens.
-        """
-        return engine_thread().stream(lambda: self._row_deltas(prompt, sampling, time_limit_s, rows))
+        def deltas() -> Generator[Delta, None, None]:
+            loaded = self._in_memory()
+            with translated(during="while answering"):
+                asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
+                with self._adapters.acting(*rows):
+                    yield from self._stamped(answer_rows(loaded, asked, len(rows)))
+
+        return engine_thread().stream(deltas)
 
     def score(
         self,
@@ -110,47 +125,33 @@ class TransformersEngine:
         adapters: Sequence[ActiveAdapter] = (),
         rivals: int = 0,
     ) -> Iterator[Progress | Scored]:
-        """How likely each token is; `close()` of the iterator stops the computation within one chunk.
+        """Closing the iterator stops the computation within one chunk; raises ReferenceDiffers and DiskFull too."""
 
-        Raises TextTooShort, ContextExceeded, ReferenceDiffers, AdapterRefused, DiskFull, OutOfMemory, EngineFailed.
-        """
-        return engine_thread().stream(lambda: self._scores(prompt, record, reference, adapters, rivals))
+        def scores() -> Generator[Progress | Scored, None, None]:
+            loaded = self._in_memory()
+            with translated(during="while scoring"), self._adapters.acting(adapters):
+                ids = prompt_ids(loaded, prompt)
+                if len(ids) > self.context:
+                    raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
+                yield from score(loaded, prompt.text, ids, record, reference, rivals)
+
+        return engine_thread().stream(scores)
 
     def close(self) -> None:
         """Give the memory back, after the answer that is being computed."""
-        engine_thread().run(self._close)
 
-    def _close(self) -> None:
-        self._loaded = None
-        self._prefixes.clear()
-        self._adapters.clear()
-        give_back_memory()
+        def close() -> None:
+            self._loaded = None
+            self._prefixes.clear()
+            self._adapters.clear()
+            give_back_memory()
+
+        engine_thread().run(close)
 
     def _in_memory(self) -> Loaded:
         if self._loaded is None:
             raise EngineFailed(detail="it was removed from memory meanwhile")
         return self._loaded
-
-    def _deltas(
-        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, adapters: Sequence[ActiveAdapter], reuse: bool
-    ) -> Generator[Delta, None, None]:
-        loaded = self._in_memory()
-        with translated(during="while answering"):
-            asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
-            # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
-            with self._adapters.acting(adapters):
-                made = made_with(adapters)
-                # No name for the answer: it has to end before the adapters do.
-                yield from self._stamped(answer(loaded, self._prefixes, asked, made, reuse))
-
-    def _row_deltas(
-        self, prompt: Prompt, sampling: Sampling, time_limit_s: float, rows: Sequence[Sequence[ActiveAdapter]]
-    ) -> Generator[Delta, None, None]:
-        loaded = self._in_memory()
-        with translated(during="while answering"):
-            asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
-            with self._adapters.acting(*rows):
-                yield from self._stamped(answer_rows(loaded, asked, len(rows)))
 
     def _stamped(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
         """The deltas of each row with the adapters that act on it, read from the layers at the first and at the last.
@@ -162,13 +163,3 @@ class TransformersEngine:
             if delta.row not in acting or delta.usage.finish:
                 acting[delta.row] = self._adapters.read(delta.row)
             yield replace(delta, usage=replace(delta.usage, adapters=acting[delta.row]))
-
-    def _scores(
-        self, prompt: Prompt, record: str, reference: str, adapters: Sequence[ActiveAdapter], rivals: int
-    ) -> Generator[Progress | Scored, None, None]:
-        loaded = self._in_memory()
-        with translated(during="while scoring"), self._adapters.acting(adapters):
-            ids = prompt_ids(loaded, prompt)
-            if len(ids) > self.context:
-                raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
-            yield from score(loaded, prompt.text, ids, record, reference, rivals)

@@ -17,6 +17,9 @@ from functools import cache, partial
 from queue import SimpleQueue
 from typing import TypeVar
 
+from ..device import give_back_memory
+from ..library_errors import translated
+
 T = TypeVar("T")
 
 
@@ -140,6 +143,23 @@ def prepare_torch(threads: int) -> None:
 
     transformers.logging.disable_progress_bar()
     _freeze_libraries()
+
+
+def computed(job: Callable[[], T], threads: int, during: str) -> T:
+    """A job's result, from the engine thread with so many compute threads; what it leaves of memory is given back.
+
+    `during` completes “not enough memory …”, like “while training”. Raises PaddockError.
+    """
+
+    def work() -> T:
+        prepare_torch(threads)
+        try:
+            with translated(during):
+                return job()
+        finally:
+            give_back_memory()
+
+    return engine_thread().run(work)
 
 
 @cache

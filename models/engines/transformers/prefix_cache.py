@@ -52,16 +52,18 @@ class PrefixCache:
             self._drop(best)
             return entry.cache, length
         # Not refreshed: a shared system prompt must not keep it before conversations that go on.
-        return _cut_copy(entry.cache, len(entry.ids) - length), length
+        cut = copy.copy(entry.cache)
+        cut.layers = [copy.copy(layer) for layer in cut.layers]  # layers never change what a copy holds
+        cut.crop(length - len(entry.ids))
+        return cut, length
 
     def put(self, ids: Sequence[int], cache: Any, made_with: str = "") -> None:
         """Keep a cache for the tokens that it really holds, the first ones of `ids`."""
         held = tuple(ids[: cache.get_seq_length()])
         entry = _Entry(held, cache, _bytes(cache), made_with)
         for key, other in list(self._entries.items()):
-            if (
-                other.made_with == made_with and held[: len(other.ids)] == other.ids
-            ):  # it holds nothing that the new one does not
+            # It holds nothing that the new one does not.
+            if other.made_with == made_with and held[: len(other.ids)] == other.ids:
                 self._drop(key)
         if not held or entry.bytes > self._limit_bytes:
             return
@@ -99,13 +101,6 @@ def _can_be_cut(cache: Any) -> bool:
     return all(
         layer.get_seq_length() < layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)
     )
-
-
-def _cut_copy(cache: Any, tokens: int) -> Any:
-    cut = copy.copy(cache)
-    cut.layers = [copy.copy(layer) for layer in cache.layers]  # layers never change what a copy holds
-    cut.crop(-tokens)
-    return cut
 
 
 def _bytes(cache: Any) -> int:

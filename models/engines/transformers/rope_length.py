@@ -6,7 +6,6 @@ from kept keys, would get the frequencies of a short one at its beginning and of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
@@ -26,7 +25,7 @@ class RopeLength:
         self._switches = [switch for module in self._modules for switch in _switches(module)]
         for module in self._modules:
             module.register_forward_pre_hook(self._lengthen, with_kwargs=True)
-            module.register_forward_hook(_shorten)
+            module.register_forward_hook(lambda module, args, output: tuple(part[..., :-1, :] for part in output))
         if self._modules:
             from transformers import GenerationMixin
 
@@ -37,14 +36,19 @@ class RopeLength:
     def start(self, tokens: int) -> None:
         """A new text, of so many tokens for now: embeddings forget how long the ones before were."""
         for module in self._modules:
-            for restore in _restorers(module):
-                restore()
+            for prefix, kind in _kinds(module).items():
+                if kind == "dynamic":
+                    original = getattr(module, f"{prefix}original_inv_freq")
+                    module.register_buffer(f"{prefix}inv_freq", original.clone(), persistent=False)
+                    setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
         self._tokens = tokens
 
     def grow(self, tokens: int) -> bool:
         """The text has so many tokens now; whether that makes the keys so far useless."""
         before, self._tokens = self._tokens, tokens
-        return self.era(before) != self.era(tokens) and not self._dynamic
+        # As transformers' generate does: the keys of a text that grows beyond the dynamic switch stay as they are.
+        dynamic = any(kind == "dynamic" for kind, _ in self._switches)
+        return self.era(before) != self.era(tokens) and not dynamic
 
     @property
     def now(self) -> str | None:
@@ -55,11 +59,6 @@ class RopeLength:
         """Keys of texts of two lengths fit together where their eras are the same, but for NOT_KEPT."""
         passed = [kind for kind, at in self._switches if tokens > at]
         return NOT_KEPT if "dynamic" in passed else " ".join(passed)
-
-    @property
-    def _dynamic(self) -> bool:
-        # As transformers' generate does: the keys of a text that grows beyond the switch stay as they are.
-        return any(kind == "dynamic" for kind, _ in self._switches)
 
     def _lengthen(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Let the embedding see one position more, the last of the text, by which it finds the length."""
@@ -74,10 +73,6 @@ class RopeLength:
         return (args[0], longer(args[1]), *args[2:]), kwargs
 
 
-def _shorten(module: Any, args: tuple[Any, ...], output: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(part[..., :-1, :] for part in output)
-
-
 def _kinds(module: Any) -> dict[str, str]:
     """The kinds of a rotary embedding that depend on the length, by the prefix of its buffers."""
     stated = getattr(module, "rope_type", None)
@@ -89,27 +84,11 @@ def _kinds(module: Any) -> dict[str, str]:
 
 def _switches(module: Any) -> list[tuple[str, int]]:
     """The lengths beyond which the frequencies are others."""
-    parameters = module.config.rope_parameters
-    return [
-        (
-            kind,
-            int((parameters[prefix[:-1]] if prefix else parameters)["original_max_position_embeddings"])
-            if kind == "longrope"
-            else int(module.original_max_seq_len),
-        )
-        for prefix, kind in _kinds(module).items()
-    ]
-
-
-def _restorers(module: Any) -> list[Callable[[], None]]:
-    """What sets each of a module's dynamic frequencies back to those of a short text."""
-
-    def restorer(prefix: str) -> Callable[[], None]:
-        def restore() -> None:
-            original = getattr(module, f"{prefix}original_inv_freq")
-            module.register_buffer(f"{prefix}inv_freq", original.clone(), persistent=False)
-            setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
-
-        return restore
-
-    return [restorer(prefix) for prefix, kind in _kinds(module).items() if kind == "dynamic"]
+    found = []
+    for prefix, kind in _kinds(module).items():
+        stated = module.config.rope_parameters
+        stated = stated[prefix[:-1]] if prefix else stated
+        longrope = kind == "longrope"
+        at = stated["original_max_position_embeddings"] if longrope else module.original_max_seq_len
+        found.append((kind, int(at)))
+    return found

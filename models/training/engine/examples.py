@@ -15,13 +15,10 @@ from ...domain.messages import Message, Progress
 from ...domain.request import BasePrompt
 from ...domain.training import RowCounts, TrainingSettings
 from ...engines.chat_template import template_of
-from ...engines.library_errors import translated
-from ...engines.transformers.engine_thread import engine_thread, prepare_torch
+from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import end_ids
 from ...system.files import read_json
-from .answer_labels import UNLABELLED, Example, Labeller, Unlearnable, Write
-
-__all__ = ["UNLABELLED", "Example", "Examples", "read_examples", "split"]
+from .answer_labels import Example, Labeller, Unlearnable, Write
 
 # Before a template's text, it has the conversation end with its last message; a block takes the line's end with it.
 _NO_NEXT_ANSWER = "{% set add_generation_prompt = false %}\n"
@@ -64,38 +61,23 @@ def read_examples(
     Raises NotTrainable, TemplateFailed.
     """
 
-    def work() -> Examples:
-        prepare_torch(threads)
-        with translated(during="while reading the rows"):
-            read = _reader(snapshot, base)
-            examples = []
-            for number, row in enumerate(rows, 1):  # a template that is not trusted takes half a second an answer
-                examples.append(read(row, number))
-                on_progress(Progress("train", number, len(rows), detail="reading the rows"))
-            return split(examples, settings)
+    def read() -> Examples:
+        from transformers import AutoTokenizer
 
-    return engine_thread().run(work)
-
-
-def _reader(snapshot: Snapshot, base: bool) -> Callable[[Sequence[Message], int], list[Example]]:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(snapshot.path, trust_remote_code=False, local_files_only=True)
-    model = Path(snapshot.path).name
-    write = _write_base if base else _template_of(tokenizer, snapshot, model)
-    try:
-        labeller = Labeller.of(tokenizer, write, not base, _end_ids(snapshot.path, tokenizer))
-    except Unlearnable as error:
-        raise NotTrainable(model=model, reason=error.reason, suggestion=error.suggestion) from None
-
-    def read(row: Sequence[Message], number: int) -> list[Example]:
+        tokenizer = AutoTokenizer.from_pretrained(snapshot.path, trust_remote_code=False, local_files_only=True)
+        model, place, examples = Path(snapshot.path).name, "", []
+        write = _write_base if base else _template_of(tokenizer, snapshot, model)
         try:
-            return labeller.examples(row)
+            labeller = Labeller.of(tokenizer, write, not base, _end_ids(snapshot.path, tokenizer))
+            for number, row in enumerate(rows, 1):  # a template that is not trusted takes half a second an answer
+                place = f", as in row {number}"
+                examples.append(labeller.examples(row))
+                on_progress(Progress("train", number, len(rows), detail="reading the rows"))
         except Unlearnable as error:
-            reason = f"{error.reason}, as in row {number}"
-            raise NotTrainable(model=model, reason=reason, suggestion=error.suggestion) from None
+            raise NotTrainable(model=model, reason=error.reason + place, suggestion=error.suggestion) from None
+        return split(examples, settings)
 
-    return read
+    return computed(read, threads, "while reading the rows")
 
 
 def _write_base(messages: Sequence[Message], asked: bool) -> str:

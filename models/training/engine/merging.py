@@ -13,10 +13,8 @@ from ...domain.errors import AdapterRefused, NotFinite
 from ...domain.load import ActiveAdapter, Snapshot
 from ...domain.messages import Progress
 from ...domain.settings import Settings
-from ...engines.device import give_back_memory
-from ...engines.library_errors import translated
 from ...engines.lora.attached import Adapters
-from ...engines.transformers.engine_thread import engine_thread, prepare_torch
+from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
 
 # Beside the weights and config.json, a copy has what tokenizers read, what `generate` reads, and the terms of use.
@@ -42,31 +40,20 @@ def write_merged(
     Raises AdapterRefused, OutOfMemory, CorruptWeights, NotFinite, DiskFull, EngineFailed.
     """
 
-    def work() -> None:
-        prepare_torch(settings.compute_threads)
+    def write() -> None:
+        model = load(snapshot, mode, "cpu", on_progress).model
+        on_progress(Progress("merge"))
+        _add(model, adapters)
+        # A name that nobody else has: what lies beside the target is not ours to remove.
+        part = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.part")
         try:
-            with translated(during="while merging"):
-                _write(snapshot, mode, adapters, folder, on_progress)
+            model.save_pretrained(part)
+            _copy_settings(Path(snapshot.path), part)
+            part.rename(folder)
         finally:
-            give_back_memory()
+            shutil.rmtree(part, ignore_errors=True)
 
-    engine_thread().run(work)
-
-
-def _write(
-    snapshot: Snapshot, mode: str, adapters: Sequence[ActiveAdapter], folder: Path, on_progress: OnProgress
-) -> None:
-    model = load(snapshot, mode, "cpu", on_progress).model
-    on_progress(Progress("merge"))
-    _add(model, adapters)
-    # A name that nobody else has: what lies beside the target is not ours to remove.
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.part")
-    try:
-        model.save_pretrained(part)
-        _copy_settings(Path(snapshot.path), part)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    computed(write, settings.compute_threads, "while merging")
 
 
 def _copy_settings(source: Path, part: Path) -> None:
@@ -77,7 +64,10 @@ def _copy_settings(source: Path, part: Path) -> None:
     """
     (part / "generation_config.json").unlink(missing_ok=True)
     for file in source.iterdir():
-        if _is_taken(file):
+        name = file.name.lower()
+        terms = name.startswith(_TERMS) and file.suffix in ("", ".txt", ".md")
+        settings = name.endswith(_SETTINGS) and name not in _NOT_TAKEN and not name.endswith(_OF_THE_WEIGHTS)
+        if file.is_file() and (terms or settings):
             shutil.copyfile(file, part / file.name)
     for file in (source / _TEMPLATES).glob("*.jinja"):
         (part / _TEMPLATES).mkdir(exist_ok=True)
@@ -87,13 +77,6 @@ def _copy_settings(source: Path, part: Path) -> None:
     names = [name for name in ("dtype", "torch_dtype") if name in stated] or ["dtype"]
     stated |= {"architectures": saved["architectures"]} | dict.fromkeys(names, saved["dtype"])
     (part / "config.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-
-
-def _is_taken(file: Path) -> bool:
-    name = file.name.lower()
-    terms = name.startswith(_TERMS) and file.suffix in ("", ".txt", ".md")
-    settings = name.endswith(_SETTINGS) and name not in _NOT_TAKEN and not name.endswith(_OF_THE_WEIGHTS)
-    return file.is_file() and (terms or settings)
 
 
 def _add(model: Any, adapters: Sequence[ActiveAdapter]) -> None:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,7 @@ from ...domain.errors import NotTrainable, TrainingDiverged, TrainingStopped
 from ...domain.load import Snapshot
 from ...domain.messages import Progress
 from ...domain.training import EpochLoss, TrainingSettings
-from ...engines.device import give_back_memory
-from ...engines.library_errors import translated
-from ...engines.transformers.engine_thread import engine_thread, prepare_torch
+from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
 from .answer_labels import UNLABELLED, Example
 from .examples import Examples
@@ -64,23 +63,32 @@ def learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: 
 
     Raises TrainingStopped within a step of `cancelled`, TrainingDiverged, NotTrainable, OutOfMemory, EngineFailed.
     """
-
-    def work() -> Learned:
-        prepare_torch(training.threads)
-        try:
-            with translated(during="while training"), _quiet(), _layout_for_training(training.mode):
-                return _learn(training, folder, on_progress, cancelled)
-        finally:
-            give_back_memory()
-
-    return engine_thread().run(work)
+    return computed(partial(_learn, training, folder, on_progress, cancelled), training.threads, "while training")
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the libraries would print to themselves; what matters is raised."""
+    from transformers.utils import logging as messages
+
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # imported by PEFT, it warns of what it could use
+    verbosity = messages.get_verbosity()
+    messages.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        messages.set_verbosity(verbosity)
+
+
+@_quiet()
 def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
     from transformers import PrinterCallback, Trainer, set_seed
 
     settings, examples = training.settings, training.examples
-    loaded = load(training.snapshot, training.mode, training.accelerator, on_progress)
+    with _layout_for_training(training.mode):
+        loaded = load(training.snapshot, training.mode, training.accelerator, on_progress)
     set_seed(settings.seed)  # of the matrices' first values
     model = _with_lora(loaded.model, training)
     watch = _watch(training, on_progress, cancelled)
@@ -289,22 +297,6 @@ def _checking(on_progress: OnProgress, when: str, watch: Any) -> Callable[[int, 
         on_progress(Progress("evaluate", done, total, "steps", when))
 
     return on_batch
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the libraries would print to themselves; what matters is raised."""
-    from transformers.utils import logging as messages
-
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # imported by PEFT, it warns of what it could use
-    verbosity = messages.get_verbosity()
-    messages.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        messages.set_verbosity(verbosity)
 
 
 @contextmanager

@@ -95,7 +95,8 @@ def _make_room(settings: Settings, size: int) -> None:
     for path in root.glob(".*-*"):
         if path.name.startswith(".old-") or now - path.stat().st_mtime > ABANDONED_S:
             shutil.rmtree(path, ignore_errors=True)
-    kept = sorted((_last_use(path), path) for path in root.iterdir() if is_upload(path.name))
+    uploads = [path for path in root.iterdir() if is_upload(path.name)]
+    kept = sorted(((p / USED).stat().st_mtime if (p / USED).is_file() else 0.0, p) for p in uploads)
     total, count = size + sum(_bytes(path) for _, path in kept), 1 + len(kept)
     for used, path in kept:
         if now - used <= UNUSED_S and total <= MOST_BYTES and count <= MOST:
@@ -105,10 +106,6 @@ def _make_room(settings: Settings, size: int) -> None:
         os.rename(path, gone)  # at once, so that nobody finds half of it
         shutil.rmtree(gone, ignore_errors=True)
         checked_files.forget(settings, path)
-
-
-def _last_use(path: Path) -> float:
-    return (path / USED).stat().st_mtime if (path / USED).is_file() else 0.0
 
 
 def _bytes(path: Path) -> int:

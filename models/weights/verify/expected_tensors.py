@@ -62,7 +62,8 @@ def check_complete(held: Mapping[str, Sizes], shape: Shape, architecture: str, m
         if sizes == tensor.sizes:
             continue
         if tensor.matrix and mode:
-            there = all(_bare(name) in elsewhere for name in _packed(tensor.name, mode))
+            stem = tensor.name.removesuffix("weight")
+            there = all(_bare(stem + end) in elsewhere for end in _PACKED[mode])
         else:
             there = _bare(tensor.name) in elsewhere
         if not there:
@@ -99,10 +100,6 @@ def _layer(shape: Shape, fused: bool) -> Iterator[tuple[str, Sizes, bool]]:
         yield f"{name}.weight", (shape.hidden,), False
     for name in ("q_norm", "k_norm") if shape.qk_norm else ():
         yield f"self_attn.{name}.weight", (shape.head_dim,), False
-
-
-def _packed(name: str, mode: str) -> list[str]:
-    return [name.removesuffix("weight") + end for end in _PACKED[mode]]
 
 
 def _bare(name: str) -> str:

@@ -15,7 +15,8 @@ from models.domain.messages import Message
 from models.domain.request import BasePrompt
 from models.domain.training import TrainingSettings
 from models.engines.transformers.engine_thread import engine_thread
-from models.training.engine.examples import UNLABELLED, read_examples, split
+from models.training.engine.answer_labels import UNLABELLED
+from models.training.engine.examples import read_examples, split
 from models.training.engine.trainer import CONFIG, MARK, MATRICES, Training, collate, learn
 
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]

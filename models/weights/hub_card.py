@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from ..domain.catalog import Kind, ModelCard, Quantized
-from ..domain.errors import HubIdsNotAllowed, HubUnreachable, UnknownModel
+from ..domain.errors import CorruptWeights, HubIdsNotAllowed, HubUnreachable, UnknownModel
 from ..domain.settings import Settings
 from ..domain.variant import Variant
 from ..system.files import read_object
 from . import fetch_errors, own_folder
-from .hub import access, counting, revisions
+from .hub import access, revisions
 from .hub import client as hub
 from .places import operators_folders
 from .sharing import Visit
 from .verify import checkpoints, checks
 from .verify.architectures import read_context, read_shape
-from .verify.file_names import CHAT_TEMPLATES, CONFIG
+from .verify.file_names import CHAT_TEMPLATES, CONFIG, INDEX, weight_files, weight_map, weights_entry
+from .verify.safetensors_header import read_tensors
 
 
 def hub_card(model: str, settings: Settings, token: str | None = None) -> ModelCard:
@@ -51,8 +53,8 @@ def _card(repo: str, revision: str | None, visit: Visit) -> ModelCard:
             return _read(model, repo, folder.name, folder, {})
         raise HubUnreachable(model=model)
     own_folder.require(settings)
-    found, parameters = hub.look_up(repo, facts.get("commit") or revision, visit)
-    facts = {"licence": found.licence, "gated": found.gated, "parameters": parameters}
+    found = hub.look_up(repo, facts.get("commit") or revision, visit)
+    facts = {"licence": found.licence, "gated": found.gated, "parameters": found.parameters}
     card = _read(model, repo, found.commit, found.folder, facts)
     revisions.record(settings, repo, revision, found.commit, **facts)
     return card
@@ -64,7 +66,10 @@ def _read(model: str, repo: str, revision: str | None, folder: Path, facts: dict
     quantized: tuple[Quantized, ...] = ()
     counted = None
     if checkpoint is None:
-        counted = facts.get("parameters") or counting.count_folder(folder, shape)
+        counted = facts["parameters"] if "parameters" in facts else _count(folder)
+        head = shape.vocabulary * shape.hidden
+        if shape.tied_embeddings and counted and counted - head >= shape.parameters:
+            counted -= head  # it is stored too, though it is none of its own
     elif checkpoint.group:
         quantized = (Quantized(checkpoint.mode, repo, revision, checkpoint.bits, checkpoint.group),)
     return ModelCard(
@@ -82,6 +87,19 @@ def _read(model: str, repo: str, revision: str | None, folder: Path, facts: dict
         checkpoint=checkpoint.mode if checkpoint else "",
         counted_parameters=counted,
     )
+
+
+def _count(folder: Path) -> int | None:
+    """The parameters of a folder of plain weights by their headers; None where they are not all there."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+        files = weight_files(names, folder)
+        # Only what the index names is loaded: a repository may hold the files of an older split too.
+        named = weight_map(folder / INDEX) if weights_entry(names) == INDEX else None
+        held = [(file, *item) for file in files for item in read_tensors(folder / file).items()]
+    except (CorruptWeights, OSError):
+        return None
+    return sum(math.prod(tensor.shape) for file, name, tensor in held if not named or named.get(name) == file) or None
 
 
 def _kind(folder: Path) -> Kind:

@@ -11,14 +11,11 @@ from ...domain.catalog import part_names
 from ...domain.errors import CorruptWeights, GatedModel, HubUnreachable, NotOnHub
 from ..sharing import Visit
 from ..verify import checkpoints, checks
-from ..verify.architectures import read_shape
 from ..verify.checksums import discarding
-from ..verify.file_names import CHAT_TEMPLATES, CONFIG, INDEX, LARGEST_INDEX, wanted_names, weight_files, weights_entry
-from . import access, counting
+from ..verify.file_names import CHAT_TEMPLATES, CONFIG, INDEX, LARGEST_INDEX, wanted_names, weight_files
+from . import access
 from .question import Question, Repository, ask
 from .revisions import cache_folder
-
-COUNTED_INDEX = 5_000_000  # bytes that are fetched only to count parameters
 
 
 def fetch(repo: str, revision: str | None, file: str | None, visit: Visit, checkpoint: str = "") -> str:
@@ -39,20 +36,16 @@ def fetch(repo: str, revision: str | None, file: str | None, visit: Visit, check
     return ask(work, repo, visit, downloading=True)
 
 
-def look_up(repo: str, revision: str | None, visit: Visit) -> tuple[Repository, int | None]:
-    """Download the settings of a model, without its weights, and count its parameters in the headers of the weights.
+def look_up(repo: str, revision: str | None, visit: Visit) -> Repository:
+    """What the Hub says of a model, whose settings are downloaded, without its weights, and checked."""
 
-    These are None where that took too long, or the weights are quantized.
-    """
-
-    def work(question: Question) -> tuple[Repository, int | None]:
+    def work(question: Question) -> Repository:
         found = question.look_up(revision)
         wanted_names(found.sizes, repo)
         small = [name for name in ("tokenizer_config.json", *CHAT_TEMPLATES) if name in found.sizes]
         question.download(found, [CONFIG, *small])
-        config = read_config(found.folder, repo)
-        plain = checkpoints.read_checkpoint(config, repo) is None
-        return found, _count(question, found, config) if plain else None
+        read_config(found.folder, repo)
+        return found
 
     return ask(work, repo, visit)
 
@@ -100,17 +93,6 @@ def _names(question: Question, found: Repository, checkpoint: str) -> list[str]:
     question.download(found, [INDEX])
     with discarding(found.folder, cache_folder()):
         return [*names, *weight_files(found.sizes, found.folder)]
-
-
-def _count(question: Question, found: Repository, config: dict[str, Any]) -> int | None:
-    try:
-        if weights_entry(found.sizes) == INDEX:
-            if found.sizes[INDEX] > COUNTED_INDEX:
-                return None
-            question.download(found, [INDEX])
-        return counting.count_on_hub(question, found, read_shape(config, question.repo))
-    except Exception:  # whatever it is: the shape counts them too, and the download will say what is wrong
-        return None
 
 
 def _day(time: datetime | None) -> str:

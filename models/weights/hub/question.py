@@ -41,6 +41,7 @@ class Repository:
     licence: str
     gated: bool
     closed: bool
+    parameters: int | None  # of its safetensors files, as the Hub has counted them
 
 
 class Question:
@@ -78,6 +79,7 @@ class Question:
             licence if isinstance(licence, str) else "",
             bool(info.gated),
             bool(info.gated or info.private),
+            info.safetensors.total if info.safetensors else None,
         )
 
     def download(self, found: Repository, names: list[str], shown: bool = False) -> None:

@@ -36,6 +36,7 @@ class Repo:
     licence: str = "apache-2.0"
     tags: tuple[str, ...] = ()
     popularity: tuple[int, int] = (0, 0)  # downloads, likes
+    parameters: int | None = None
     claimed_sizes: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0  # between two pieces of a large file
     drop_at: dict[str, int] = field(default_factory=dict)  # break the connection once after so many bytes
@@ -142,6 +143,8 @@ class FakeHub:
             siblings.append(entry)
         info = {"id": repo_id, "sha": repo.commit, "siblings": siblings, "tags": [], "private": repo.private}
         info |= {"gated": "manual" if repo.gated else False, "cardData": {"license": repo.licence}}
+        if repo.parameters:
+            info["safetensors"] = {"parameters": {"F32": repo.parameters}, "total": repo.parameters}
         return _send(to, 200, json.dumps(info).encode(), {"Content-Type": "application/json"})
 
     def _refuse(self, to: BaseHTTPRequestHandler) -> None:

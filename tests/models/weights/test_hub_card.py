@@ -33,7 +33,7 @@ def test_card_says_what_the_config_says(hub: FakeHub, settings: Settings) -> Non
     assert (card.key, card.hub_id, card.title, card.kind) == (HUB_ID, HUB_ID, "tiny-llama", "instruct")
     assert (card.shape, card.context, card.licence) == (tiny_models.SHAPE, 512, "apache-2.0")
     assert card.revision == git_commit("first")
-    assert [request.range for request in hub.downloads("model.safetensors")] == ["bytes=0-100000"], "its header only"
+    assert hub.downloads("model.safetensors") == []
 
 
 def test_card_is_resolved_untrusted_and_works_without_the_hub_later(hub: FakeHub, settings: Settings) -> None:
@@ -100,3 +100,48 @@ def test_unsafe_gated_and_unknown(hub: FakeHub, settings: Settings) -> None:
     for name, error in (("code", UnsafeWeights), ("bin", UnsafeWeights), ("gated", GatedModel), ("none", NotOnHub)):
         with pytest.raises(error):
             hub_card(f"tiny-org/{name}", settings)
+
+
+# --- parameters: the Hub counts those of its files, a folder's own headers say theirs --------------------------
+
+WHOLE, HEAD = tiny_models.SHAPE.parameters, tiny_models.SHAPE.vocabulary * tiny_models.SHAPE.hidden
+EXTRA = {"model.layers.2.mlp.up_proj.weight": (128, 64)}
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        (None, WHOLE),
+        (WHOLE, WHOLE),
+        (WHOLE + HEAD, WHOLE),  # a head that is stored too, though it is tied
+        (WHOLE + 32, WHOLE),
+        (WHOLE + 128 * 64, WHOLE + 128 * 64),
+    ],
+)
+def test_files_win_where_they_hold_2_percent_more(
+    hub: FakeHub, settings: Settings, stated: int | None, shown: int
+) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files(), parameters=stated)
+    card = hub_card(HUB_ID, settings)
+    assert card.parameters == shown
+    hub.requests.clear()
+    assert (hub_card(HUB_ID, settings), hub.requests) == (card, [])
+
+
+def test_operators_folder_is_counted_on_the_spot(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / HUB_ID
+    folder.mkdir(parents=True)
+    own = replace(settings, models_dir=str(tmp_path / "models"))
+    files, shapes = tiny_models.model_files(), tiny_models.whole_model() | EXTRA
+    (folder / "model-00001-of-00009.safetensors").write_bytes(files.pop("model.safetensors"))  # of an older split
+    weight_map = {}
+    for number in (1, 2):
+        part = dict(list(shapes.items())[number - 1 :: 2])
+        files[f"model-{number:05}-of-00002.safetensors"] = tiny_models.saved(part)
+        weight_map |= dict.fromkeys(part, f"model-{number:05}-of-00002.safetensors")
+    files["model.safetensors.index.json"] = json.dumps({"weight_map": weight_map}).encode()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    assert hub_card(HUB_ID, own).counted_parameters == WHOLE + 128 * 64
+    (folder / "model-00001-of-00002.safetensors").write_bytes(b"")
+    assert hub_card(HUB_ID, own).counted_parameters is None

@@ -23,8 +23,7 @@ def pumped(
 ) -> AsyncGenerator[Event, None]:
     """The events of one answer for an event loop, about ten deltas a second.
 
-    Setting `stop` ends the computation at its next event; the last delta's usage then says `cancelled`. Closing never
-    waits.
+    Setting `stop` ends the computation at its next event with the finish `cancelled`. Closing never waits.
     """
     halted = (stop or threading.Event()).is_set
 

@@ -32,8 +32,7 @@ def unusable(env: MutableMapping[str, str] = os.environ) -> dict[str, str]:
 def set_aside(env: MutableMapping[str, str] = os.environ) -> dict[str, str]:
     """Take the unusable proxies out of the environment and return them, to be put back.
 
-    For as long as the page is built and started, which asks this machine only. They come back before anybody asks the
-    Hub, which then fails: to go round an operator's proxy would be worse.
+    They come back before anybody asks the Hub, which then fails: to go round an operator's proxy would be worse.
     """
     found = unusable(env)
     for name in found:

@@ -84,8 +84,7 @@ class TransformersEngine:
     ) -> Iterator[Delta]:
         """One delta a token; raises EmptyPrompt and NotFinite too.
 
-        A request with a seed uses no kept cache, because a prompt computed in two parts rounds differently and the text
-        could change.
+        With a seed no kept cache is used: a prompt computed in two parts rounds differently, and the text could change.
         """
 
         def deltas() -> Generator[Delta, None, None]:

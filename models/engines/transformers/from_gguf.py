@@ -65,10 +65,9 @@ def content_of(out_dir: Path) -> str:
 
 
 def convert(gguf: Path, out_dir: Path, report: Report) -> None:
-    """Write OUT with the same values as fp32 safetensors; a caller that comes meanwhile waits and finds it done.
+    """Write OUT with the same values as fp32 safetensors, unless the file was only copied or touched since.
 
-    A file that was only copied or touched since is not converted again. Raises CorruptWeights, UnsafeWeights (an
-    architecture without a conversion), DiskFull.
+    A caller that comes meanwhile waits and finds it done. Raises CorruptWeights, UnsafeWeights, DiskFull.
     """
     from filelock import FileLock
 

@@ -60,7 +60,7 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
             AutoConfig.from_pretrained(snapshot.path, **safely)
         with _blaming("The tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
-        with _tensor_progress(on_progress, "read" if quantized_already else recipe.stage):
+        with _tensor_progress(on_progress, "quantize" if recipe.bits and not quantized_already else "read"):
             how = _how(recipe, quantized_already, accelerator)
             how |= safely | {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
             model, loading = AutoModelForCausalLM.from_pretrained(snapshot.path, **how)
@@ -69,8 +69,10 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
         model.eval().requires_grad_(False)
         if recipe.pack is not None:
             recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
-        if recipe.quantizes:
-            _copy_out_of_mmap(model)
+        if recipe.bits or recipe.pack:  # one value that is mapped from the file keeps all of its pages in memory
+            for tensor in (*model.parameters(), *model.buffers()):
+                if tensor.is_floating_point() and tensor.device.type == "cpu":
+                    tensor.data = tensor.data.clone()
         attend_by_rows(model)
         eos_ids = end_ids(
             *(getattr(place, "eos_token_id", None) for place in (model.generation_config, model.config, tokenizer))
@@ -135,13 +137,6 @@ def _blaming(file: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise CorruptWeights(file=file, reason=f"transformers does not understand it, {detail_of(error)}") from error
-
-
-def _copy_out_of_mmap(model: Any) -> None:
-    """Copy the values that are mapped from the file: one is enough to keep all of its pages in memory."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point() and tensor.device.type == "cpu":
-            tensor.data = tensor.data.clone()
 
 
 @contextmanager

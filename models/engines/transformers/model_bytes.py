@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _LIBRARIES = ("bitsandbytes", "gptqmodel")  # whose own objects hold tensors beside torch's parameters
@@ -26,21 +26,19 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Any]:
     if id(value) in seen:
         return
     seen.add(id(value))
+    inner: Iterable[Any] = ()
     if isinstance(value, torch.Tensor):
         if value.numel() and value.device.type != "meta" and not value.is_quantized:
             yield value
-        yield from _of_each(getattr(value, "__dict__", {}).values(), seen)
+        inner = getattr(value, "__dict__", {}).values()
     elif isinstance(value, torch.nn.Module):
         if len(seen) == 1:
-            yield from _of_each([v for name, v in vars(value).items() if name != "_modules"], seen)
+            inner = [v for name, v in vars(value).items() if name != "_modules"]
     elif isinstance(value, dict):
-        yield from _of_each(value.values(), seen)
+        inner = value.values()
     elif isinstance(value, list | tuple):
-        yield from _of_each(value, seen)
+        inner = value
     elif type(value).__module__.split(".")[0] in _LIBRARIES:
-        yield from _of_each(getattr(value, "__dict__", {}).values(), seen)
-
-
-def _of_each(values: Any, seen: set[int]) -> Iterator[Any]:
-    for value in values:
-        yield from _tensors(value, seen)
+        inner = getattr(value, "__dict__", {}).values()
+    for each in inner:
+        yield from _tensors(each, seen)

@@ -36,12 +36,10 @@ class PrefixCache:
         return len(self._entries)
 
     def take(self, ids: Sequence[int], made_with: str = "") -> tuple[Any, int]:
-        """The cache that holds the longest beginning of `ids`, cut to it, and its length; (None, 0) if there is none.
+        """A cache of the same adapters that holds the longest beginning of `ids`, and its length; else (None, 0).
 
-        Only caches that were made with the same adapters count.
-
-        At least the last token is left to compute, since its logits are needed. An entry that holds more than the
-        common beginning stays, for the conversation it belongs to; the caller gets a cut copy, which shares memory.
+        The last token is left to compute, since its logits are needed. An entry that holds more stays, for the
+        conversation it belongs to; the caller gets a cut copy, which shares memory.
         """
         entries = [key for key, entry in self._entries.items() if entry.made_with == made_with]
         best = max(entries, key=lambda key: _usable(self._entries[key], ids), default=None)

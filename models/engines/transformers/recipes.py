@@ -15,8 +15,6 @@ from ...weights.verify.checks import LARGEST_CONFIG
 from ...weights.verify.file_names import CONFIG
 from ..cpu.packing import pack_linears
 
-Packer = Callable[[Any, Callable[[int, int], None]], None]
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -28,18 +26,8 @@ class Recipe:
 
     dtype: Literal["float32", "bfloat16", "float16"]
     bits: dict[str, Any] = field(default_factory=dict)
-    pack: Packer | None = None
+    pack: Callable[[Any, Callable[[int, int], None]], None] | None = None
     packages: tuple[str, ...] = ()
-
-    @property
-    def stage(self) -> Literal["read", "quantize"]:
-        """What is done with each tensor that is read."""
-        return "quantize" if self.bits else "read"
-
-    @property
-    def quantizes(self) -> bool:
-        """Whether plain weights become others, so that those of the file are of no more use."""
-        return bool(self.bits) or self.pack is not None
 
 
 def _four_bit(kind: str, double: bool) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from .revisions import cache_folder
 def fetch(repo: str, revision: str | None, file: str | None, visit: Visit, checkpoint: str = "") -> str:
     """Download one file, or a whole safetensors model when `file` is None; returns the commit that it got.
 
-    `checkpoint` is the mode that a whole model has to be quantized for, which is checked before its weights come.
-    Raises GatedModel, NotOnHub, HubUnreachable, UnsafeWeights, DiskFull, DownloadFailed, DownloadCancelled.
+    `checkpoint` is the mode that a whole model has to be quantized for. Raises UnsafeWeights, DiskFull, and as `ask`.
     """
 
     def work(question: Question) -> str:

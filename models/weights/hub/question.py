@@ -142,8 +142,7 @@ class Question:
 def ask(work: Callable[[Question], Answer], repo: str, visit: Visit, downloading: bool = False) -> Answer:
     """The answer that `work` gets from the Hub; only the visitor's token is used, or the operator's own where listed.
 
-    Raises DownloadCancelled as soon as the visitor has left, DownloadFailed when nothing comes for too long, and
-    otherwise PaddockError of any kind.
+    Raises DownloadCancelled as soon as he has left, DownloadFailed when nothing comes for long, any PaddockError else.
     """
     question, answer = Question(repo, visit), Future[Answer]()
     stall_s = STALL_S if downloading else 2 * visit.settings.hub_timeout_s + 10

@@ -86,8 +86,7 @@ def discard(path: Path, inside: Path) -> None:
 def sweep(storage: Path) -> None:
     """Remove the part files that killed downloads have left in the folder of a repository of the Hub cache.
 
-    Their names are new each time, so that nothing takes them up again. Those of a download that goes on, by its lock,
-    and those of older programs, which do take them up, are left alone.
+    Those of a download that goes on, by its lock, and those of older programs, which take them up, are left alone.
     """
     from filelock import FileLock, Timeout
 

@@ -15,8 +15,6 @@ from models.engines import device
 def test_this_machine():
     memory = device.memory()
     assert 0 < memory.free <= memory.total <= psutil.virtual_memory().total
-    assert device.resident_bytes() > 1_000_000
-    assert device.accelerator() in ("cpu", "cuda", "mps")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +64,7 @@ def test_the_peak_is_what_was_used_meanwhile():
     before = device.resident_bytes()
     block = bytearray(b"x") * (80 * 2**20)
     del block
-    assert peak.read() >= before
+    assert peak.read() > before + 70 * 2**20
     device.give_back_memory()
 
 

@@ -132,14 +132,8 @@ def spoiled(change: str) -> dict[str, bytes]:
             return files | {CONFIG: b'{"a":' + b"[" * 100_000}
         case "config is long":
             return files | {CONFIG: json.dumps(tiny_adapters.config(x="y" * MB)).encode()}
-        case "rank of ten million":
-            config = {"r": 10**7}
         case "regular expression":
             config = {"target_modules": "(.*)*q_proj$"}
-        case "path as a target":
-            config = {"target_modules": ["../../etc/passwd"]}
-        case "embeddings":
-            config = {"target_modules": ["q_proj", "embed_tokens"]}
         case _:
             raise AssertionError(change)
     return tiny_adapters.files(tensors | extra, **config)
@@ -195,10 +189,7 @@ REFUSED = [
     ("config is a list", "its adapter_config.json is damaged (it is not a JSON object)"),
     ("config is deep", "its adapter_config.json is damaged (it is not a JSON object)"),
     ("config is long", "its adapter_config.json is damaged (it has 1,000,"),
-    ("rank of ten million", "the rank r is “10000000”, not a whole number from 1 to 512"),
     ("regular expression", "a regular expression"),
-    ("path as a target", "its target module “../../etc/passwd” is not a plain name"),
-    ("embeddings", "it changes the embeddings (embed_tokens)"),
 ]
 
 
@@ -211,7 +202,7 @@ def test_refused_with_the_reason_and_at_once(tmp_path: Path, change: str, reason
     assert time.perf_counter() - started < 1
     assert reason in caught.value.message
     assert len(caught.value.message) < 320
-    assert caught.value.message.count(".") >= 1
+    assert caught.value.message.endswith(".")
 
 
 @pytest.mark.parametrize("dtype", [numpy.float32, numpy.float16])

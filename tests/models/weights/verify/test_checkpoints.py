@@ -73,17 +73,12 @@ def test_mode_that_a_config_stands_for(stated: object, wanted: Checkpoint | None
         ({"quant_method": ["gptq"]}, r"quantized by \['gptq'\], which"),
         ({"quant_method": "gptq", "bits": 4}, "lacks group_size"),
         ({"quant_method": "awq", "group_size": 128}, "lacks bits"),
-        (GPTQ | {"bits": "4"}, "bits = 4, which"),
         (GPTQ | {"bits": 4.0}, "bits = 4.0"),
         (GPTQ | {"bits": True}, "bits = True"),
         (GPTQ | {"bits": 10**30}, "bits = 1000"),
-        (GPTQ | {"bits": float("nan")}, "bits = nan"),
         (AWQ | {"bits": 8}, "bits = 8"),
         (GPTQ | {"group_size": 0}, "group_size = 0"),
-        (GPTQ | {"group_size": 10**9}, "group_size = 1000000000"),
-        (GPTQ | {"group_size": None}, "group_size = None"),
         (GPTQ | {"damp_percent": float("nan")}, "damp_percent = nan"),
-        (GPTQ | {"damp_percent": None}, "damp_percent = None"),
         (GPTQ | {"sym": "yes"}, "sym = yes"),
         (GPTQ | {"checkpoint_format": "marlin"}, "checkpoint_format = marlin"),
         (GPTQ | {"backend": "bitblas"}, "backend = bitblas"),
@@ -91,7 +86,6 @@ def test_mode_that_a_config_stands_for(stated: object, wanted: Checkpoint | None
         (GPTQ | {"adapter": {"lora": "somebody/else"}}, "adapter = "),
         (GPTQ | {"dynamic": {"-:(a+)+$": {}}}, "dynamic = "),
         (GPTQ | {"lm_head": True}, "lm_head = True"),
-        (GPTQ | {"meta": {"a": {"b": {"c": {"d": {}}}}}}, "meta = "),
         (GPTQ | {"unheard_of": {"a": {"b": {"c": {"d": 1}}}}}, "unheard_of = "),
         (GPTQ | {"unheard_of": float("inf")}, "unheard_of = inf"),
         (GPTQ | {"unheard_of": "x" * 301}, "unheard_of = xxx"),
@@ -183,10 +177,8 @@ def test_card_of_a_quantized_repository(hub: FakeHub, settings: Settings) -> Non
     assert card_for(MODES["gptq"], card) == card
     snapshot = get(card, settings)
     assert not snapshot.trusted
-    assert {path.name for path in Path(snapshot.path).iterdir()} & {
-        "quantize_config.json",
-        "pytorch_model.bin",
-    } == set()
+    fetched = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"}
+    assert {path.name for path in Path(snapshot.path).iterdir()} == fetched
     assert get(card, settings).origin == "hub cache"
     assert hub_card(QUANTIZED, settings) == card
     hub.repos[HUB_ID] = Repo(tiny_models.quantized_files(NF4))

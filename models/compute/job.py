@@ -88,9 +88,9 @@ def _run_here(job: Job, local: Local) -> Generator[Event, None, None]:
     process = computing_process(job.load.settings)
     process.pool.drop(lambda other: other.is_stale(job.load))  # idle ones that nobody can ask for any more
     asked = time.perf_counter()
-    with process.pool.lease(job.load, local.room) as lease:
-        yield from lease.waiting()
-        load_s, engine = time.perf_counter() - asked, lease.engine
+    with process.pool.lease(job.load, local.room) as waiting:
+        engine = yield from waiting
+        load_s = time.perf_counter() - asked
         place = (job.load, engine.slots)
         if isinstance(job, Scoring):
             place = (job.load, 1)

@@ -52,10 +52,6 @@ class _Entry:
         """Bytes that it is counted with now, adapters included."""
         return self.room.total + sum(adapter.bytes for adapter in (self.engine.attached if self.engine else ()))
 
-    @property
-    def settled(self) -> bool:
-        return self.engine is not None or self.failure is not None
-
     def line(self, name: str) -> LoadedModel:
         predicted, engine = self.room.weights, self.engine
         if engine is None:
@@ -66,31 +62,6 @@ class _Entry:
 
 class _Abandoned(Exception):
     """Everybody who waited for a load has left before it began."""
-
-
-class Lease:
-    """A model that stays in memory until the lease ends; exhaust `waiting()` before using `engine`."""
-
-    def __init__(self, pool_changed: threading.Condition, entry: _Entry) -> None:
-        self._changed, self._entry = pool_changed, entry
-
-    def waiting(self) -> Generator[Progress, None, None]:
-        """Progress of the load until the model is there; raises what the load raised."""
-        while True:
-            with self._changed:
-                if not self._entry.settled:
-                    self._changed.wait(HEARTBEAT_S)
-                if self._entry.settled:
-                    break
-                progress = self._entry.progress
-            yield progress
-        if self._entry.failure is not None:
-            raise self._entry.failure
-
-    @property
-    def engine(self) -> Engine:
-        assert self._entry.engine is not None, "read waiting() to its end first"
-        return self._entry.engine
 
 
 class Pool(Generic[K]):
@@ -107,8 +78,8 @@ class Pool(Generic[K]):
         self._door = threading.Lock()  # one load at a time makes room, or two would count the same free bytes
 
     @contextmanager
-    def lease(self, key: K, room: Room) -> Iterator[Lease]:
-        """A lease on the model of `key`, whose load is started if need be."""
+    def lease(self, key: K, room: Room) -> Iterator[Generator[Progress, None, Engine]]:
+        """Progress until the model of `key` is there, and then it, which stays in memory until the lease ends."""
         with self._changed:
             entry = self._entries.get(key)
             if entry is None:
@@ -116,12 +87,24 @@ class Pool(Generic[K]):
                 threading.Thread(target=self._fill, args=(key, entry), daemon=True, name="paddock-load").start()
             entry.users += 1
         try:
-            yield Lease(self._changed, entry)
+            yield self._waiting(entry)
         finally:
             with self._changed:
                 entry.users -= 1
                 entry.last_used = time.time()
                 self._changed.notify_all()
+
+    def _waiting(self, entry: _Entry) -> Generator[Progress, None, Engine]:
+        while True:
+            with self._changed:
+                if entry.engine is None and entry.failure is None:
+                    self._changed.wait(HEARTBEAT_S)
+                if entry.failure is not None:
+                    raise entry.failure
+                if entry.engine is not None:
+                    return entry.engine
+                progress = entry.progress
+            yield progress
 
     def eject(self, name: str) -> None:
         """Close a loaded model that nobody uses and give its memory back; raises NotHeld with the reason."""

@@ -38,15 +38,12 @@ class Turnstile:
     def _wait(self, place: object, engine: Hashable, slots: int) -> Generator[Progress, None, None]:
         while True:
             with self._changed:
-                if self._may_enter(place, engine, slots):
+                ahead = self._waiting.index(place) + len(self._inside)
+                if self._changed.wait_for(lambda: self._may_enter(place, engine, slots), HEARTBEAT_S):
                     self._waiting.popleft()
                     self._inside.append(engine)
                     self._changed.notify_all()
                     return
-                ahead = self._waiting.index(place) + len(self._inside)
-                self._changed.wait(HEARTBEAT_S)
-                if self._may_enter(place, engine, slots):
-                    continue
             yield Progress("waiting", detail=f"{ahead} ahead")
 
     def _may_enter(self, place: object, engine: Hashable, slots: int) -> bool:

@@ -40,11 +40,7 @@ def translated(model: str, folder: Path) -> Iterator[None]:
 
 
 def translate(
-    error: BaseException,
-    model: str,
-    folder: Path,
-    downloading: bool = False,
-    variable: str = own_folder.VARIABLE,
+    error: BaseException, model: str, folder: Path, downloading: bool = False, variable: str = own_folder.VARIABLE
 ) -> PaddockError:
     """The error that a visitor is shown for any exception; `variable` names `folder` to the operator."""
     if isinstance(error, PaddockError):

@@ -112,11 +112,7 @@ class _Row:
     def __init__(self, loaded: Loaded, asked: Asked, cached: int, number: int = 0) -> None:
         self.number, self.new_ids = number, list[int]()
         self.usage = Usage(
-            engine=NAME,
-            prompt_tokens=len(asked.ids),
-            cached_tokens=cached,
-            context=asked.context,
-            seed=asked.seed,
+            engine=NAME, prompt_tokens=len(asked.ids), cached_tokens=cached, context=asked.context, seed=asked.seed
         )
         self._asked, self._eos_ids = asked, loaded.eos_ids
         before = asked.ids[-CONTEXT:] if asked.goes_on else ()

@@ -13,12 +13,7 @@ from .architectures import ARCHITECTURES
 EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _PREFIX = "model."
 _INNER = re.compile(r"^(?:.*\.)?(?=layers\.\d|embed_tokens\.|norm\.weight$|lm_head\.)")
-_NORMS = (
-    "input_layernorm",
-    "post_attention_layernorm",
-    "pre_feedforward_layernorm",
-    "post_feedforward_layernorm",
-)
+_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
 # How a quantized matrix is stored -> what stands beside its values, by the ends of the tensors' names.
 _PACKED: dict[str, tuple[str, ...]] = {"gptq": ("qweight", "qzeros", "scales"), "awq": ("qweight", "qzeros", "scales")}
 _PACKED |= dict.fromkeys(("nf4", "nf4-single", "fp4", "fp4-single"), ("weight", "weight.absmax", "weight.quant_map"))

@@ -56,9 +56,17 @@ def pool_of(loads, limit, free=lambda: 1000):
 
 def use(pool, key, total=10):
     """Lease, wait and give back; the engine that was used."""
-    with pool.lease(key, Room(total)) as lease:
-        list(lease.waiting())
-        return lease.engine
+    with pool.lease(key, Room(total)) as waiting:
+        return loaded(waiting)
+
+
+def loaded(waiting):
+    """The engine of a lease, after all of its progress."""
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            return end.value
 
 
 def names(pool):
@@ -69,9 +77,7 @@ def test_a_model_is_loaded_once_and_shared():
     loads = Loads()
     pool = pool_of(loads, 100)
     with pool.lease("a", TEN) as one, pool.lease("a", TEN) as two:
-        list(one.waiting())
-        list(two.waiting())
-        assert one.engine is two.engine
+        assert loaded(one) is loaded(two)
         assert [(line.name, line.engine, line.bytes, line.users) for line in pool.held()] == [("a", "fake", 10, 2)]
     assert use(pool, "a") is loads.made[0]
     assert (loads.started, pool.held()[0].users) == (["a"], 0)
@@ -82,22 +88,12 @@ def test_progress_reaches_everybody_who_waits():
     loads.gate.clear()
     pool = pool_of(loads, 100)
     with pool.lease("a", TEN) as one, pool.lease("a", TEN) as two:
-        for waiting in (one.waiting(), two.waiting()):
+        for waiting in (one, two):
             assert next(step for step in waiting if step.total).detail == "a"
         assert [(line.name, line.engine, line.users) for line in pool.held()] == [("a", "", 2)], "on its way"
         assert loads.started == ["a"]
         loads.gate.set()
-        list(one.waiting())
-        list(two.waiting())
-
-
-def test_engine_is_not_to_be_had_before_the_load_is_over():
-    loads = Loads()
-    loads.gate.clear()
-    with pool_of(loads, 100).lease("a", TEN) as lease:
-        with pytest.raises(AssertionError):
-            _ = lease.engine
-        loads.gate.set()
+        assert loaded(one) is loaded(two)
 
 
 def test_the_least_recently_used_makes_room():
@@ -143,25 +139,24 @@ def test_memory_that_vanished_after_the_plan_is_looked_at_before_the_load():
 def test_a_model_in_use_is_never_ejected_and_who_needs_its_room_waits():
     loads = Loads()
     pool = pool_of(loads, 15)
-    with pool.lease("a", TEN) as lease:
-        list(lease.waiting())
+    with pool.lease("a", TEN) as first:
+        engine = loaded(first)
         with pytest.raises(NotHeld, match="a cannot be ejected: somebody uses it now"):
             pool.eject("a")
         with pool.lease("b", TEN) as other:
-            waiting = other.waiting()
-            assert next(step for step in waiting if step.stage == "waiting").detail
-            assert not lease.engine.closed
+            assert next(step for step in other if step.stage == "waiting").detail
+            assert not engine.closed
     assert use(pool, "b")
-    assert (names(pool), loads.started, lease.engine.closed) == (["b"], ["a", "b"], True)
+    assert (names(pool), loads.started, engine.closed) == (["b"], ["a", "b"], True)
 
 
 def test_a_load_that_nobody_waits_for_any_more_does_not_begin():
     loads = Loads()
     pool = pool_of(loads, 15)
     with pool.lease("a", TEN) as lease:
-        list(lease.waiting())
+        loaded(lease)
         with pool.lease("b", TEN) as other:
-            next(step for step in other.waiting() if step.stage == "waiting")
+            next(step for step in other if step.stage == "waiting")
         deadline = time.monotonic() + 5
         while len(pool.held()) > 1 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -173,7 +168,7 @@ def test_who_waits_too_long_is_told(monkeypatch):
     monkeypatch.setattr(pool_module, "PATIENCE_S", 0.05)
     pool = pool_of(Loads(), 15)
     with pool.lease("a", TEN) as lease:
-        list(lease.waiting())
+        loaded(lease)
         with pytest.raises(DoesNotFit, match="b needs about 10 B"):
             use(pool, "b")
 
@@ -189,7 +184,7 @@ def test_a_failed_load_reaches_all_who_wait_and_the_next_try_works(failure):
         loads.gate.set()
         for lease in leases:
             with pytest.raises(type(failure)) as raised:
-                list(lease.waiting())
+                loaded(lease)
             assert raised.value is failure
         assert pool.held() == []
         loads.failure = None
@@ -224,7 +219,7 @@ def test_a_model_that_loads_is_not_ejected_and_stays_when_its_visitor_leaves():
     loads.gate.clear()
     pool = pool_of(loads, 100)
     with pool.lease("a", TEN) as lease:
-        next(lease.waiting())
+        next(lease)
         with pytest.raises(NotHeld, match="somebody uses it"):
             pool.eject("a")
     with pytest.raises(NotHeld, match="it is being loaded"):
@@ -237,7 +232,7 @@ def test_a_model_that_loads_is_not_ejected_and_stays_when_its_visitor_leaves():
 def test_what_is_held_stands_beside_what_was_planned():
     pool = pool_of(Loads(size=9), 100)
     with pool.lease("a", TEN) as lease:
-        list(lease.waiting())
+        loaded(lease)
     (line,) = pool.held()
     assert (line.bytes, line.predicted_bytes, line.users) == (9, 8, 0)
     assert 0 < line.load_s < 5
@@ -248,7 +243,7 @@ def test_an_exception_inside_a_lease_gives_it_back():
 
     def visit():
         with pool.lease("a", TEN) as lease:
-            list(lease.waiting())
+            loaded(lease)
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):

@@ -48,18 +48,12 @@ def accelerator() -> Accelerator:
     """What models compute on here: CUDA where ZeroGPU says so or the driver shows a GPU that torch can use."""
     if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
         return "cuda"
-    if _torch_has_cuda() and _compute_capability() > 0:
+    built_without = importlib.metadata.version("torch").endswith(("+cpu", "+xpu"))
+    if not built_without and _compute_capability() > 0:
         return "cuda"
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return "mps"
     return "cpu"
-
-
-def _torch_has_cuda() -> bool:
-    try:
-        return not importlib.metadata.version("torch").endswith(("+cpu", "+xpu"))
-    except importlib.metadata.PackageNotFoundError:
-        return False
 
 
 def memory() -> Memory:

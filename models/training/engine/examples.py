@@ -62,13 +62,17 @@ def read_examples(
     """
 
     def read() -> Examples:
-        from transformers import AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(snapshot.path, trust_remote_code=False, local_files_only=True)
+        config = AutoConfig.from_pretrained(snapshot.path, trust_remote_code=False, local_files_only=True)
+        stated = read_json(Path(snapshot.path, "generation_config.json")).get("eos_token_id")
+        # Those that the engine takes for the end of an answer, the tokenizer's first.
+        ends = end_ids(tokenizer.eos_token_id, stated, getattr(config, "eos_token_id", None))
         model, place, examples = Path(snapshot.path).name, "", []
         write = _write_base if base else _template_of(tokenizer, snapshot, model)
         try:
-            labeller = Labeller.of(tokenizer, write, not base, _end_ids(snapshot.path, tokenizer))
+            labeller = Labeller.of(tokenizer, write, not base, ends)
             for number, row in enumerate(rows, 1):  # a template that is not trusted takes half a second an answer
                 place = f", as in row {number}"
                 examples.append(labeller.examples(row))
@@ -93,15 +97,6 @@ def _template_of(tokenizer: Any, snapshot: Snapshot, model: str) -> Write:
         raise NotTrainable(model=model, reason=reason, suggestion="Pick another base.")
     telling = replace(asking, source=_NO_NEXT_ANSWER + asking.source)
     return lambda messages, asked: (asking if asked else telling).write(messages).text
-
-
-def _end_ids(folder: str, tokenizer: Any) -> tuple[int, ...]:
-    """The tokens that the engine takes for the end of an answer, the tokenizer's first; read without the weights."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    stated = read_json(Path(folder) / "generation_config.json")
-    return end_ids(tokenizer.eos_token_id, stated.get("eos_token_id"), getattr(config, "eos_token_id", None))
 
 
 def split(rows: Sequence[Sequence[Example]], settings: TrainingSettings) -> Examples:

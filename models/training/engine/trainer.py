@@ -113,10 +113,12 @@ def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled:
 
 
 def _with_lora(model: Any, training: Training) -> Any:
+    import torch
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     settings = training.settings
-    names = linear_names(model)
+    linears = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    names = {name.rpartition(".")[2] for name in linears if ".layers." in f".{name}"}
     if missing := [name for name in settings.targets if name not in names]:
         raise NotTrainable(
             model=training.hub_id,
@@ -134,14 +136,6 @@ def _with_lora(model: Any, training: Training) -> Any:
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
-
-
-def linear_names(model: Any) -> set[str]:
-    """The last part of the names of linear modules in a model's layers; quantized ones are linear too."""
-    import torch
-
-    linears = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
-    return {name.rpartition(".")[2] for name in linears if ".layers." in f".{name}"}
 
 
 def _trained(model: Any) -> list[Any]:

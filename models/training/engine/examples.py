@@ -69,19 +69,19 @@ def read_examples(
         stated = read_json(Path(snapshot.path, "generation_config.json")).get("eos_token_id")
         # Those that the engine takes for the end of an answer, the tokenizer's first.
         ends = end_ids(tokenizer.eos_token_id, stated, getattr(config, "eos_token_id", None))
-        model, place, examples = Path(snapshot.path).name, "", []
+        model, number, examples = Path(snapshot.path).name, 0, []
         write = _write_base if base else _template_of(tokenizer, snapshot, model)
         try:
             labeller = Labeller.of(tokenizer, write, not base, ends)
             for number, row in enumerate(rows, 1):  # a template that is not trusted takes half a second an answer
-                place = f", as in row {number}"
                 examples.append(labeller.examples(row))
                 on_progress(Progress("train", number, len(rows), detail="reading the rows"))
         except Unlearnable as error:
-            raise NotTrainable(model=model, reason=error.reason + place, suggestion=error.suggestion) from None
+            reason = f"{error.reason}, as in row {number}" if number else error.reason
+            raise NotTrainable(model=model, reason=reason, suggestion=error.suggestion) from None
         return split(examples, settings)
 
-    return computed(read, threads, "while reading the rows")
+    return computed(read, threads, during="while reading the rows")
 
 
 def _write_base(messages: Sequence[Message], asked: bool) -> str:

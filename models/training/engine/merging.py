@@ -53,7 +53,7 @@ def write_merged(
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    computed(write, settings.compute_threads, "while merging")
+    computed(write, settings.compute_threads, during="while merging")
 
 
 def _copy_settings(source: Path, part: Path) -> None:

@@ -63,7 +63,8 @@ def learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: 
 
     Raises TrainingStopped within a step of `cancelled`, TrainingDiverged, NotTrainable, OutOfMemory, EngineFailed.
     """
-    return computed(partial(_learn, training, folder, on_progress, cancelled), training.threads, "while training")
+    job = partial(_learn, training, folder, on_progress, cancelled)
+    return computed(job, training.threads, during="while training")
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def said() -> Iterator[tuple[str, str]]:
             match node:
                 case ast.Call(func=ast.Name(id=name), keywords=given) if name in kinds:
                     found = [word.value for word in given if word.arg in WORDS]
-                case ast.Call(func=ast.Name(id="translated"), keywords=given):
+                case ast.Call(func=ast.Name(id="translated" | "computed"), keywords=given):
                     found = [word.value for word in given if word.arg == "during"]
                 case ast.Call(func=ast.Name(id="refuse"), args=[reason]):
                     found = [reason]

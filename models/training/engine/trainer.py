@@ -105,7 +105,7 @@ def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled:
     history = trainer.state.log_history
     for matrix in _trained(model):
         matrix.data = matrix.data.bfloat16().to(matrix.dtype)
-    after = held_out_loss(model, examples.held_out, settings.batch, _checking(on_progress, "", watch))
+    after = watch.held_out_loss(model, "")
     on_progress(Progress("evaluate", 1, 1, "steps", f"with the adapter as it is stored: held-out loss {after:.3f}"))
     save(model, training.hub_id, folder)
     losses = [entry for entry in history if _HELD_OUT in entry]
@@ -277,21 +277,20 @@ def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], 
             if cancelled():
                 raise TrainingStopped(step=self._state.global_step, steps=self._state.max_steps)
 
+        def held_out_loss(self, model: Any, when: str) -> float:
+            def on_batch(done: int, total: int) -> None:
+                self.stop_if_cancelled()
+                on_progress(Progress("evaluate", done, total, "steps", when))
+
+            return held_out_loss(model, held_out, settings.batch, on_batch)
+
         def _check(self, state: Any, model: Any, when: str, train: float) -> None:
-            loss = held_out_loss(model, held_out, settings.batch, _checking(on_progress, when, self))
+            loss = self.held_out_loss(model, when)
             state.log_history.append({_HELD_OUT: loss, _TRAIN: train, "step": state.global_step})
             said = f"{when}: {f'loss {train:.3f}, ' if state.global_step else ''}held-out loss {loss:.3f}"
             on_progress(Progress("evaluate", 1, 1, "steps", said))
 
     return Watch()
-
-
-def _checking(on_progress: OnProgress, when: str, watch: Any) -> Callable[[int, int], None]:
-    def on_batch(done: int, total: int) -> None:
-        watch.stop_if_cancelled()
-        on_progress(Progress("evaluate", done, total, "steps", when))
-
-    return on_batch
 
 
 @contextmanager

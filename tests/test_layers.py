@@ -14,7 +14,7 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "xllamacpp", "huggingf
 FLOORS = (
     ("app", "models.__main__"),
     ("models.cli", "ui"),
-    ("ui.compare",),
+    ("ui.compare", "ui.chat"),
     ("ui.page",),
     ("ui.picker",),
     ("ui.shared",),

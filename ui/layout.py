@@ -15,7 +15,7 @@ from models.domain.settings import Settings
 
 from .address import draw_link, wire_link, wire_opening
 from .api import build_api
-from .chat_tab import build_chat_tab
+from .chat.tab import build_chat_tab, kept_conversation
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 # The first stop of the keyboard: past the picker, to what the open tab asks for.
 SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
-STYLE = Path(__file__).with_name("style.css")
+STYLES = [Path(__file__).parent / name for name in ("style.css", "chat/chat.css")]
 EARLY = Path(__file__).with_name("choices.js")
-SCRIPTS = [Path(__file__).with_name(name) for name in ("access.js", "exact.js")]
+SCRIPTS = [Path(__file__).parent / name for name in ("access.js", "exact.js", "chat/kept.js", "chat/chat.js")]
 # A phone starts with the conversation, not with the sidebar over it.
 ON_LOAD = """() => {
   if (window.innerWidth < 768) document.querySelector(".sidebar.open .toggle-button")?.click();
@@ -70,8 +70,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         picker.chip.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
-        conversation = gr.BrowserState([], storage_key="paddock-conversation", secret="paddock")
-        page = Page(app, runtime, picker, sampling, conversation, kept_votes())
+        page = Page(app, runtime, picker, sampling, kept_conversation(), kept_votes())
         opened_tab, built = gr.State(next(iter(TABS))), {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for name, build in TABS.items():
@@ -104,7 +103,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     )
     return {
         "theme": theme,
-        "css_paths": [STYLE],
+        "css_paths": STYLES,
         "head": "".join(f"<script>{script.read_text(encoding='utf-8')}</script>" for script in SCRIPTS),
         "i18n": I18N,
         "app_kwargs": {"middleware": [Middleware(EarlyScript, script=EARLY.read_text(encoding="utf-8"))]},

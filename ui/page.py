@@ -25,7 +25,7 @@ class Page:
     runtime: Runtime
     picker: Picker
     sampling: Fields
-    conversation: gr.BrowserState
+    conversation: gr.HTML
     votes: gr.BrowserState
 
 

@@ -12,6 +12,7 @@ import re
 FIRST = 0x10F800  # of the stand-ins, one for each character below 256, where no font or program has signs of its own
 KEPT, NOTHING = chr(FIRST + 0x100), chr(FIRST + 0x101)  # the next is no stand-in; an edge that Markdown does not trim
 _OWN = f"[{chr(FIRST)}-{NOTHING}]"
+FORMULAS: list[dict[str, str | bool]] = []
 _READ = re.compile(f"{KEPT}(.?)|{_OWN}", re.DOTALL)
 _ANY_MARK = re.compile(f"[\0-/:-@\\[-`{{-ÿ]|{_OWN}")
 

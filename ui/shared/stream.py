@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from models.domain.errors import PaddockError
 from models.domain.messages import Delta, Event, Progress, Rendered, Scored, Usage
 
 from . import render
-from .conversation import note
 from .language import error_sentences, say
 
 
@@ -60,12 +58,11 @@ def status(answer: Answer) -> str:
     return render.gauge(answer.usage)
 
 
-def messages(answer: Answer) -> list[dict[str, Any]]:
-    """The answer as messages of a Chatbot: the text, and once it is over a note with its figures."""
-    shown: list[dict[str, Any]] = [{"role": "assistant", "content": answer.text}]
+def note(answer: Answer) -> tuple[str, str]:
+    """The line under an answer that is over, and what it opens to, as Markdown; empty before the end."""
     if answer.error is not None and answer.text:
         title = say("stopped by an error after {count} tokens", count=answer.usage.new_tokens)
-        shown.append(note(title, " ".join(error_sentences(answer.error))))
-    elif answer.done:
-        shown.append(note(render.figures(answer.usage), render.figures_table(answer.usage)))
-    return shown
+        return title, " ".join(error_sentences(answer.error))
+    if answer.done:
+        return render.figures(answer.usage), render.figures_table(answer.usage)
+    return "", ""

@@ -4,7 +4,7 @@ from functools import reduce
 
 from models.domain.errors import EngineLost
 from models.domain.messages import Delta, Progress, Rendered, Usage
-from ui.shared.stream import Answer, advance, messages, status
+from ui.shared.stream import Answer, advance, note, status
 
 DONE = Usage("m@gguf", "llama.cpp", prompt_tokens=5, new_tokens=2, context=64, finish="stop")
 
@@ -58,19 +58,11 @@ def test_status_line():
     assert status(after()) == ""
 
 
-def test_messages_while_it_streams_at_the_end_and_after_an_error():
-    streaming = after(Delta("Hi", Usage(new_tokens=1)))
-    assert messages(streaming) == [{"role": "assistant", "content": "Hi"}]
-    text, note = messages(after(Delta("Hi", DONE)))
-    assert text["content"] == "Hi"
-    assert note["metadata"]["title"].startswith("2 tokens")
-    assert "llama.cpp" in note["content"]
-    text, note = messages(after(Delta("Hi", Usage(new_tokens=1)), EngineLost()))
-    assert text["content"] == "Hi", "the text before an error is kept"
-    assert note["metadata"]["title"] == "stopped by an error after 1 tokens"
-    assert "Send again" in note["content"]
-
-
-def test_notes_can_be_told_from_answers():
-    for shown in (after(Delta("Hi", DONE)), after(Delta("Hi"), EngineLost())):
-        assert [bool(message.get("metadata", {}).get("title")) for message in messages(shown)] == [False, True]
+def test_a_note_says_how_an_answer_ended():
+    assert note(after(Delta("Hi", Usage(new_tokens=1)))) == ("", "")
+    title, details = note(after(Delta("Hi", DONE)))
+    assert title.startswith("2 tokens")
+    assert "llama.cpp" in details
+    title, details = note(after(Delta("Hi", Usage(new_tokens=1)), EngineLost()))
+    assert title == "stopped by an error after 1 tokens"
+    assert "Send again" in details

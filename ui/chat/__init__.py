@@ -1,0 +1,1 @@
+"""The Chat tab: a conversation with one variant, whose earlier versions stay within reach."""

@@ -1,0 +1,278 @@
+"""The Chat tab: a conversation with one variant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from models.domain.errors import BadHistory, PaddockError
+from models.domain.messages import Message
+from models.domain.request import BasePrompt, ChatRequest
+
+from ..page import Page, Tab
+from ..shared import exact, render, stream
+from ..shared.conversation import drawn
+from ..shared.drafts import keep_drafts
+from ..shared.events import AT_ONCE, FORGET_PROMPT, IN_ORDER, PRESS, Values, Visitor, computing, named, pressed
+from ..shared.language import say
+from ..shared.sampling import draw_base_prompt, read_sampling
+from ..shared.stops import Stops
+from ..shared.text import EXAMPLES, t
+from . import turns
+from .notice import UNDO, pressed_switch, render_notice
+from .turns import Conversation
+
+# Which question is asked: the conversation, the turn that it follows, and its text.
+Question = tuple[Conversation, int, str]
+
+
+def build_chat_tab(page: Page) -> Tab:
+    """Draw the tab and wire it."""
+    runtime, picker, kept = page.runtime, page.picker, page.conversation
+    chatbot = gr.Chatbot(
+        show_label=False,
+        elem_id="chatbot",
+        height="100%",
+        layout="bubble",
+        editable="user",
+        buttons=["copy", "copy_all"],
+        allow_tags=False,
+        latex_delimiters=exact.FORMULAS,
+        feedback_options=None,
+        placeholder="**Pick a variant and ask it something.**\n\nSpeed, memory and finish stand under each answer.",
+        examples=[{"text": text} for text in EXAMPLES],
+    )
+    with gr.Row(elem_id="chat-lines"):
+        status = gr.HTML(elem_id="chat-status", elem_classes="status-line")
+        notice = gr.HTML(elem_id="chat-notice", elem_classes="status-line", js_on_load=PRESS)
+        raw = gr.Checkbox(label=t("raw"), container=False, scale=0, min_width=90, elem_id="raw")
+    gr.HTML('<div id="chat-busy" role="status"></div>', elem_id="chat-busy-line")
+    box = gr.Textbox(
+        show_label=False,
+        placeholder=t("message_placeholder"),
+        submit_btn=True,
+        lines=1,
+        max_lines=8,
+        autofocus=True,
+        elem_id="message",
+    )
+    with gr.Column(visible=False, elem_id="base-parts") as base_parts:
+        gr.Markdown(
+            "**This is a base model.** It only continues text and has no chat template, so the conversation is written "
+            "out in these three parts."
+        )
+        base_prompt = draw_base_prompt()
+    with gr.Accordion(t("system"), open=False, elem_id="instruct-parts") as instruct_parts:
+        system = gr.Textbox(show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="system")
+    with gr.Accordion(t("prompt_sent"), open=False, elem_id="prompt-sent-group"):
+        prompt_sent = gr.Textbox(
+            show_label=False, interactive=False, lines=3, max_lines=16, buttons=["copy"], elem_id="prompt-sent"
+        )
+
+    stops = Stops()
+    raw_now: dict[str, bool] = {}  # by visitor, how the answer that streams is shown
+    ready, busy = {"submit_btn": True, "stop_btn": False}, {"submit_btn": False, "stop_btn": True}
+
+    def show(conversation: Conversation, as_written: bool) -> dict[Any, Any]:
+        return {
+            chatbot: drawn(turns.messages(conversation), as_written),
+            kept: turns.write(conversation),
+            notice: render_notice(conversation),
+        }
+
+    async def converse(visitor: Visitor, values: Values, ask: Callable[[], Question]) -> AsyncIterator[Any]:
+        """Answer the question; whatever fails before the first token, all is as it was and its text in the box."""
+        state, stop, session = stream.Answer(), stops.begin(visitor.session), visitor.session
+        before, text, typed = None, "", values[box] or ""
+        raw_now[session] = bool(values[raw])
+        try:
+            before, parent, text = ask()
+            talk = turns.asked(before, text, parent)
+            request = asked_for(talk, values)
+            runtime.check(request)
+            left = {"value": ""} if text == typed else {}
+            yield show(talk, raw_now[session]) | {box: gr.Textbox(**left, **busy), status: render.waiting()}
+            async with aclosing(runtime.answering(request, stop, visitor.token)) as events:
+                async for event in events:
+                    if stops.dropped(session, stop):
+                        break
+                    state = stream.advance(state, event)
+                    now = show(turns.answered(talk, state.text), raw_now[session]) if state.text else {}
+                    sent = {prompt_sent: state.prompt} if state.prompt else {}
+                    yield now | sent | {status: stream.status(state)}
+        except PaddockError as error:
+            state = stream.advance(state, error)
+        finally:
+            dropped = stops.dropped(session, stop)
+            stops.end(session, stop)
+            as_written = raw_now.pop(session, False) if not dropped else False
+        if dropped:  # the page belongs to whoever dropped it; Gradio sends the last values again, so they are none
+            yield {status: gr.skip()}
+        elif state.unanswered:
+            back = {"value": text} if not typed or text == typed else {}
+            was = show(before, as_written) if before else {}
+            yield was | {box: gr.Textbox(**back, **ready), status: stream.status(state)}
+        else:
+            over = turns.answered(talk, state.text, *stream.note(state))
+            yield show(over, as_written) | {box: gr.Textbox(**ready), status: stream.status(state)}
+
+    def asked_for(talk: Conversation, values: Values) -> ChatRequest:
+        """The request behind the tab's components; raises VariantError or InputError."""
+        opening = (Message("system", values[system]),) if values[system] and values[system].strip() else ()
+        return ChatRequest(
+            picker.read(values).variant,
+            (*opening, *turns.history(talk), Message("user", talk.turns[talk.leaf].question)),
+            read_sampling(named(page.sampling, values)),
+            BasePrompt(**named(base_prompt, values)),
+        )
+
+    # The four ways to ask.
+
+    async def send(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[Any]:
+        ask = partial(_next, values[kept], values[box] or "")
+        async for shown in converse(Visitor.of(request, token), values, ask):
+            yield shown
+
+    async def example(
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, values: Values
+    ) -> AsyncIterator[Any]:
+        ask = partial(_next, values[kept], data.value["text"])
+        async for shown in converse(Visitor.of(request, token), values, ask):
+            yield shown
+
+    async def retry(
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.RetryData, values: Values
+    ) -> AsyncIterator[Any]:
+        def again() -> Question:
+            talk = _resumed(values[kept])
+            turn = talk.turns[turns.turn_at(talk, data.index)]
+            return talk, turn.parent, turn.question
+
+        async for shown in converse(Visitor.of(request, token), values, again):
+            yield shown
+
+    async def edit(
+        request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, values: Values
+    ) -> AsyncIterator[Any]:
+        def edited() -> Question:
+            talk = _resumed(values[kept])
+            return talk, talk.turns[turns.turn_at(talk, data.index)].parent, exact.read(str(data.value))
+
+        async for shown in converse(Visitor.of(request, token), values, edited):
+            yield shown
+
+    # What changes which turns are shown; an answer under way ends first.
+
+    async def changed(
+        request: gr.Request, values: Values, change: Callable[[Conversation], Conversation]
+    ) -> dict[Any, Any]:
+        await stops.silence(str(request.session_hash))
+        try:
+            return show(change(_resumed(values[kept])), values[raw]) | {box: gr.Textbox(**ready), status: ""}
+        except PaddockError as error:
+            return {status: render.error(error)}
+
+    async def undo(request: gr.Request, values: Values) -> dict[Any, Any]:
+        shown = await changed(request, values, turns.taken_back)
+        talk = turns.read(shown.get(kept))
+        if talk.previous is not None and not (values[box] or "").strip():
+            shown[box] = gr.Textbox(talk.turns[talk.previous].question, **ready)
+        return shown
+
+    async def clear(request: gr.Request, values: Values) -> dict[Any, Any]:
+        return await changed(request, values, turns.cleared) | {prompt_sent: ""}
+
+    async def press(request: gr.Request, event: gr.EventData, values: Values) -> dict[Any, Any]:
+        def follow(talk: Conversation) -> Conversation:
+            if (said := pressed(event)) == UNDO:
+                return turns.undone(talk)
+            turn, step = pressed_switch(said) or (turns.ROOT, 0)
+            if turn not in talk.path:
+                raise BadHistory(reason=f"it has no message {turn}")
+            return turns.switched(talk, turn, step)
+
+        return await changed(request, values, follow)
+
+    def stop_answer(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    def redraw(request: gr.Request, values: Values) -> Any:
+        session = str(request.session_hash)
+        if session in raw_now:
+            raw_now[session] = bool(values[raw])
+            return gr.skip()
+        return drawn(turns.messages(_resumed(values[kept])), values[raw])
+
+    def open_kept(posted: Any, as_written: Any) -> dict[Any, Any]:
+        """What the browser kept, as it is shown; a new conversation if it is not one."""
+        try:
+            talk = _resumed(posted)
+        except PaddockError:
+            talk = turns.new()
+        return show(talk, bool(as_written)) | {raw: bool(as_written)}
+
+    inputs = {box, kept, raw, system, *picker.asked, *base_prompt.values(), *page.sampling.values()}
+    outputs = [chatbot, kept, notice, box, status, prompt_sent]
+    options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
+    answered = [
+        trigger(handler, inputs, outputs, **options)
+        for trigger, handler in (
+            (box.submit, send),
+            (chatbot.example_select, example),
+            (chatbot.retry, retry),
+            (chatbot.edit, edit),
+        )
+    ]
+    for event in answered:
+        event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
+    for trigger, handler in ((chatbot.undo, undo), (chatbot.clear, clear), (notice.click, press)):
+        trigger(handler, {box, kept, raw}, outputs, **IN_ORDER)
+    box.stop(stop_answer, None, None, **AT_ONCE)
+    raw.input(redraw, {kept, raw}, chatbot, **AT_ONCE)
+    raw.change(None, raw, None, js="(raw) => window.paddock.keepRaw(raw)", api_visibility="private")
+    page.app.load(open_kept, [kept, raw], [chatbot, kept, notice, raw], js="() => window.paddock.openKept()", **AT_ONCE)
+    keep_drafts(page.app, {"message": box, "system": system, **base_prompt})
+
+    def follow_kind(is_base: bool) -> tuple[Any, Any]:
+        return gr.Column(visible=is_base), gr.Accordion(visible=not is_base)
+
+    return Tab(
+        status,
+        answered,
+        (follow_kind, [picker.is_base], [base_parts, instruct_parts]),
+        (system, box),
+        lambda state: [state.system or gr.skip(), state.prompt or gr.skip()],
+        lambda values: {"system": values[system] or "", "prompt": values[box] or ""},
+    )
+
+
+def kept_conversation() -> gr.HTML:
+    """Holds the conversation for `chat.js`, which keeps it in the browser as soon as it changes.
+
+    Drawn outside of any tab, since a tab that is not open yet is not there.
+    """
+    return gr.HTML(
+        None,
+        html_template="",
+        js_on_load="watch('value', () => window.paddock.keepConversation(props.value));",
+        visible="hidden",
+        elem_id="kept-conversation",
+    )
+
+
+def _resumed(posted: Any) -> Conversation:
+    """A conversation from the browser; what was still under way when it was kept is not any more."""
+    return turns.settled(
+        turns.read(posted),
+        say("cut short"),
+        say("The page was left, or the answer replaced, before it was finished."),
+    )
+
+
+def _next(posted: Any, text: str) -> Question:
+    talk = _resumed(posted)
+    return talk, talk.leaf, text

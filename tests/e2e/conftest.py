@@ -19,7 +19,7 @@ expect.set_options(timeout=15_000)  # a busy machine is slow to answer even what
 @pytest.fixture
 def visit(app: ServedApp, browser: Any) -> Iterator[Visit]:
     """Opens the page as a new visitor: `visit("variant=...", **options of the context)`."""
-    yield from _visits(app, browser)
+    yield from visits(app, browser)
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +34,10 @@ def echo_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
 @pytest.fixture
 def visit_echo(echo_app: ServedApp, browser: Any) -> Iterator[Visit]:
     """As `visit`, on the app whose model answers with the question."""
-    yield from _visits(echo_app, browser)
+    yield from visits(echo_app, browser)
 
 
-def _visits(app: ServedApp, browser: Any) -> Iterator[Visit]:
+def visits(app: ServedApp, browser: Any) -> Iterator[Visit]:
     visitors: list[Visitor] = []
 
     def enter(query: str = "", **options: Any) -> Visitor:

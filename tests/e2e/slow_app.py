@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import models.compute.gpu
 from models.compute.job import Job
 from models.domain.messages import END, Delta, Rendered, Usage, to_wire
 
-STEP_S = 1.5
+STEP_S = float(os.environ.get("STEP_S", "1.5"))
 
 
 def compute(job: Job) -> Iterator[dict[str, Any]]:

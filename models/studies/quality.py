@@ -18,9 +18,7 @@ from ..runtime import Runtime
 
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
 DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
-CONVERTED = (
-    "made from a quantized GGUF file, because the Hub's own weights could not be reached: no more exact than that"
-)
+CONVERTED = "made from a quantized GGUF file, since the Hub's own weights could not be reached: no more exact than that"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from models.domain.quantization import modes_of
 from models.domain.variant import ADAPTERS_MAX, AUTO, AdapterChoice, Variant
 
 from ..shared import render
+from ..shared.language import visitors_language
+from ..shared.spoken import language_note
 from . import card as render_card
 from .adapters import adapter_values
 from .models import model_box
@@ -109,10 +111,10 @@ def show(
     low, high, step = context_bounds(card.context, described.context_here)
     tokens = max(low, min(int(context or described.context_here), high))
     described = runtime.describe(card, variant.adapters, hardware, tokens)
-    planned = runtime.plan(variant, tokens, hardware=hardware)
+    planned, models = runtime.plan(variant, tokens, hardware=hardware), runtime.models(hardware)
     return [
         variant.model,
-        model_box(runtime.models(hardware), variant.model),
+        model_box(models, variant.model),
         variant.quantization,
         _table(card, described, variant),
         notice + _card(runtime, variant, described, planned, hardware),
@@ -123,6 +125,7 @@ def show(
         Pick(str(variant)),
         *adapter_values(runtime, variant, planned.warnings),
         "",
+        language_note(described, visitors_language(), models),
     ]
 
 
@@ -148,7 +151,7 @@ def shown(
         card, pick = failed(before.spelling, spelling or tried, error)
         same = gr.skip()
         lists, adapters = [same] * 4, [same] * (ADAPTERS_MAX + 3)
-        return [*lists, card, render_card.no_chip(), same, spelling or same, same, pick, *adapters, ""]
+        return [*lists, card, render_card.no_chip(), same, spelling or same, same, pick, *adapters, "", ""]
 
 
 def nothing(runtime: Runtime, text: str, default: str, error: PaddockError) -> list[Any]:
@@ -156,7 +159,7 @@ def nothing(runtime: Runtime, text: str, default: str, error: PaddockError) -> l
     card, pick = failed(default, text, error)
     lists = ["", model_box(runtime.models(), ""), None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
     hidden = [gr.Slider(visible=False, value=1)] * ADAPTERS_MAX
-    return [*lists, [], *hidden, (), "", ""]
+    return [*lists, [], *hidden, (), "", "", ""]
 
 
 def failed(before: str, tried: str, error: PaddockError) -> tuple[str, Pick]:

@@ -48,6 +48,7 @@ class Picker:
     quantizations: gr.HTML
     card: gr.HTML
     chip: gr.HTML  # the variant in a line, always in sight; drawn by the page
+    note: gr.HTML  # on the languages of its model; drawn where questions are asked
     context: gr.Slider  # of the plan only; what the server gives is the operator's
     spelling: gr.Textbox
     is_base: gr.State
@@ -81,7 +82,7 @@ class Picker:
     def outputs(self) -> list[Component]:
         lists = [self.model, self.models, self.quantization, self.quantizations]
         shown = [self.card, self.chip, self.context, self.spelling]
-        return [*lists, *shown, self.is_base, self.pick, *self.adapters.outputs, self.under_way]
+        return [*lists, *shown, self.is_base, self.pick, *self.adapters.outputs, self.under_way, self.note]
 
 
 def build_picker(runtime: Runtime) -> Picker:
@@ -93,6 +94,7 @@ def build_picker(runtime: Runtime) -> Picker:
     adapters = draw_adapters(runtime)
     card = gr.HTML(elem_id="card", js_on_load=PRESS + UNDER_WAY)
     chip = gr.HTML(elem_id="chip", elem_classes="flush", render=False)
+    note = gr.HTML(elem_id="language-note", elem_classes="flush", render=False, js_on_load=PRESS + UNDER_WAY)
     here = runtime.settings.context
     low, high, step = context_bounds(here, here)
     context = gr.Slider(
@@ -113,6 +115,7 @@ def build_picker(runtime: Runtime) -> Picker:
         quantizations=quantizations,
         card=card,
         chip=chip,
+        note=note,
         context=context,
         spelling=spelling,
         is_base=gr.State(False),
@@ -201,7 +204,8 @@ def build_picker(runtime: Runtime) -> Picker:
     picker.picked.append(hardwares.click(from_hardware, asked, [*there, *outputs], **AT_ONCE))
     picker.picked.append(adapters.names.input(from_names, asked | {adapters.shown}, outputs, **AT_ONCE))
     picker.picked.append(spelling.submit(from_spelling, asked, outputs, **AT_ONCE))
-    picker.picked.append(card.click(from_card, asked, outputs, **AT_ONCE))
+    for buttons in (card, note):
+        picker.picked.append(buttons.click(from_card, asked, outputs, **AT_ONCE))
     for strength in adapters.strengths:
         weighed = strength.input(
             from_strength, asked, [spelling, card, picker.pick], **AT_ONCE, trigger_mode="always_last"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from html import escape
 
 from models.domain.languages import NAMES, speaks
@@ -13,7 +13,7 @@ from .language import say
 MOST_NAMED = 3
 
 
-def language_note(info: ModelInfo, wanted: str, models: Callable[[], Iterable[ModelInfo]]) -> str:
+def language_note(info: ModelInfo, wanted: str, models: Iterable[ModelInfo]) -> str:
     """What to expect of a model in the language `wanted` and which others speak it; empty where there is no need.
 
     The others are models of the same kind that fit, as buttons that pick them.
@@ -32,7 +32,7 @@ def language_note(info: ModelInfo, wanted: str, models: Callable[[], Iterable[Mo
     )
     others = [
         f'<button type="button" class="inline" data-press="{escape(one.key)}">{escape(one.title)}</button>'
-        for one in models()
+        for one in models
         if one.kind == info.kind and one.fits and one.languages and speaks(one.languages, wanted)
     ]
     if others:

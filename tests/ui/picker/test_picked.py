@@ -80,7 +80,7 @@ def test_a_link_that_names_nothing_usable_picks_nothing(here):
 
 def test_values_in_the_order_of_the_outputs(here):
     good = show(here, Variant(SMOLLM2))
-    assert len(good) == len(nothing(here, "x", "y", UnknownModel(model="x", suggestion="."))) == 10 + ADAPTERS_MAX + 4
+    assert len(good) == len(nothing(here, "x", "y", UnknownModel(model="x", suggestion="."))) == 10 + ADAPTERS_MAX + 5
     assert len(shown(here, lambda: Variant("nope"), Pick())) == len(good)
     assert good[PICK] == Pick(SMOLLM2)
     assert asked(pick=good[PICK]).variant == Variant(SMOLLM2)

@@ -19,7 +19,7 @@ CHINESE = replace(MODEL, key="other", title="Other", languages=("zh", "en"))
 
 
 def note(info: ModelInfo, wanted: str, *others: ModelInfo) -> str:
-    return language_note(info, wanted, lambda: (info, *others))
+    return language_note(info, wanted, (info, *others))
 
 
 @pytest.mark.parametrize(

@@ -141,26 +141,13 @@ def test_a_process_killed_by_the_kernel_is_out_of_memory(smollm2_gguf, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-def damaged(source, target, change):
-    data = bytearray(source.read_bytes()[:3_000_000])
-    change(data)
-    target.write_bytes(data)
-    return target
-
-
 @pytest.mark.parametrize(
-    ("change", "kind"),
-    [
-        (lambda data: None, CorruptWeights),  # shorter than its header says
-        pytest.param(lambda data: data.__delitem__(slice(1000, None)), CorruptWeights, marks=pytest.mark.slow),
-        (lambda data: data.__setitem__(slice(0, 4), b"ZIP!"), CorruptWeights),
-        pytest.param(lambda data: data.clear(), CorruptWeights, marks=pytest.mark.slow),
-        (lambda data: data.__setitem__(slice(0, len(data)), data.replace(b"llama", b"mamba")), CorruptWeights),
-    ],
+    ("begin", "reason"), [(b"GGUF", "it is shorter than its header says"), (b"ZIP!", "it is not a GGUF file")]
 )
-def test_damage_is_told(smollm2_gguf, tmp_path, change, kind):
-    file = damaged(smollm2_gguf, tmp_path / "damaged.gguf", change)
-    with pytest.raises(kind) as caught:
+def test_damage_is_told(smollm2_gguf, tmp_path, begin, reason):
+    file = tmp_path / "damaged.gguf"
+    file.write_bytes(begin + smollm2_gguf.read_bytes()[4:3_000_000])
+    with pytest.raises(CorruptWeights, match=reason) as caught:
         convert_in_subprocess(file, tmp_path / "out", nothing, never)
     assert str(tmp_path) not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -129,16 +129,14 @@ def test_unknown_name_suggests_the_nearest(own: Settings, tmp_path: Path) -> Non
         find(own, "zzz")
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "/etc/passwd", "a/../b", "~/x", "a//b", "https://x", "a\\b", "..", "./x", "a/b/c", "a/b=../c"]
-)
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../b", "https://x", "a\\b", "a/b/c", "a/b=../c"])
 def test_path_is_no_adapter(own: Settings, name: str) -> None:
     for call in (find, lambda settings, name: fetch(settings, name=name)):
         with pytest.raises(ModelIsAPath):
             call(own, name)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\n", "a=b", "a\x00", "ä"])
+@pytest.mark.parametrize("name", ["", "a b", "a=b", "a\x00"])
 def test_name_that_cannot_be_spelled(own: Settings, name: str) -> None:
     with pytest.raises((BadSpelling, UnknownAdapter)):
         find(own, name)
@@ -267,13 +265,6 @@ def test_commit_that_vanished_is_replaced(hub: FakeHub, settings: Settings) -> N
     ("files", "reason"),
     [
         ({CONFIG: b"{}", "adapter_model.bin": b"x"}, "only there as a pickle"),
-        pytest.param(
-            {"config.json": b"{}", "model.safetensors": b"x"}, "it has no adapter_config.json", marks=pytest.mark.slow
-        ),
-        pytest.param(tiny_adapters.files(r=10**7), "the rank r is “10000000”", marks=pytest.mark.slow),
-        pytest.param(
-            tiny_adapters.files() | {CONFIG: b"x" * 1_000_001}, "its adapter_config.json is d", marks=pytest.mark.slow
-        ),
         (tiny_adapters.files() | {CONFIG: b"["}, "its adapter_config.json is damaged"),
         (
             tiny_adapters.files(arrays(shape=replace(tiny_models.SHAPE, hidden=896)), base_model_name_or_path="o/b"),

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from .compute.job import computing_process
 from .domain.catalog import ModelCard
 from .domain.errors import AdaptersTooLarge, BadContext, DoesNotFit
 from .domain.load import ActiveAdapter, Room, spelled
-from .domain.memory.hardware import Hardware
+from .domain.memory.hardware import Hardware, load_hardware
 from .domain.memory.plan import Budget, LoadPlan, adapter_bytes, alternatives, plan, slots
 from .domain.memory.speed import Speed, decode_speed
-from .domain.quantization import Machine, Mode
+from .domain.quantization import Accelerator, Machine, Mode
 from .domain.settings import Settings
 from .domain.units import size
 from .domain.variant import Variant
 from .engines.device import gpu_memory, memory
+from .system.bandwidth import read_bandwidth
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Planner:
             return self.hardware.budget
         pool = computing_process(self.settings).pool
         held = sum(line.resident for line in pool.held())
-        if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):  # no GPU is attached to this process
+        if _on_zero_gpu():  # no GPU is attached to this process
             total = int(self.settings.gpu_memory_gb * 1e9)
             return Budget("the GPU that ZeroGPU gives", total, int(total * self.settings.memory_fraction))
         gpu = gpu_memory() if self.machine.accelerator == "cuda" else None
@@ -63,7 +65,10 @@ class Planner:
     def speed(self, card: ModelCard, mode: Mode) -> Speed | None:
         """How fast it will decode, where the bandwidth of the memory is known; an estimate."""
         there = self.hardware
-        return decode_speed(card, mode, there.accelerator, there.bandwidth) if there is not None else None
+        if there is not None:
+            return decode_speed(card, mode, there.accelerator, there.bandwidth)
+        bandwidth = _bandwidth_here(self.machine.accelerator, self.settings.compute_threads)
+        return decode_speed(card, mode, self.machine.accelerator, bandwidth)
 
     def longest_context(self, card: ModelCard, mode: Mode, adapters: tuple[ActiveAdapter, ...] = ()) -> int:
         """The most tokens of one conversation whose plan fits, 0 where none does."""
@@ -142,6 +147,21 @@ class Planner:
         needed = adapter_bytes(parameters(adapters), self.machine.accelerator)
         if needed > (limit := int(self.settings.attached_mb * 1e6)):
             raise AdaptersTooLarge(variant=str(variant), needed=size(needed), limit=size(limit))
+
+
+@cache
+def _bandwidth_here(accelerator: Accelerator, threads: int) -> float:
+    """Bytes a second that this machine reads of the memory that models lie in; 0 where that is not known."""
+    if accelerator == "cpu":
+        return read_bandwidth(threads)
+    if _on_zero_gpu():
+        return load_hardware()["zerogpu"].bandwidth
+    gpu = gpu_memory() if accelerator == "cuda" else None
+    return gpu.bandwidth if gpu else 0.0
+
+
+def _on_zero_gpu() -> bool:
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true")
 
 
 def parameters(adapters: tuple[ActiveAdapter, ...]) -> tuple[int, ...]:

@@ -38,9 +38,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class GpuMemory(Memory):
-    """The same of a GPU, as its driver counts them for all programs."""
+    """The same of a GPU, as its driver counts them for all programs; `bandwidth` in bytes a second, 0 if not known."""
 
     name: str
+    bandwidth: float = 0.0
 
 
 @cache
@@ -214,7 +215,11 @@ def gpu_memory() -> GpuMemory | None:
             memory, name = pynvml.nvmlDeviceGetMemoryInfo(gpu), "the GPU"
             with suppress(pynvml.NVMLError, UnicodeDecodeError):
                 name = str(pynvml.nvmlDeviceGetName(gpu))
-            return GpuMemory(memory.total, memory.free, name)
+            bandwidth = 0.0
+            with suppress(pynvml.NVMLError):  # two transfers a clock
+                clock = pynvml.nvmlDeviceGetMaxClockInfo(gpu, pynvml.NVML_CLOCK_MEM)
+                bandwidth = 2 * clock * 1e6 * pynvml.nvmlDeviceGetMemoryBusWidth(gpu) / 8
+            return GpuMemory(memory.total, memory.free, name, bandwidth)
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:

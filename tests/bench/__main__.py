@@ -12,13 +12,14 @@ from .context import LENGTHS as CONTEXTS
 from .context import context
 from .conversation import turns, visitors
 from .cpu import LENGTHS, cpu
+from .efficiency import efficiency
 from .memory import memory
 from .processes import Stage
 from .report import print_machine
 from .speed import fp32, gguf
 from .start import start
 
-NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory", "adapters", "context")
+NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory", "adapters", "context", "efficiency")
 
 
 def main() -> None:
@@ -45,6 +46,7 @@ def main() -> None:
             "memory": lambda: memory(options.tiny),
             "adapters": lambda: adapters(min(new_tokens, 96), few),
             "context": lambda: context(min(new_tokens, 32), repeats, (8, 16) if options.tiny else CONTEXTS),
+            "efficiency": lambda: efficiency(min(new_tokens, 64), few),
         }
         for name in NAMES:
             if name in names:

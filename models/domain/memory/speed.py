@@ -9,21 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..catalog import ModelCard
-from ..quantization import Accelerator, Mode
+from ..quantization import Accelerator, Mode, Packing
 from .bytes import weight_bytes
 from .plan import kv_bytes
 
 KV_TOKENS = 1_024  # of the conversation so far, whose keys and values are read
-# (low, high) share of the bandwidth. CPU: measured with `python -m tests.bench efficiency`. GPUs: what llama.cpp's own
-# tables and transformers' users report, not measured here; transformers launches each kernel separately, which costs
-# small models most.
+# (low, high) share of the bandwidth on a GPU: what llama.cpp's own tables and transformers' users report, not measured
+# here; transformers launches each kernel separately, which costs small models most.
 EFFICIENCY: dict[tuple[str, Accelerator], tuple[float, float]] = {
-    ("llama.cpp", "cpu"): (0.5, 0.9),
     ("llama.cpp", "cuda"): (0.5, 0.8),
     ("llama.cpp", "mps"): (0.5, 0.8),
-    ("transformers", "cpu"): (0.3, 0.8),
     ("transformers", "cuda"): (0.2, 0.6),
     ("transformers", "mps"): (0.15, 0.5),
+}
+# The same on a CPU, where unpacking costs more than reading: `python -m tests.bench efficiency`, 2 cores.
+CPU_EFFICIENCY: dict[Packing, tuple[float, float]] = {
+    "gguf": (0.25, 0.7),
+    "plain": (0.2, 0.6),
+    "dynamic-int8": (0.15, 0.5),
+    "4-bit": (0.06, 0.2),
+    "4-bit-double": (0.06, 0.2),
+    "grouped": (0.06, 0.2),
+    "llm-int8": (0.04, 0.15),
 }
 LAUNCH_S = {"llama.cpp": 0.0005, "transformers": 0.012}  # a token takes at least, on a GPU
 
@@ -59,5 +66,6 @@ def decode_speed(card: ModelCard, mode: Mode, accelerator: Accelerator, bandwidt
     engine = "llama.cpp" if mode.form == "gguf" else "transformers"
     read = token_bytes(card, mode)
     launch = 0.0 if accelerator == "cpu" else LAUNCH_S[engine]
-    low, high = (1 / (read / (bandwidth * share) + launch) for share in EFFICIENCY[engine, accelerator])
+    shares = CPU_EFFICIENCY[mode.packing] if accelerator == "cpu" else EFFICIENCY[engine, accelerator]
+    low, high = (1 / (read / (bandwidth * share) + launch) for share in shares)
     return Speed(low, high, read, bandwidth)

@@ -86,6 +86,8 @@ int nvmlDeviceGetMemoryInfo(void *gpu, memory_t *memory) {
     memory->total = (long)gpu * 1000; memory->free = (long)gpu * 500; return 0;
 }
 int nvmlDeviceGetName(void *gpu, char *name, unsigned length) { strncpy(name, "Fake H100", length); return 0; }
+int nvmlDeviceGetMaxClockInfo(void *gpu, int kind, unsigned *mhz) { *mhz = kind == 2 ? 1215 : 0; return 0; }
+int nvmlDeviceGetMemoryBusWidth(void *gpu, unsigned *bits) { *bits = 5120; return 0; }
 int cuInit(unsigned flags) { return FAIL_INIT; }
 int cuDeviceGet(int *gpu, int ordinal) { *gpu = 7; return 0; }
 int cuDeviceGetAttribute(int *value, int attribute, int gpu) {
@@ -136,7 +138,8 @@ def test_memory_of_the_first_visible_gpu(driver, monkeypatch, visible, expected)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     gpu = device.gpu_memory()
-    assert gpu == (expected and device.GpuMemory(*expected, "Fake H100"))
+    a100 = 1_555_200_000_000  # 1215 MHz, two transfers a clock, 5120 bits: 1,555 GB/s by NVIDIA's data sheet
+    assert gpu == (expected and device.GpuMemory(*expected, "Fake H100", a100))
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch):

@@ -52,6 +52,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
     """The whole app around a Runtime; launch it with `launch_options(runtime.settings)`."""
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
         build_api(runtime)  # first, so that no handler of a tab takes the name of an endpoint
+        gr.HTML(SKIP.format(both("skip")), elem_id="skip")
         with gr.Sidebar(width=380, elem_id="sidebar"):
             if runtime.settings.sign_in:
                 gr.LoginButton(size="sm")
@@ -61,8 +62,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
             gr.HTML(f'<p class="quiet"><a href="?view=api">{both("programs")}</a></p>')
         with gr.Row(elem_id="top"):
-            skip = SKIP.format(both("skip"))
-            gr.HTML(f'{skip}<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
+            gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
             make_link, link = draw_link()
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")

@@ -84,6 +84,7 @@ element.addEventListener("keydown", (event) => {
   const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 };
   if (event.key in steps) step(steps[event.key]);
   else if (event.key === "Enter") { if (list().hidden) open(); else pick(active()); }
+  else if (event.key === "Tab") return close();
   else if (event.key === "Escape" && !list().hidden) { close(); box().select(); }
   else return;
   event.preventDefault();

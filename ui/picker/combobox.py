@@ -51,8 +51,8 @@ def combobox(name: str, label: str, options: Sequence[Option], value: str, free:
         f'<div class="combobox" data-picked="{escape(value)}"{typed}><label for="{name}-box">{escape(label)}</label>'
         f'<input id="{name}-box" type="text" role="combobox" aria-expanded="false" aria-autocomplete="list" '
         f'aria-controls="{name}-list" autocomplete="off" spellcheck="false" value="{escape(shown)}" '
-        f'data-shown="{escape(shown)}"><ul id="{name}-list" role="listbox" aria-label="{escape(label)}" hidden>'
-        f"{lines}</ul></div>"
+        f'data-shown="{escape(shown)}"><ul id="{name}-list" role="listbox" tabindex="-1" '
+        f'aria-label="{escape(label)}" hidden>{lines}</ul></div>'
     )
 
 

@@ -19,7 +19,7 @@ from models.domain.results import metrics
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.results.contenders import Contenders, contenders
 from models.domain.variant import LONGEST_SPELLING, Variant
-from models.studies.compare import comparing
+from models.studies.compare import RUNS, comparing
 
 from .shared import stream
 from .shared.events import CONCURRENCY_ID, own_token
@@ -90,6 +90,7 @@ def build_api(runtime: "Runtime") -> None:
             sampling=sampling,
             reference=Variant.parse(reference) if reference else found.variants[0],
             text=_text("text", text),
+            runs=RUNS if text else 1,
         )
         rows = _first_rows(variants, found)
         async with aclosing(comparing(runtime, request, token=own_token(token))) as steps:

@@ -11,13 +11,14 @@ from ..domain.messages import BOUNDS, Delta, Progress, Sampling
 from ..domain.request import REFERENCE_TEXT, CompareRequest
 from ..domain.results.comparison import MOST_COLUMNS, Compared, Comparison
 from ..domain.results.contenders import contenders
+from ..domain.results.figures import speed_text
 from ..domain.results.file import to_json
 from ..domain.results.report import figures, to_csv, to_markdown
 from ..domain.results.suggestion import TOLERANCE, suggest
 from ..domain.settings import Settings
 from ..domain.variant import Variant
 from ..runtime import Runtime
-from ..studies.compare import QUESTION, all_quantizations, compare
+from ..studies.compare import QUESTION, RUNS, all_quantizations, compare
 from ..system.encodings import json_for_output, typed
 from .terminal import ProgressLine, read_file, read_text
 
@@ -34,7 +35,9 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument(
         "--distance", type=_share, default=TOLERANCE, help="acceptable loss of its quality, a share (%(default)s)"
     )
-    command.add_argument("--no-quality", action="store_true", help="answers, speed and memory only")
+    command.add_argument(
+        "--no-quality", action="store_true", help="answers and memory only: no quality, and speeds of one run"
+    )
     add_text(command)
     command.add_argument("--one-pass", action="store_true", help="adapters of one base as one batch: faster together")
     command.add_argument("--max-new-tokens", type=int, default=min(128, settings.max_new_tokens), help="(%(default)s)")
@@ -70,6 +73,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         reference=Variant.parse(options.reference) if options.reference else variants[0],
         text="" if options.no_quality else scored_text(options.text),
         one_pass=options.one_pass,
+        runs=1 if options.no_quality else RUNS,
     )
     whole = compared(runtime, request)
     for write, wanted in ((to_json, options.json), (to_markdown, options.markdown), (to_csv, options.csv)):
@@ -124,7 +128,10 @@ def compared(runtime: Runtime, request: CompareRequest) -> Comparison:
                     line.show(step.event)
                 case Delta(usage=usage) if usage.finish:
                     line.clear()
-                    print(f"{names[step.column]}: {usage.decode_tokens_per_s:.1f} tok/s", file=sys.stderr)
+                    print(
+                        f"{names[step.column]}: {speed_text(usage.decode_tokens_per_s, usage.new_tokens)}",
+                        file=sys.stderr,
+                    )
                 case Compared(error=error) if error:
                     line.clear()
                     print(f"{names[step.column]}: {error}", file=sys.stderr)

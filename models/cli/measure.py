@@ -15,7 +15,7 @@ from ..domain.results.suggestion import TOLERANCE
 from ..domain.settings import Settings
 from ..domain.variant import AUTO, Variant
 from ..runtime import Runtime
-from ..studies.compare import QUESTION, all_quantizations
+from ..studies.compare import QUESTION, RUNS, all_quantizations
 from .compare import add_text, chosen, compared, print_figures, scored_text, status
 
 HELP = "the quantizations of a model: the same as compare MODEL --all-modes"
@@ -43,6 +43,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         sampling=Sampling(options.new_tokens, temperature=0),
         reference=model.resolved(options.reference) if options.reference else variants[0],
         text=scored_text(options.text),
+        runs=RUNS,
     )
     whole = compared(runtime, request)
     if options.json:

@@ -78,6 +78,20 @@ class Sampling:
         """Whether the very same answer is asked for each time: a seed was given, with whatever temperature."""
         return self.seed is not None
 
+    @property
+    def fixed_length(self) -> bool:
+        """Whether no end token ends the answer before its limit."""
+        return False
+
+
+@dataclass(frozen=True)
+class FixedLength(Sampling):
+    """The same for an answer of `max_new_tokens` tokens, whatever the model would rather do: its speed is measured."""
+
+    @property
+    def fixed_length(self) -> bool:
+        return True
+
 
 def _check_number(name: str, value: Any, low: float, high: float, whole: bool) -> None:
     wanted = f"a {'whole ' if whole else ''}number from {low:g} to {high:,.10g}"
@@ -188,6 +202,7 @@ class Progress:
         "quantize",
         "warm up",
         "prefill",
+        "time",
         "score",
         "merge",
         "train",

@@ -41,7 +41,7 @@ class BasePrompt:
         """The sampling, which also stops where the model would go on to ask the next question itself."""
         next_question = f"\n{self.question.strip()}"
         full = len(sampling.stop) >= STOP_STRINGS_MAX  # then the visitor's own stop strings are the ones that count
-        if not self.question.strip() or next_question in sampling.stop or full:
+        if not self.question.strip() or next_question in sampling.stop or full or sampling.fixed_length:
             return sampling
         return replace(sampling, stop=(*sampling.stop, next_question))
 
@@ -83,7 +83,9 @@ class CompareRequest:
 
     `reference` is one of the variants, or None. `text` is what quality is scored on, empty for none. With `one_pass`,
     variants of one base that differ by adapters only answer as one batch: sooner together, each of them slower. With
-    `rivals`, each token of an answer is recorded with its probability and so many of the likeliest at its place.
+    `rivals`, each token of an answer is recorded with its probability and so many of the likeliest at its place. With
+    more than one of `runs`, speeds are the median of so many, each of at least `TIMED_TOKENS` tokens, of which only
+    the answer is shown.
     """
 
     variants: tuple[Variant, ...]
@@ -94,6 +96,7 @@ class CompareRequest:
     text: str = ""
     one_pass: bool = False
     rivals: int = 0
+    runs: int = 1
 
     @classmethod
     def of(cls, variants: Sequence[Variant], prompt: str, system: str = "", **others: Any) -> CompareRequest:

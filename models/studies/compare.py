@@ -5,22 +5,24 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 import threading
+import time
 from collections.abc import AsyncGenerator, Generator, Hashable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, TypeVar
 
-from ..compute.relay import coalesced, relayed
+from ..compute.relay import PAGE_UPDATE_S, coalesced, relayed
 from ..domain.engine import Prompt
 from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
 from ..domain.memory.model_info import fitting
-from ..domain.messages import Delta, Event, Message, Progress, Rendered
+from ..domain.messages import Delta, Event, FixedLength, Message, Progress, Rendered, Usage
 from ..domain.quantization import Mode, rows_stand_alone
 from ..domain.request import ChatRequest, CompareRequest
 from ..domain.results.comparison import MOST_ALTERNATIVES, MOST_COLUMNS, Compared, Comparison, Step, agreeing_prefix
 from ..domain.results.contenders import acts_as, check_variants
-from ..domain.results.measured import Measured
+from ..domain.results.measured import TIMED_TOKENS, Measured
 from ..domain.variant import Variant
 from ..runtime import Runtime
 from . import quality
@@ -28,6 +30,7 @@ from .quality import CONVERTED, LONGEST_TEXT, Reference
 
 T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
+RUNS, LONGEST_TIMING_S = 3, 60.0  # of a speed that is measured; no further run begins after so long
 QUESTION = "Explain in a few sentences how a bicycle stays upright."  # where nobody asked another
 
 
@@ -58,6 +61,8 @@ def compare(
         for group in _groups(columns, request.reference):
             yield from _answers(group, request.one_pass)
             for column in group:
+                if request.runs > 1 and column.is_alone and not column.now.error:
+                    yield from column.time()
                 if request.rivals and column.now.answer and not column.now.error:
                     yield from column.look_at_tokens()
                 if request.text and not column.now.error:
@@ -249,6 +254,50 @@ class _Running:
             self._note(CONVERTED if self.now.usage.origin == "converted" else "")
             self._note(" ".join(self.now.usage.notes))
         return Step(self._place, self.now)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it was answered by itself: the speed of a row of a batch is never put beside that of an answer."""
+        return self.now.usage is not None and self.now.usage.batch == 1
+
+    def time(self) -> Generator[Step, None, None]:
+        """Measure the speed in several runs that are long enough; the answer is one of them if it is."""
+        own, runs, begun = self.now.usage, self._request.runs, time.monotonic()
+        assert own is not None
+        usages = [own] if own.new_tokens >= TIMED_TOKENS else []
+        try:
+            while len(usages) < runs and time.monotonic() - begun < LONGEST_TIMING_S:
+                done = len(usages) * TIMED_TOKENS
+                usages.append((yield from self._timed_run(done, runs * TIMED_TOKENS)))
+        except PaddockError as error:
+            self._note(str(error))
+        if usages:
+            speeds = [usage.decode_tokens_per_s for usage in usages]
+            timed = replace(
+                self.now.figures,
+                ttft_s=median(usage.ttft_s for usage in usages),
+                decode_tokens_per_s=median(speeds) or None,
+                decode_low=min(speeds),
+                decode_high=max(speeds),
+                timed_tokens=min(usage.new_tokens for usage in usages),
+                timed_runs=len(usages),
+            )
+            self._know(figures=timed)
+        yield Step(self._place, self.now)
+
+    def _timed_run(self, done: int, total: int) -> Generator[Step, None, Usage]:
+        """One answer of `TIMED_TOKENS` tokens that nobody sees, and what it cost."""
+        request, longest = self.chat(), min(TIMED_TOKENS, self.runtime.settings.max_new_tokens)
+        sampling = FixedLength(**vars(request.sampling) | {"max_new_tokens": longest, "stop": ()})
+        usage, told = Usage(), 0.0
+        with closing(self.runtime.answer(replace(request, sampling=sampling), self.token)) as events:
+            for event in events:
+                if isinstance(event, Delta):
+                    usage = event.usage
+                if time.monotonic() - told > PAGE_UPDATE_S:
+                    told = time.monotonic()
+                    yield Step(self._place, Progress("time", done + usage.new_tokens, total, "tokens"))
+        return usage
 
     def look_at_tokens(self) -> Generator[Step, None, None]:
         """Record the probability of each token of the answer, and what else was likely."""

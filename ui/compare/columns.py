@@ -8,7 +8,7 @@ from html import escape
 
 from models.domain.messages import Message, Usage
 from models.domain.results.comparison import find
-from models.domain.results.figures import ENDINGS
+from models.domain.results.figures import ENDINGS, speed_text
 from models.domain.results.suggestion import quality_measure, suggest
 
 from ..shared import render
@@ -109,9 +109,9 @@ def _status(shown: Shown, column: Column) -> str:
     if not usage.new_tokens and not known.answer:
         waiting = "Waits for its turn" if shown.running else "Stopped before its turn"
         return render.said("No answer" if usage.finish else waiting)
-    speed = f" · {usage.decode_tokens_per_s:.1f} tok/s" if usage.decode_tokens_per_s else ""
-    end = f" · {ENDINGS.get(usage.finish, '')}" if usage.finish else ""
-    return render.said(f"{usage.new_tokens:,} tokens{speed}{end}")
+    speed = speed_text(usage.decode_tokens_per_s, usage.new_tokens)
+    end = ENDINGS.get(usage.finish, "") if usage.finish else ""
+    return render.said(" · ".join(filter(None, (f"{usage.new_tokens:,} tokens", speed, end))))
 
 
 def _figures(shown: Shown, column: Column) -> str:

@@ -17,6 +17,7 @@ from models.domain.results.comparison import Comparison
 from models.domain.results.contenders import acts_as, check_variants, contenders, select_variants
 from models.domain.results.suggestion import TOLERANCE
 from models.domain.variant import Variant
+from models.studies.compare import RUNS
 
 from ..picker.picker import Picker
 from ..shared import render
@@ -269,6 +270,7 @@ def prepare(runtime: Runtime, shown: SetupValues, sampling: Sampling, earlier: C
         text=text if shown.quality else "",
         one_pass=bool(shown.one_pass),
         rivals=RIVALS if shown.tokens else 0,
+        runs=RUNS if shown.quality else 1,
     )
     asked = ChatRequest(variants[0], request.histories[0], request.sampling, request.base_prompt)
     runtime.check(asked)

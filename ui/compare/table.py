@@ -73,15 +73,21 @@ def _line(figures: Sequence[Figure], row: Row) -> str:
     if row.source.error:
         return f'<tr class="failed">{name}<td colspan="{len(figures)}"><p>{escape(row.source.error)}</p></td></tr>'
     cells = "".join(
-        f'<td title="{escape(figure.explained)}">{escape(figure.text(row.source) or "–")}</td>' for figure in figures
+        f'<td title="{escape(_meaning(figure, row.source))}">{escape(figure.text(row.source) or "–")}</td>'
+        for figure in figures
     )
     return f"<tr>{name}{cells}</tr>"
+
+
+def _meaning(figure: Figure, column: Compared) -> str:
+    """What a figure means, and what this one rests on."""
+    return "; ".join(filter(None, (figure.explained, figure.rests_on(column))))
 
 
 def footer(column: Compared, beside: Sequence[Compared] = ()) -> str:
     """The figures under an answer, each with what it means, in the places that those of its neighbours have."""
     lines = "".join(
-        f'<div title="{escape(figure.explained)}"><dt>{escape(figure.heading)}</dt>'
+        f'<div title="{escape(_meaning(figure, column))}"><dt>{escape(figure.heading)}</dt>'
         f"<dd>{escape(figure.text(column) or '–')}</dd></div>"
         for figure in OF_COLUMNS
         if figure.under_answer and any(map(figure.text, (column, *beside)))

@@ -20,6 +20,7 @@ STAGES = {
     "quantize": "Quantizing the weights",
     "warm up": "Warming up",
     "prefill": "Reading the prompt",
+    "time": "Measuring the speed",
     "score": "Scoring the text",
     "merge": "Merging",
     "train": "Training",
@@ -56,7 +57,6 @@ def figures_table(usage: Usage) -> str:
         say("Active adapters"): ", ".join(f"`{name}`" for name in usage.adapters) or say("none"),
         say("Prompt"): say("{prompt} tokens, {kept} of them kept from the turn before", prompt=prompt, kept=kept),
         say("Time to first token"): f"{usage.ttft_s:.2f} s",
-        say("Prefill"): say("{speed} tokens/s", speed=f"{usage.prefill_tokens_per_s:,.0f}"),
         say("Decode"): say("{count} tokens at {speed} tokens/s", **decode),
         say("Loading"): f"{usage.load_s:.1f} s" if usage.load_s > 0.1 else say("was in memory"),
         say("Total time"): f"{usage.wall_s:.2f} s",
@@ -64,6 +64,8 @@ def figures_table(usage: Usage) -> str:
         say("Ended because"): say(FINISHES.get(usage.finish or "", "unknown")),
         say("Seed"): say("none: greedy") if usage.seed is None else str(usage.seed),
     }
+    if not usage.cached_tokens:  # else it was hardly read
+        rows[say("Prefill")] = say("{speed} tokens/s", speed=f"{usage.prefill_tokens_per_s:,.0f}")
     if usage.notes:
         rows[say("Note")] = " ".join(map(say, usage.notes))
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])

@@ -118,6 +118,7 @@ class Compared:
             "load_s": usage.load_s,
             "ttft_s": usage.ttft_s if alone else None,
             "decode_tokens_per_s": (usage.decode_tokens_per_s or None) if alone else None,
+            "timed_tokens": (usage.new_tokens or None) if alone else None,
         }
         gaps = {name: value for name, value in said.items() if getattr(self.figures, name) is None}
         return replace(self.figures, **gaps)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..messages import Usage
 from ..units import size
 from .comparison import Compared
-from .measured import Measured
+from .measured import TIMED_TOKENS, Measured
 
 PLAN_ERROR = 0.05  # of the weights: by how much the plan may be off before a table says so
 ENDINGS = {
@@ -30,7 +30,8 @@ class Figure:
     """One figure: the field that holds it and the class it is a field of, its heading, and what it means.
 
     `form` is the format of a value, or makes the whole text of the object that holds the field. `better` says which
-    way. Without a heading it stands in CSV files only; `bars` is the name of its chart, where it has one.
+    way. Without a heading it stands in CSV files only; `bars` is the name of its chart, where it has one. `basis` says
+    of the object that holds the field what the value rests on, where that is not always the same.
     """
 
     field: str
@@ -42,6 +43,7 @@ class Figure:
     better: Literal["lower", "higher", ""] = ""
     bars: str = ""
     under_answer: bool = True
+    basis: Callable[[Any], str] | None = None
 
     @property
     def explained(self) -> str:
@@ -61,6 +63,11 @@ class Figure:
             return ""
         return size(value) if self.unit == "bytes" else f"{value:{self.form}} {self.unit}".strip()
 
+    def rests_on(self, column: Compared) -> str:
+        """What the value of a column rests on, such as few tokens; empty where there is nothing to say."""
+        holder = self._holder(column)
+        return self.basis(holder) if self.basis and holder and self.value(column) is not None else ""
+
     def _holder(self, column: Compared) -> Measured | Usage | Compared | None:
         if self.owner is Compared:
             return column
@@ -72,6 +79,30 @@ def _weights(row: Measured) -> str:
     if loaded and planned and abs(loaded - planned) > PLAN_ERROR * planned:
         return f"{size(loaded)} ({size(planned)} planned)"
     return size(loaded) if loaded else f"{size(planned)} planned" if planned else ""
+
+
+def speed_text(speed: float, tokens: int | None) -> str:
+    """Tokens a second; as an estimate where they come from fewer than `TIMED_TOKENS` tokens."""
+    if not speed:
+        return ""
+    return f"{speed:.1f} tok/s" if tokens is None or tokens >= TIMED_TOKENS else f"≈ {speed:.0f} tok/s"
+
+
+def _decode(row: Measured) -> str:
+    text = speed_text(row.decode_tokens_per_s or 0, row.timed_tokens)
+    low, high = row.decode_low, row.decode_high
+    return f"{text} ({low:.1f}–{high:.1f})" if row.timed_runs > 1 and low and high and row.measured_speed else text
+
+
+def _timed(row: Measured) -> str:
+    if not row.measured_speed:
+        return f"an estimate from {row.timed_tokens} tokens"
+    return f"median and range of {row.timed_runs} runs" if row.timed_runs > 1 else ""
+
+
+def _prefill(usage: Usage) -> str:
+    """Nothing where part of the prompt was kept from before: then it was hardly read."""
+    return "" if usage.cached_tokens or not usage.prefill_tokens_per_s else f"{usage.prefill_tokens_per_s:,.0f} tok/s"
 
 
 def _first_difference(column: Compared) -> str:
@@ -100,9 +131,9 @@ FIGURES = (
            "s", ".2f", "lower"),
     Figure("ttft_s", Measured, "TTFT", "time to first token", "s", ".2f", "lower"),
     Figure("prefill_tokens_per_s", Usage, "prefill", "tokens a second of reading the prompt",
-           "tok/s", ",.0f", "higher"),
+           "tok/s", _prefill, "higher"),
     Figure("decode_tokens_per_s", Measured, "decode", "tokens a second after the first",
-           "tok/s", ".1f", "higher", bars="Decode speed"),
+           "tok/s", _decode, "higher", bars="Decode speed", basis=_timed),
     Figure("perplexity", Measured, "perplexity", "on the text; compare within one tokenizer",
            form=".3f", better="lower"),
     Figure("bits_per_byte", Measured, "bits/byte", "on the text; compares across tokenizers",
@@ -120,7 +151,8 @@ FIGURES = (
            "the first token of the reference's answer that it would not take, or where that was not scored, the "
            "character where its own answer differs", form=_first_difference, under_answer=False),
     *(Figure(name, Usage) for name in ("engine", "cached_tokens", "context", "wall_s", "seed")),
-    *(Figure(name, Measured) for name in ("predicted_bytes", "parts_at", "answer_tokens")),
+    *(Figure(name, Measured) for name in ("predicted_bytes", "parts_at", "answer_tokens",
+                                        "decode_low", "decode_high", "timed_tokens", "timed_runs")),
     Figure("predicted_peak", Compared),
 )  # fmt: skip
 

@@ -73,7 +73,7 @@ def _candidate(column: Compared, measure: str) -> _Candidate | None:
     if not quality or not known.memory:
         return None
     name = column.resolved or column.variant
-    return _Candidate(name, column.variant, known.memory, quality, known.decode_tokens_per_s or 0)
+    return _Candidate(name, column.variant, known.memory, quality, known.measured_speed)
 
 
 def _choose(candidates: Sequence[_Candidate], reference: _Candidate, measure: str, distance: float) -> Suggestion:

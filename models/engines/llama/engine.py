@@ -103,6 +103,7 @@ class GgufEngine:
             "mirostat": 0,  # a file can ask for it, in place of all of the above
             # Reused prefixes change the rounding of the logits; a given seed asks for the very same answer.
             "cache_prompt": reuse and not sampling.repeats,
+            "ignore_eos": sampling.fixed_length,
         }
         if not sampling.greedy:
             request["seed"] = seed

@@ -125,6 +125,8 @@ def generation_config(sampling: Sampling, limit: int, eos_ids: Sequence[int]) ->
 
     ends = {"eos_token_id": list(eos_ids) or None, "pad_token_id": eos_ids[0] if eos_ids else 0}
     common = {"max_new_tokens": limit, "use_cache": True, "repetition_penalty": sampling.repetition_penalty, **ends}
+    if sampling.fixed_length:
+        common["min_new_tokens"] = limit
     if sampling.greedy:
         return GenerationConfig(do_sample=False, **common)
     return GenerationConfig(

@@ -198,7 +198,7 @@ def measured(runtime):
     """Three modes of one model, asked the usual question."""
     spelled = variants(*(f"{SMOLLM2}@{mode}" for mode in ("bf16", "nf4", "gguf")))
     sampling = Sampling(max_new_tokens=16, temperature=0)
-    request = CompareRequest.of(spelled, QUESTION, sampling=sampling, reference=spelled[0], text=TEXT)
+    request = CompareRequest.of(spelled, QUESTION, sampling=sampling, reference=spelled[0], text=TEXT, runs=2)
     return run(runtime, request)
 
 
@@ -212,7 +212,9 @@ def test_every_figure_is_there_and_can_be(runtime, measured):
         assert column.needed == runtime.plan(Variant.parse(column.variant)).needed > known.measured_bytes
         assert known.load_s > 0.05
         assert 0 < known.ttft_s < 60
-        assert known.decode_tokens_per_s > 0
+        assert 0 < known.decode_low <= known.decode_tokens_per_s <= known.decode_high
+        assert (known.timed_tokens, known.timed_runs) == (64, 2)
+        assert column.usage.new_tokens <= 16, "what was timed is no part of the answer"
         assert 1 < known.perplexity < 1000
         assert known.bits_per_byte == pytest.approx(math.log2(known.perplexity) * 16 / len(TEXT), rel=0.1)
         assert 0.5 < known.agreement <= 1
@@ -227,6 +229,8 @@ def test_modes_differ_as_they_should(measured):
     assert abs(math.log(nf4.perplexity / bf16.perplexity)) < 0.7
     assert nf4.parts_at is None or 0 <= nf4.parts_at < 16
     assert nf4.answer_tokens == pytest.approx(16, abs=1)
+    stages = [step.event.stage for step in measured[0] if isinstance(step.event, Progress)]
+    assert stages.count("time") > 6
     assert "dequantized" in gguf.note
     assert bf16.note == nf4.note, "where the Hub is out of reach, both are made from the GGUF file"
 
@@ -238,7 +242,7 @@ def test_a_mode_that_cannot_run_says_why_and_one_alone_is_measured(runtime):
     assert "it needs cuda or mps" in broken.error
     assert (good.error, good.known.agreement, good.known.perplexity > 1) == ("", None, True)
     (alone,) = run(runtime, CompareRequest.of(spelled[1:], "Hi", sampling=SHORT, text="Hi"))[1].columns
-    assert "this one is 1 long" in alone.known.note
+    assert "it has 1 tokens, and at least 2 are needed" in alone.known.note
 
 
 def test_all_quantizations_are_those_that_fit_the_most_exact_first(runtime):
@@ -258,7 +262,7 @@ def test_one_that_means_the_same_here_is_compared_once_and_the_reference_may_be_
         request = CompareRequest.of(spelled, "Hi", sampling=short, reference=Variant.parse(reference))
         _, whole = run(runtime, request)
         assert [bool(column.error) for column in whole.columns] == [False, True, False]
-        assert f"{SMOLLM2}@gguf, which {SMOLLM2} is here, was named twice" in whole.columns[1].error
+        assert f"{SMOLLM2}@gguf (as {SMOLLM2}) was named twice" in whole.columns[1].error
         assert whole.reference == SMOLLM2 + found
         assert [column.figures.reference for column in whole.columns] == [found == "@gguf", False, found != "@gguf"]
 
@@ -318,6 +322,7 @@ def test_measure_is_compare_on_the_command_line(runtime, capsys, monkeypatch, tm
     few = [f"{SMOLLM2}@bf16", f"{SMOLLM2}@gguf"]
     for module in ("compare", "measure"):
         monkeypatch.setattr(f"models.cli.{module}.all_quantizations", lambda *asked: few)
+        monkeypatch.setattr(f"models.cli.{module}.RUNS", 1)
     (tmp_path / "text.txt").write_text(TEXT)
     short = ["--text", str(tmp_path / "text.txt")]
     assert command_line.main(["compare", SMOLLM2, "--all-modes", "--max-new-tokens", "4", "--csv", *short]) == 0

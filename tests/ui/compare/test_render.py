@@ -79,12 +79,13 @@ def test_an_answer_that_failed():
 
 def test_the_footer_has_the_figures_and_what_they_mean():
     markup = Markup(footer(NF4))
-    for words in ("1.20 s", "0.20 s", "181 tok/s", "17.0 tok/s", "38 tokens", "12 tokens", "812 MB", "1.1 GB",
+    for words in ("1.20 s", "0.20 s", "181 tok/s", "≈ 17 tok/s", "38 tokens", "12 tokens", "812 MB", "1.1 GB",
                   "cut at the limit", "12.500", "1.000"):  # fmt: skip
         assert words in markup.text
     assert "agreement" not in markup.text
     meanings = {figure.heading: figure.explained for figure in OF_COLUMNS}
     assert {meanings["TTFT"], meanings["prefill"], meanings["peak"]} <= set(markup.values("title"))
+    assert f"{meanings['decode']}; an estimate from 12 tokens" in markup.values("title")
     assert footer(FAILED) == ""
     noted = replace(NF4, figures=replace(NF4.figures, note="dequantized", error="Not scored."))
     assert "dequantized" in footer(noted)
@@ -119,7 +120,7 @@ def test_the_charts_show_every_figure():
     assert "m@nf4: perplexity 12.500, 270 MB" in markup.values("title")
     assert "m@nf4: weights 270 MB measured, 269 MB predicted" in markup.values("title")
     assert "point reference" in markup.values("class")
-    assert "17.0 tok/s" in markup.text
+    assert "≈ 17 tok/s" in markup.text
     assert "int8" not in markup.text
     assert charts([BF16, FAILED]) == ""
     other = charts([BF16, NF4], quality="bits_per_byte")

@@ -41,7 +41,7 @@ def test_csv_files_keep_their_order():
     assert list(CSV_FIELDS) == [
         "variant", "resolved", "kind", "reference", "predicted_bytes", "measured_bytes", "peak_bytes", "load_s",
         "ttft_s", "decode_tokens_per_s", "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at",
-        "answer_tokens", "engine", "prompt_tokens", "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s",
+        "answer_tokens", "decode_low", "decode_high", "timed_tokens", "timed_runs", "engine", "prompt_tokens", "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s",
         "wall_s", "seed", "finish", "predicted_peak", "parts_at_character", "needed", "tokenizer", "note", "error",
         "answer",
     ]  # fmt: skip
@@ -71,6 +71,33 @@ def test_figures_have_units():
 def test_weights_say_what_was_planned_where_that_differs():
     assert texts(figures=replace(NF4, predicted_bytes=150_000_000))["weights"] == "112 MB (150 MB planned)"
     assert texts(figures=replace(NF4, measured_bytes=None))["weights"] == "112 MB planned"
+
+
+TIMED = replace(NF4, decode_tokens_per_s=41.2, decode_low=39.8, decode_high=42.04, timed_tokens=64, timed_runs=3)
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "basis"),
+    [
+        (TIMED, "41.2 tok/s (39.8–42.0)", "median and range of 3 runs"),
+        (replace(TIMED, timed_runs=1), "41.2 tok/s", ""),
+        (replace(TIMED, timed_tokens=63), "≈ 41 tok/s", "an estimate from 63 tokens"),
+        (replace(NF4, timed_tokens=None), "29.0 tok/s", ""),
+        (replace(TIMED, decode_tokens_per_s=None), None, ""),
+    ],
+)
+def test_a_speed_says_what_it_rests_on(row, text, basis):
+    column = Compared("m", figures=row)
+    assert texts(figures=row).get("decode") == text
+    assert next(figure for figure in FIGURES if figure.heading == "decode").rests_on(column) == basis
+
+
+def test_a_speed_of_the_answer_alone_rests_on_its_tokens_and_a_kept_prompt_has_none():
+    usage = Usage(new_tokens=12, decode_tokens_per_s=17.04, prefill_tokens_per_s=900.0)
+    assert (texts(usage=usage)["decode"], texts(usage=usage)["prefill"]) == ("≈ 17 tok/s", "900 tok/s")
+    assert texts(usage=replace(usage, new_tokens=64))["decode"] == "17.0 tok/s"
+    assert "decode" not in texts(usage=replace(usage, batch=2))
+    assert "prefill" not in texts(usage=replace(usage, cached_tokens=30))
 
 
 @pytest.mark.parametrize(

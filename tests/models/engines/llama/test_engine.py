@@ -9,7 +9,7 @@ import pytest
 from models.domain.engine import Prompt
 from models.domain.errors import ContextExceeded, EngineFailed, NotScorable, OutOfMemory
 from models.domain.load import Local
-from models.domain.messages import Message, Progress, Sampling
+from models.domain.messages import FixedLength, Message, Progress, Sampling
 from models.domain.settings import Settings
 from models.engines.chat_template import ChatTemplate
 from models.engines.llama import engine as gguf_engine
@@ -166,6 +166,13 @@ def test_stop_string_is_never_shown(engine):
         assert deltas[-1].usage.prompt_tokens == 5
         assert deltas[-1].usage.prefill_tokens_per_s > 0
     assert not computing()
+
+
+def test_an_answer_of_fixed_length_goes_on_beyond_the_end(engine):
+    prompt = engine.render((Message("user", "Reply with the word yes."),))
+    assert ask(engine, prompt, greedy(60))[1].finish == "stop"
+    usage = ask(engine, prompt, FixedLength(max_new_tokens=60, temperature=0))[1]
+    assert (usage.new_tokens, usage.finish) == (60, "length")
 
 
 def test_half_a_stop_string_at_the_end_is_shown(engine):

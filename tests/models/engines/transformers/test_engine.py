@@ -4,7 +4,7 @@ import pytest
 
 from models.domain.engine import Prompt
 from models.domain.errors import ContextExceeded, EngineFailed, NoTemplate, OutOfMemory
-from models.domain.messages import Message, Sampling
+from models.domain.messages import FixedLength, Message, Sampling
 from models.engines.chat_template import ChatTemplate
 from models.engines.transformers.engine_thread import engine_thread
 
@@ -101,6 +101,19 @@ def test_eos_stops_and_is_not_shown(tiny):
     assert deltas[-1].usage.finish == "stop"
     assert len(deltas) == 5
     assert "<|end|>" not in text_of(deltas)
+
+
+def test_an_answer_of_fixed_length_goes_on_beyond_the_end(tiny):
+    def always_end(engine):
+        def hook(module, args, output):
+            output.logits[:, :, 1] = 50.0
+
+        engine._loaded.model.register_forward_hook(hook)
+
+    engine_thread().run(lambda: always_end(tiny))
+    assert run(tiny)[-1].usage.new_tokens == 1
+    usage = list(tiny.generate(Prompt(TEXT), FixedLength(max_new_tokens=9, temperature=0)))[-1].usage
+    assert (usage.new_tokens, usage.finish) == (9, "length")
 
 
 def test_stop_strings_that_span_tokens_never_show(tiny):

@@ -202,6 +202,7 @@ def row(column: Compared) -> dict[str, Any]:
         "text": column.answer,
         "usage": asdict(column.usage) if column.usage and column.usage.finish else {},
         "error": column.error,
+        "needed": column.needed,
         "figures": {name: value for name, value in asdict(column.known).items() if value not in (None, "")},
     }
 

@@ -38,7 +38,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         print(f"  {part.label:24} {size(part.bytes):>9}")
     verdict = "fits" if planned.fits else "does not fit"
     print(f"  {'total':24} {size(planned.total):>9}")
-    print(f"  {'at most, with the load':24} {size(planned.needed):>9}")
+    print(f"  {'must be free':24} {size(planned.needed):>9}")
     print(f"{size(planned.budget.free)} of {planned.budget.device} is available: {verdict}")
     for warning in planned.warnings:
         print(f"Note: {warning}")

@@ -68,7 +68,6 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
         link.render()
         picker.chip.render()
-        picker.note.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
         page = Page(app, runtime, picker, sampling, kept_conversation(), kept_votes())

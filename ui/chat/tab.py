@@ -18,7 +18,7 @@ from ..shared import exact, render, stream
 from ..shared.conversation import drawn
 from ..shared.drafts import keep_drafts
 from ..shared.events import AT_ONCE, FORGET_PROMPT, IN_ORDER, PRESS, Values, Visitor, computing, named, pressed
-from ..shared.language import say
+from ..shared.language import language, say
 from ..shared.sampling import draw_base_prompt, read_sampling
 from ..shared.stops import Stops
 from ..shared.text import EXAMPLES, t
@@ -43,14 +43,15 @@ def build_chat_tab(page: Page) -> Tab:
         allow_tags=False,
         latex_delimiters=exact.FORMULAS,
         feedback_options=None,
-        placeholder="**Pick a variant and ask it something.**\n\nSpeed, memory and finish stand under each answer.",
-        examples=[{"text": text} for text in EXAMPLES],
+        placeholder=t("chat_empty"),
+        examples=_examples(),
     )
     with gr.Row(elem_id="chat-lines"):
         status = gr.HTML(elem_id="chat-status", elem_classes="status-line")
         notice = gr.HTML(elem_id="chat-notice", elem_classes="status-line", js_on_load=PRESS)
         raw = gr.Checkbox(label=t("raw"), container=False, scale=0, min_width=90, elem_id="raw")
     gr.HTML('<div id="chat-busy" role="status"></div>', elem_id="chat-busy-line")
+    picker.note.render()
     box = gr.Textbox(
         show_label=False,
         placeholder=t("message_placeholder"),
@@ -61,10 +62,7 @@ def build_chat_tab(page: Page) -> Tab:
         elem_id="message",
     )
     with gr.Column(visible=False, elem_id="base-parts") as base_parts:
-        gr.Markdown(
-            "**This is a base model.** It only continues text and has no chat template, so the conversation is written "
-            "out in these three parts."
-        )
+        gr.Markdown(t("base_explained"))
         base_prompt = draw_base_prompt()
     with gr.Accordion(t("system"), open=False, elem_id="instruct-parts") as instruct_parts:
         system = gr.Textbox(show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="system")
@@ -213,7 +211,8 @@ def build_chat_tab(page: Page) -> Tab:
             talk = _resumed(posted)
         except PaddockError:
             talk = turns.new()
-        return show(talk, bool(as_written)) | {raw: bool(as_written)}
+        shown = show(talk, bool(as_written))
+        return shown | {chatbot: gr.Chatbot(shown[chatbot], examples=_examples()), raw: bool(as_written)}
 
     inputs = {box, kept, raw, system, *picker.asked, *base_prompt.values(), *page.sampling.values()}
     outputs = [chatbot, kept, notice, box, status, prompt_sent]
@@ -276,3 +275,8 @@ def _resumed(posted: Any) -> Conversation:
 def _next(posted: Any, text: str) -> Question:
     talk = _resumed(posted)
     return talk, talk.leaf, text
+
+
+def _examples() -> list[dict[str, str]]:
+    """In the visitor's language; Gradio translates no examples of its own accord."""
+    return [{"text": text} for text in EXAMPLES[language()]]

@@ -33,6 +33,9 @@ EN = {
     "instruction": "Instruction",
     "question": "Question",
     "answer": "Answer",
+    "chat_empty": "**Pick a variant and ask it something.**\n\nSpeed, memory and finish are under each answer.",
+    "base_explained": "**This is a base model.** It only continues text and has no chat template, so the conversation "
+    "is written out in these three parts.",
     "message_placeholder": "Ask something…",
     "raw": "Raw text",
     "prompt_sent": "Prompt sent to the model",
@@ -117,6 +120,8 @@ ZH = {
     "instruction": "说明",
     "question": "问题前缀",
     "answer": "回答前缀",
+    "chat_empty": "**选一个变体，问它点什么。**\n\n每个回答下方都有速度、内存和结束原因。",
+    "base_explained": "**这是基础模型。**它只会续写文本，没有对话模板，因此对话会按以下三个部分写出。",
     "message_placeholder": "问点什么…",
     "raw": "原始文本",
     "prompt_sent": "实际发送给模型的提示词",
@@ -175,11 +180,14 @@ ZH = {
 }
 I18N = gr.I18n(en=EN, zh=ZH, **{"zh-CN": ZH})
 
-EXAMPLES = (
-    "Explain what a tokenizer does in two sentences.",
-    "Write a haiku about a slow computer.",
-    "What is the difference between a base model and a chat model?",
-)
+EXAMPLES = {
+    "en": (
+        "Explain what a tokenizer does in two sentences.",
+        "Write a haiku about a slow computer.",
+        "What is the difference between a base model and a chat model?",
+    ),
+    "zh": ("用两句话说明分词器的作用。", "写一首关于慢电脑的俳句。", "基础模型和对话模型有什么区别？"),
+}
 
 
 def both(key: str) -> str:

@@ -167,7 +167,7 @@ def test_the_walk_finds_what_it_should(module, source, count):
     assert len(faults(module, source, known=known)) == count
 
 
-PACKAGE_OF = {"pydantic_core": "pydantic", "pynvml": "nvidia-ml-py"}  # where it is not called like the module
+PACKAGE_OF = {"pydantic_core": "pydantic", "pynvml": "nvidia-ml-py", "markdown_it": "markdown-it-py"}
 
 
 def test_every_library_that_is_imported_is_declared():

@@ -16,6 +16,7 @@ from models.domain.settings import Settings
 from .address import draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat.tab import build_chat_tab, kept_conversation
+from .compare.kept import kept_comparison
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 # The first stop of the keyboard: past the picker, to what the open tab asks for.
 SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
-STYLES = [Path(__file__).parent / name for name in ("style.css", "chat/chat.css")]
+STYLES = [Path(__file__).parent / name for name in ("style.css", "chat/chat.css", "compare/results.css")]
 EARLY = Path(__file__).with_name("choices.js")
 SCRIPTS = [Path(__file__).parent / name for name in ("access.js", "exact.js", "chat/kept.js", "chat/chat.js")]
 # A phone starts with the conversation, not with the sidebar over it.
@@ -70,7 +71,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         picker.chip.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
-        page = Page(app, runtime, picker, sampling, kept_conversation(), kept_votes())
+        page = Page(app, runtime, picker, sampling, kept_conversation(), kept_votes(), kept_comparison())
         opened_tab, built = gr.State(next(iter(TABS))), {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for name, build in TABS.items():

@@ -27,6 +27,7 @@ class Page:
     sampling: Fields
     conversation: gr.HTML
     votes: gr.BrowserState
+    compared: gr.BrowserState
 
 
 @dataclass(frozen=True)

@@ -101,15 +101,15 @@ def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visi
     expect(visitor.columns.nth(3).locator("mark")).to_have_count(1)
     expect(visitor.rows).to_have_count(4)
     expect(page.locator("#compare-results .conclusion")).to_contain_text("The rule: of the variants")
-    expect(page.locator("#compare-results .plot .point")).to_have_count(4)
-    expect(page.locator("#compare-results .bars")).to_have_count(2)
-    before = page.locator("#compare-results .conclusion").inner_text()
+    expect(page.locator("#compare-pictures .plot .point")).to_have_count(4)
+    expect(page.locator("#compare-pictures .bars")).to_have_count(2)
+    before = page.locator("#compare-results .conclusion").text_content() or ""
     page.locator("#distance input[type=number]").fill("50")
     page.locator("#distance input[type=number]").press("Enter")
     expect(page.locator("#compare-results .conclusion")).not_to_have_text(before)
-    prompt = visitor.columns.first.locator("details", has_text="Prompt sent")
-    prompt.locator("summary").click()
-    expect(prompt.locator("pre")).to_contain_text(f"{QUESTION}<|im_end|>")
+    visitor.columns.first.get_by_text("Details").click()
+    visitor.columns.first.get_by_text("Prompt sent").click()
+    expect(visitor.columns.first.locator("pre")).to_contain_text(f"{QUESTION}<|im_end|>")
 
     with page.expect_download() as download:
         visitor.press("json")

@@ -11,7 +11,6 @@ from models.domain.results.ranking import Ranked, Vote, rank, votes_from_json, v
 
 from .state import Shown, has_answer
 
-LETTERS = "ABCDEFGHIJKLMNOP"
 BEST, TIE, NONE = "best-", "tie", "none"
 NO_COLUMN = -1  # what was voted where no column is the best
 
@@ -31,6 +30,11 @@ def candidates(shown: Shown) -> list[int]:
     return [place for place in shown.places if has_answer(shown.columns[place].known)]
 
 
+def is_vote(pressed: str) -> bool:
+    """Whether a press is one of the buttons of a vote."""
+    return pressed in (TIE, NONE) or pressed.startswith(BEST)
+
+
 def read_vote(shown: Shown, pressed: str) -> tuple[Shown, Vote]:
     """What is shown after a press of one of the buttons, and the vote; raises BadComparison."""
     places = candidates(shown)
@@ -39,7 +43,7 @@ def read_vote(shown: Shown, pressed: str) -> tuple[Shown, Vote]:
     names = {place: name_of(shown.columns[place].known) for place in places}
     if pressed in (TIE, NONE):
         return replace(shown, voted=NO_COLUMN), Vote(tuple(names.values()), tie=pressed == TIE)
-    best = next((place for at, place in enumerate(shown.places) if pressed == BEST + LETTERS[at]), None)
+    best = next((place for place, letter in shown.letters.items() if pressed == BEST + letter), None)
     if best not in names:
         raise BadComparison(reason="there is no such answer")
     return replace(shown, voted=best), Vote(tuple(names.values()), names[best])

@@ -10,7 +10,8 @@ from html import escape
 from models.domain.units import size
 
 LABEL_PX, HEIGHT_PX = 16, 200
-LONGEST_LABEL = 16  # characters beside a point or a bar; longer ones are listed below, or stand above
+LONGEST_LABEL = 16  # characters beside a bar; longer ones stand above
+LONGEST_NAME = 26  # characters beside a point; longer ones are cut, and whole on hover
 ROOM = 1.25  # of the widest value, so that the last label has a place
 
 
@@ -23,6 +24,7 @@ class Point:
     quality: float
     title: str
     reference: bool = False
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Bar:
     text: str
     title: str = ""
     mark: float | None = None
+    colour: str = ""
 
 
 def charts(*figures: str) -> str:
@@ -48,32 +51,37 @@ def points(places: Sequence[Point], caption: str, meaning: str) -> str:
     heights = [math.log(point.quality) for point in places]  # one poor one must not press the others together
     pad = max((max(heights) - min(heights)) * 0.15, 0.005)
     low, span = min(heights) - pad, max(heights) - min(heights) + 2 * pad
-    numbered = max(len(point.label) for point in places) > LONGEST_LABEL
-    labels = [str(number) if numbered else point.label for number, point in enumerate(places, 1)]
+    labels = [_short(point.label) for point in places]
     drawn: list[str] = []
     taken: list[tuple[float, float, float]] = []
     for point, label, height in sorted(zip(places, labels, heights, strict=True), key=lambda triple: triple[2]):
         x, y = point.bytes / widest, (height - low) / span
         reach = 0.02 + 0.025 * len(label)  # about the width of a label on a phone
-        left = x + reach > 1.05
+        left = x + reach > 1.05 and x > 0.5
         start = x - reach if left else x
         place = y * HEIGHT_PX
         while any(start < to and begin < start + reach and abs(place - at) < LABEL_PX for begin, to, at in taken):
             place += 1
         taken.append((start, start + reach, place))
         title = escape(point.title)
-        kind = "point reference" if point.reference else "point"
+        kind = f"point reference {point.colour}" if point.reference else f"point {point.colour}"
         side = ' class="left"' if left else ""
-        drawn.append(f'<i class="{kind}" style="left:{x:.1%};bottom:{y:.1%}" title="{title}"></i>')
-        style = f"left:{x:.1%};bottom:{place:.0f}px"
+        drawn.append(f'<i class="{kind.strip()}" style="left:{x:.1%};bottom:{y:.1%}" title="{title}"></i>')
+        style = f"left:{x:.1%};bottom:{place:.0f}px;max-width:{x if left else 1.05 - x:.0%}"
         drawn.append(f'<span{side} style="{style}" title="{title}">{escape(label)}</span>')
     drawn += [f'<small class="x" style="left:{part:.0%}">{size(widest * part)}</small>' for part in (0, 0.4, 0.8)]
     drawn += [
         f'<small class="y" style="bottom:{part:.0%}">{math.exp(low + span * part):.2f}</small>' for part in (0, 0.5, 1)
     ]
-    names = "".join(f"<li>{escape(point.label)}</li>" for point in places) if numbered else ""
-    key = f'<ol class="key">{names}</ol>' if names else ""
-    return _figure(f'<div class="plot" style="height:{HEIGHT_PX}px">{"".join(drawn)}</div>{key}', caption, meaning)
+    return _figure(f'<div class="plot" style="height:{HEIGHT_PX}px">{"".join(drawn)}</div>', caption, meaning)
+
+
+def _short(label: str) -> str:
+    """Its beginning and its end, where the quantization and the adapters stand."""
+    if len(label) <= LONGEST_NAME:
+        return label
+    half = LONGEST_NAME // 2
+    return f"{label[: half - 1]}…{label[-half:]}"
 
 
 def bars(lines: Sequence[Bar], caption: str, meaning: str) -> str:
@@ -93,7 +101,8 @@ def _figure(drawn: str, caption: str, meaning: str) -> str:
 def _line(bar: Bar, longest: float) -> str:
     title = f' title="{escape(bar.title)}"' if bar.title else ""
     mark = "" if bar.mark is None else f'<b style="left:{bar.mark / longest:.1%}"></b>'
-    drawn = f'<i style="width:{bar.value / longest:.1%}"></i>{mark}'
+    kind = f' class="{bar.colour}"' if bar.colour else ""
+    drawn = f'<i{kind} style="width:{bar.value / longest:.1%}"></i>{mark}'
     if mark:
         drawn = f'<div class="marked">{drawn}</div>'
     return f'<tr{title}><td>{escape(bar.label)}</td><td class="line">{drawn}</td><td>{escape(bar.text)}</td></tr>'

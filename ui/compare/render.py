@@ -1,15 +1,24 @@
-"""Names, answers, what to choose, and text in attributes. Pure; everything from outside is escaped."""
+"""Names, sentences, fits, and text in attributes. Pure; everything from outside is escaped."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 
 from models.domain.errors import VariantError
 from models.domain.results.comparison import Compared
-from models.domain.results.suggestion import Suggestion
+from models.domain.results.suggestion import Said, Suggestion
 from models.domain.variant import Variant
+
+from ..shared.language import CHINESE, language, say
+from .state import Need
+
+COLOURS = 8  # of candidates, in the style sheet
+
+
+def colour(place: int) -> str:
+    """The class that gives a candidate its colour, the same in the table, the columns and the pictures."""
+    return f"c{place % COLOURS + 1}"
 
 
 def labels(columns: Sequence[Compared]) -> list[str]:
@@ -21,45 +30,37 @@ def labels(columns: Sequence[Compared]) -> list[str]:
 
 
 def short_names(spellings: Sequence[str]) -> list[str]:
-    """Spellings of variants without the model where all share it."""
+    """Spellings of variants without the model, or without the quantization, where all share it."""
     try:
         variants = [Variant.parse(spelling) for spelling in spellings]
     except VariantError:
         return list(spellings)
-    if len({variant.model for variant in variants}) > 1:
+    several = len({variant.model for variant in variants}) > 1
+    if several and len({variant.quantization for variant in variants}) > 1:
         return list(spellings)
-    return ["+".join([variant.quantization, *map(str, variant.adapters)]) for variant in variants]
-
-
-def answer(column: Compared, reference: str) -> str:
-    """The answer, the first word that differs from the answer of `reference` marked."""
-    if column.error and not column.answer:
-        return f'<div class="answer"><p class="status error">{escape(column.error)}</p></div>'
-    place, text = column.parts_at_character, column.answer
-    drawn = escape(text)
-    if place is not None:
-        same = "From here on it differs from the answer of" if place < len(text) else "It ends before the answer of"
-        title = escape(f"{same} {reference or 'the reference'}")
-        kind = "" if place < len(text) else ' class="ends"'
-        end = place + _first_word(text[place:])
-        drawn = (
-            f'{escape(text[:place])}<mark{kind} title="{title}">{escape(text[place:end])}</mark>{escape(text[end:])}'
-        )
-    failed = f'<p class="status error">{escape(column.error)}</p>' if column.error else ""
-    return f'<div class="answer">{drawn}</div>{failed}'
-
-
-def _first_word(text: str) -> int:
-    """How long it is, with what stands before it."""
-    found = re.match(r"\s*\S{1,40}", text)
-    return found.end() if found else len(text)
+    return ["+".join([one.model if several else one.quantization, *map(str, one.adapters)]) for one in variants]
 
 
 def suggestion(found: Suggestion | None) -> str:
-    """What to choose, and the rule behind it; empty where there is none."""
+    """What to choose and how far that reaches, and the rule behind it; empty where there is none."""
     if found is None:
         return ""
-    return f'<p class="conclusion"><b>{escape(found.sentence)}</b> <span class="quiet">{escape(found.rule)}</span></p>'
+    sentence = ("" if language() == CHINESE else " ").join(map(spoken, found.said))
+    why = f'<details class="quiet"><summary>{escape(say("Why"))}</summary><p>{escape(spoken(found.why))}</p></details>'
+    return f'<div class="conclusion"><p>{escape(sentence)}</p>{why}</div>'
+
+
+def spoken(said: Said) -> str:
+    """A sentence in the visitor's language."""
+    values = {name: say(value) if name == "measure" else value for name, value in said.values.items()}
+    return say(said.template, **values)
+
+
+def fit(need: Need | None) -> str:
+    """Whether it fits the chosen hardware, in a word."""
+    if need is None:
+        return "–"
+    return say("tight") if need.tight else say("yes") if need.fits else say("no")
 
 
 def attribute(text: str) -> str:

@@ -6,18 +6,46 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from models.domain.errors import BadComparison
 from models.domain.messages import Delta, Event, Message, Progress, Rendered, Usage
 from models.domain.request import CompareRequest
 from models.domain.results.comparison import Compared, Comparison
+from models.domain.variant import Variant
+
+LETTERS = "ABCDEFGHIJKLMNOP"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that must be free for a variant, and whether the chosen hardware has them."""
+
+    bytes: int
+    fits: bool
+    tight: bool = False
 
 
 @dataclass(frozen=True)
 class Column:
-    """One variant as of now: what it was asked, what is known, and what is being waited for."""
+    """One variant as of now: what it was asked, what is known, what it needs, and what is being waited for.
+
+    `problem` says why it could not be run again.
+    """
 
     known: Compared
     asked: tuple[Message, ...] = ()
     progress: Progress | None = None
+    need: Need | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """How it is shown: answers as they were written, all figures in the table, by which of them it is sorted."""
+
+    raw: bool = False
+    all_figures: bool = False
+    sorted_by: str = ""
+    descending: bool = False
 
 
 @dataclass(frozen=True)
@@ -25,6 +53,7 @@ class Shown:
     """What stands on the page; `order` are the places of the columns in a blind vote, empty where names are shown.
 
     `comparison` is there once it is over; `voted` is the place of the column that was picked, -1 for none of them.
+    `before` is what stood there before a column was removed.
     """
 
     columns: tuple[Column, ...] = ()
@@ -33,6 +62,9 @@ class Shown:
     comparison: Comparison | None = None
     stopped: bool = False
     voted: int | None = None
+    view: View = View()
+    hardware: str = ""  # what the columns' needs are planned for; empty is this machine
+    before: Shown | None = None
 
     @property
     def running(self) -> bool:
@@ -45,15 +77,49 @@ class Shown:
 
     @property
     def places(self) -> tuple[int, ...]:
-        """The columns in the order in which they stand."""
-        return self.order or tuple(range(len(self.columns)))
+        """The columns in the order in which they stand; in a blind vote, those that failed come last."""
+        if not self.order:
+            return tuple(range(len(self.columns)))
+        return tuple(sorted(self.order, key=lambda place: bool(self.columns[place].known.error)))
+
+    @property
+    def letters(self) -> dict[int, str]:
+        """What the columns of a blind vote are called, by their places; one that failed has no letter."""
+        sound = (place for place in self.places if not self.columns[place].known.error)
+        return dict(zip(sound, LETTERS, strict=False)) if self.order else {}
 
 
-def begin(request: CompareRequest, order: tuple[int, ...] = ()) -> Shown:
-    """The columns before anything happened."""
+def begin(request: CompareRequest, order: tuple[int, ...] = (), earlier: Shown | None = None) -> Shown:
+    """The columns before anything happened; those of a follow-up keep the marks of their `earlier` answers."""
     pairs = zip(request.variants, request.histories, strict=True)
     columns = tuple(Column(Compared(str(variant)), messages) for variant, messages in pairs)
-    return Shown(columns, str(request.reference or ""), order)
+    earlier = earlier or Shown()
+    shown = Shown(columns, str(request.reference or ""), order, view=earlier.view)
+    if earlier.comparison is None:
+        return shown
+    marked = (
+        replace(new, known=replace(new.known, marks=old.known.marks))
+        for new, old in zip(columns, earlier.columns, strict=True)
+    )
+    return replace(shown, columns=tuple(marked))
+
+
+def again(shown: Shown, place: int) -> Shown:
+    """The columns while the one at `place` is run again."""
+    columns = list(shown.columns)
+    old = columns[place]
+    columns[place] = Column(
+        Compared(old.known.variant, marks=old.known.marks[: max(0, old.known.answers - 1)]), old.asked
+    )
+    columns[place] = replace(columns[place], need=old.need)
+    return replace(shown, columns=tuple(columns), comparison=None, before=None)
+
+
+def failed_again(shown: Shown, place: int, problem: str) -> Shown:
+    """The columns as they were before one could not be run again, and why."""
+    columns = list(shown.columns)
+    columns[place] = replace(columns[place], problem=problem)
+    return replace(shown, columns=tuple(columns))
 
 
 def advance(shown: Shown, place: int, event: Event | Compared) -> Shown:
@@ -67,7 +133,8 @@ def _advanced(column: Column, event: Event | Compared) -> Column:
     known = column.known
     match event:
         case Compared():
-            return replace(column, known=event, progress=None)
+            known = replace(event, marks=known.marks) if known.marks else event
+            return replace(column, known=known, progress=None)
         case Progress():
             return replace(column, progress=event)
         case Rendered():
@@ -85,6 +152,25 @@ def ended(shown: Shown, comparison: Comparison, stopped: bool = False) -> Shown:
     return replace(
         shown, columns=columns, reference=comparison.reference, order=order, comparison=comparison, stopped=stopped
     )
+
+
+def ended_run(shown: Shown, comparison: Comparison, stopped: bool = False) -> Shown:
+    """The same of a run: its columns keep the marks and the needs that they had."""
+    pairs = zip(comparison.columns, shown.columns, strict=True)
+    marked = tuple(replace(new, marks=old.known.marks) for new, old in pairs)
+    over = ended(shown, replace(comparison, columns=marked), stopped)
+    return with_needs(over, [column.need for column in shown.columns])
+
+
+def with_needs(shown: Shown, needs: Sequence[Need | None]) -> Shown:
+    """What each column needs on the chosen hardware."""
+    pairs = zip(shown.columns, needs, strict=True)
+    return replace(shown, columns=tuple(replace(column, need=need) for column, need in pairs))
+
+
+def changed(shown: Shown, comparison: Comparison) -> Shown:
+    """What is shown once columns were marked or replaced; each keeps what it needs."""
+    return with_needs(ended(shown, comparison, shown.stopped), [column.need for column in shown.columns])
 
 
 def _over(column: Compared, comparison: Comparison) -> Column:
@@ -117,6 +203,19 @@ def _cut(column: Column) -> Compared:
     usage = known.usage or Usage()
     turns = known.turns or (*column.asked, Message("assistant", known.answer))
     return replace(known, turns=turns, usage=replace(usage, finish=usage.finish or "cancelled"))
+
+
+def request_again(shown: Shown, place: int) -> CompareRequest:
+    """What the column at `place` was asked, for itself; raises BadComparison."""
+    whole, column = shown.comparison, shown.columns[place]
+    if whole is None or shown.blind:
+        raise BadComparison(reason="it has not ended")
+    opening = (Message("system", whole.system),) if whole.system.strip() else ()
+    asked = column.asked if any(turn.role == "system" for turn in column.asked) else (*opening, *column.asked)
+    variant = Variant.parse(column.known.variant)
+    rivals = max((len(token.alternatives) for one in whole.columns for token in one.tokens), default=0)
+    reference = variant if whole.reference_column is column.known else None
+    return CompareRequest((variant,), (asked,), whole.sampling, reference=reference, text=whole.text, rivals=rivals)
 
 
 def questions(histories: Sequence[Sequence[Message]]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, GetPydanticSchema
 from pydantic_core import core_schema
@@ -22,6 +22,7 @@ from .measured import Measured
 MOST_COLUMNS = 16
 MOST_ALTERNATIVES = 20
 LARGEST, MOST_NOTES = 1e15, 10  # of the numbers of what an answer cost, and how many notes
+Mark = Literal["right", "wrong", ""]
 DIGITS = 6  # of a probability: what is shown has fewer, and a file with more would be several times as long
 
 
@@ -76,7 +77,7 @@ class Compared:
     must be free, and `predicted_peak` are held at the highest moment, pages of files included. Equal `tokenizer`s mean
     the same tokens. `parts_at_character` is how much of the answer agrees with the reference's, None where all of it
     does or nothing is known. `error` says why there is no answer; an error of the figures alone stands in them.
-    Figures that are not finite are none.
+    Figures that are not finite are none. `marks` say what a reader found of each of its answers, turn by turn.
     """
 
     variant: Spelling
@@ -93,6 +94,7 @@ class Compared:
     tokens: Annotated[tuple[Annotated[TokenView, GetPydanticSchema(_from_row)], ...], at_most(10_000)] = ()
     error: Note = ""
     needed: Bytes | None = None
+    marks: Annotated[tuple[Mark, ...], at_most(1_000)] = ()
 
     def __post_init__(self) -> None:
         Variant.parse(self.variant)
@@ -105,6 +107,21 @@ class Compared:
         values = vars(self.figures)
         wild: Any = {name: None for name, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
         object.__setattr__(self, "figures", replace(self.figures, **wild))
+
+    @property
+    def right(self) -> int:
+        """How many of its answers are marked right."""
+        return self.marks.count("right")
+
+    @property
+    def wrong(self) -> int:
+        """How many of its answers are marked wrong."""
+        return self.marks.count("wrong")
+
+    @property
+    def answers(self) -> int:
+        """How many answers it gave, earlier turns included."""
+        return sum(turn.role == "assistant" for turn in self.turns) or int(bool(self.answer))
 
     @property
     def known(self) -> Measured:

@@ -16,7 +16,7 @@ from .measured import TIMED_TOKENS, Measured
 
 PLAN_ERROR = 0.05  # of the weights: by how much the plan may be off before a table says so
 ENDINGS = {
-    "stop": "by itself",
+    "stop": "finished",
     "length": "cut at the limit",
     "stop_string": "at a stop text",
     "cancelled": "stopped",
@@ -113,6 +113,11 @@ def _first_difference(column: Compared) -> str:
     return "" if column.parts_at_character is None else f"character {column.parts_at_character + 1:,}"
 
 
+def _marks(column: Compared) -> str:
+    count = column.right + column.wrong
+    return f"{column.right}/{count}" if count else ""
+
+
 def _ending(usage: Usage) -> str:
     return ENDINGS.get(usage.finish or "", "")
 
@@ -150,6 +155,9 @@ FIGURES = (
     Figure("parts_at_character", Compared, "first difference",
            "the first token of the reference's answer that it would not take, or where that was not scored, the "
            "character where its own answer differs", form=_first_difference, under_answer=False),
+    Figure("right", Compared, "marked right", "answers that a reader marked right, of those that were marked",
+           form=_marks, better="higher", under_answer=False),
+    Figure("wrong", Compared),
     *(Figure(name, Usage) for name in ("engine", "cached_tokens", "context", "wall_s", "seed")),
     *(Figure(name, Measured) for name in ("predicted_bytes", "parts_at", "answer_tokens",
                                         "decode_low", "decode_high", "timed_tokens", "timed_runs")),

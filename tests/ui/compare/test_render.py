@@ -3,7 +3,6 @@
 import csv
 import io
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
@@ -13,12 +12,14 @@ from models.domain.results.figures import OF_COLUMNS
 from models.domain.results.file import from_json
 from models.domain.results.measured import Measured
 from models.domain.results.ranking import Vote, rank
-from models.domain.results.suggestion import Suggestion
+from models.domain.results.suggestion import Said, Suggestion
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.compare import ranking as render_ranking
 from ui.compare import render as render_compare
 from ui.compare.pictures import pictures
-from ui.compare.table import columns_table, footer, of_columns
+from ui.compare.results import results
+from ui.compare.state import Shown, View, ended
+from ui.compare.table import footer, rows_of
 
 ANSWER = "A bicycle stays upright because its wheels steer into a fall."
 WORSE = "A bicycle stays upright because of gyroscopes."
@@ -38,45 +39,6 @@ COMPARISON = Comparison(("Why?",), (BF16, NF4, FAILED), "2026-01-02T03:04:05+00:
 RANKED = rank([*[Vote(("m@bf16", "m@nf4"), "m@bf16")] * 3, Vote(("m@bf16", "m@nf4"), "m@nf4")])
 
 
-class Marked(HTMLParser):
-    """The text inside of a mark."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.inside, self.text = False, ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.inside = self.inside or tag == "mark"
-
-    def handle_endtag(self, tag):
-        self.inside = self.inside and tag != "mark"
-
-    def handle_data(self, data):
-        self.text += data if self.inside else ""
-
-
-def test_an_answer_is_marked_where_it_parts():
-    html = render_compare.answer(NF4, "m@bf16")
-    assert Markup(html).text == WORSE
-    assert Marked(html).text == "of"
-    assert Markup(html).values("title") == ["From here on it differs from the answer of m@bf16"]
-    assert "mark" not in Markup(render_compare.answer(BF16, "m@bf16")).tags
-
-
-def test_an_answer_that_ends_early_says_so():
-    short = replace(BF16, answer=ANSWER[:9], parts_at_character=9)
-    html = render_compare.answer(short, "m@bf16")
-    assert Markup(html).values("title") == ["It ends before the answer of m@bf16"]
-    assert Markup(html).text == "A bicycle"
-
-
-def test_an_answer_that_failed():
-    assert Markup(render_compare.answer(FAILED, "")).text == "It does not fit."
-    broken = replace(BF16, error="It broke.")
-    assert Markup(render_compare.answer(broken, "")).text == ANSWER + "It broke."
-
-
 def test_the_footer_has_the_figures_and_what_they_mean():
     markup = Markup(footer(NF4))
     for words in ("1.20 s", "0.20 s", "181 tok/s", "≈ 17 tok/s", "38 tokens", "12 tokens", "812 MB", "1.1 GB",
@@ -85,33 +47,37 @@ def test_the_footer_has_the_figures_and_what_they_mean():
     assert "agreement" not in markup.text
     meanings = {figure.heading: figure.explained for figure in OF_COLUMNS}
     assert {meanings["TTFT"], meanings["prefill"], meanings["peak"]} <= set(markup.values("title"))
-    assert f"{meanings['decode']}; an estimate from 12 tokens" in markup.values("title")
+    assert f"{meanings['decode']}; ≈ 17 tok/s, an estimate from 12 tokens" in markup.values("title")
     assert footer(FAILED) == ""
     noted = replace(NF4, figures=replace(NF4.figures, note="dequantized", error="Not scored."))
     assert "dequantized" in footer(noted)
     assert "Not scored." in footer(noted)
 
 
+def shown(comparison=COMPARISON, **view):
+    return replace(ended(Shown(), comparison), view=View(**view))
+
+
 def test_the_table_has_all_figures_and_its_files():
-    markup = Markup(columns_table(COMPARISON))
-    assert "bf16 (reference)" in markup.text
+    markup = Markup(results(shown(all_figures=True), 0.05))
+    assert "bf16 reference" in markup.text
     assert "It does not fit." in markup.text
-    assert {figure.explained for figure in OF_COLUMNS} <= set(markup.values("title"))
+    assert {figure.explained for figure in OF_COLUMNS if figure.field != "needed"} <= set(markup.values("title"))
     (text,), (rows,), (report,) = (markup.values(f"data-{form}") for form in ("json", "csv", "markdown"))
     assert from_json(text) == COMPARISON
     assert [row["variant"] for row in csv.DictReader(io.StringIO(rows))] == ["m@bf16", "m@nf4", "m@int8"]
     assert report.startswith("# 3 variants compared\n\n")
-    assert columns_table(replace(COMPARISON, columns=())) == ""
 
 
 def charts(columns, reference="", quality="perplexity"):
-    return pictures(of_columns(columns, reference), quality)
+    return pictures(rows_of(columns, reference), quality)
 
 
 def test_names_are_as_short_as_tells_them_apart():
     assert render_compare.labels([BF16, NF4]) == ["bf16", "nf4"]
     assert render_compare.labels([BF16, Compared("n@nf4+a:0.5")]) == ["m@bf16", "n@nf4+a:0.5"]
     assert render_compare.labels([Compared("m@nf4+a:0.5"), Compared("m@nf4")]) == ["nf4+a:0.5", "nf4"]
+    assert render_compare.labels([Compared("m@gguf"), Compared("n@gguf")]) == ["m", "n"]
     assert render_compare.labels([Compared("m", "m@bf16"), Compared("m@bf16", "m@bf16")]) == ["m", "m@bf16"]
 
 
@@ -119,7 +85,7 @@ def test_the_charts_show_every_figure():
     markup = Markup(charts([BF16, NF4, FAILED], "m@bf16"))
     assert "m@nf4: perplexity 12.500, 270 MB" in markup.values("title")
     assert "m@nf4: weights 270 MB measured, 269 MB predicted" in markup.values("title")
-    assert "point reference" in markup.values("class")
+    assert {"point reference c1", "point c2"} <= set(markup.values("class"))
     assert "≈ 17 tok/s" in markup.text
     assert "int8" not in markup.text
     assert charts([BF16, FAILED]) == ""
@@ -134,17 +100,18 @@ def test_charts_of_what_was_not_scored_or_measured():
     assert "5 MB predicted" in Markup(charts(planned)).text
 
 
-def test_long_names_are_numbered_beside_points_and_stand_above_bars():
-    long = replace(NF4, variant="owner/a-very-long-name-of-a-model@nf4", resolved="")
-    markup = Markup(charts([BF16, long]))
+def test_long_names_are_cut_beside_points_and_stand_above_bars():
+    name = "owner/a-very-long-name-of-a-model@nf4"
+    markup = Markup(charts([BF16, replace(NF4, variant=name, resolved="")]))
     assert "bars stacked" in markup.values("class")
-    assert "ol" in markup.tags
-    assert "owner/a-very-long-name-of-a-model@nf4" in markup.text
+    assert "owner/a-very…f-a-model@nf4" in markup.text
+    assert f"{name}: perplexity 12.500, 270 MB" in markup.values("title")
 
 
 def test_suggestion():
-    found = Markup(render_compare.suggestion(Suggestion("Keep it.", "The rule.", "m")))
-    assert found.text == "Keep it. The rule."
+    said, why = Said("{a} it.", {"a": "<b>"}), Said("The rule.", {})
+    html = render_compare.suggestion(Suggestion((said, said), why, "m"))
+    assert Markup(html).text == "<b> it. <b> it.WhyThe rule."
     assert render_compare.suggestion(None) == ""
 
 
@@ -177,15 +144,13 @@ def test_nothing_from_outside_is_markup(error):
     whole = Comparison((EVIL,), (BF16, evil), COMPARISON.created, EVIL, reference=EVIL, text=EVIL,
                        versions={EVIL: EVIL}, machine={EVIL: [EVIL]})  # fmt: skip
     drawn = [
-        render_compare.answer(evil, EVIL),
+        results(shown(whole), 0.05),
         footer(evil),
-        columns_table(whole),
         charts([BF16, evil], EVIL),
-        render_compare.suggestion(Suggestion(EVIL, EVIL)),
+        render_compare.suggestion(Suggestion((Said(EVIL, {}),), Said(EVIL, {}))),
         render_ranking.ranking([replace(row, variant=EVIL) for row in RANKED]),
     ]
     for html in drawn:
         assert is_harmless(html), html
-    assert EVIL in Markup(drawn[0]).text
-    (text,) = Markup(drawn[2]).values("data-json")
+    (text,) = Markup(drawn[0]).values("data-json")
     assert EVIL in text.encode().decode("unicode_escape")

@@ -1,59 +1,103 @@
-"""The table of what was compared, its picture, and the sentence that sums it up."""
+"""The table of a comparison: what it shows, how it sorts, what is best, and what fits."""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from models.domain.results.comparison import Compared, Comparison
+from models.domain.results.comparison import Compared
 from models.domain.results.measured import Measured
-from models.domain.results.suggestion import suggest
 from tests.ui.markup import EVIL, Markup, is_harmless
+from ui.compare.actions import after
 from ui.compare.charts import LABEL_PX
 from ui.compare.pictures import pictures
-from ui.compare.render import suggestion
-from ui.compare.table import columns_table, of_columns
-
-BF16 = Measured("m@bf16", True, 269_000_000, 270_000_000, 9e8, 0.4, 0.2, 17.0, 12.0, 1.0, 1.0, 0.0, None, 64)
-NF4 = Measured("m@nf4", False, 111_000_000, 112_000_000, 8e8, 2.7, 0.2, 28.4, 12.5, 1.1, 0.9, 0.08, 3, 64)
-GGUF = replace(NF4, variant="m@gguf", measured_bytes=97_000_000, predicted_bytes=98_000_000, note="dequantized")
+from ui.compare.state import Need, Shown, View
+from ui.compare.table import rows_of, table
 
 
-def columns(rows):
-    return tuple(Compared(row.variant, row.variant, figures=row, tokenizer="t", needed=860_000_000) for row in rows)
+def column(mode, bytes_, perplexity, speed, **other):
+    figures = Measured(
+        f"m@{mode}",
+        measured_bytes=bytes_,
+        ttft_s=0.2,
+        decode_tokens_per_s=speed,
+        perplexity=perplexity,
+        bits_per_byte=1.0,
+    )
+    return Compared(f"m@{mode}", f"m@{mode}", figures=figures, tokenizer="t", answer="A.", **other)
 
 
-def table(rows):
-    return columns_table(Comparison(("Why?",), columns(rows), "2026-01-02T03:04:05+00:00", reference="m@bf16"))
+BF16, NF4, GGUF = column("bf16", 270, 12.0, 17.0), column("nf4", 112, 12.5, 28.4), column("gguf", 97, 12.1, 9.5)
+FAILED = Compared("m@int8", "m@int8", error="It broke.")
+NEEDS = [Need(860_000_000, True), Need(762_000_000, True, tight=True), Need(554_000_000, False), None]
+ROWS = rows_of([BF16, NF4, GGUF, FAILED], "m@bf16", NEEDS)
 
 
-def chart(rows):
-    return pictures(of_columns(columns(rows), "m@bf16"))
+def names(view):
+    rows = table(ROWS, view, {}).split("<tbody>")[1].split('<th scope="row"')[1:]
+    return [Markup(f"<th {row.split('</th>')[0]}").text.replace(" ", "") for row in rows]
 
 
-def conclusion(rows):
-    return suggestion(suggest(columns(rows), "m@bf16", 0.05))
+def test_few_figures_are_shown_and_all_where_that_is_wanted():
+    few = Markup(table(ROWS, View(), {})).text
+    for words in ("must be free", "860 MB", "decode", "17.0 tok/s", "TTFT", "perplexity", "12.500", "marked right"):
+        assert words in few
+    assert "bits/byte" not in few
+    assert "bits/byte" in Markup(table(ROWS, View(all_figures=True), {})).text
 
 
-def test_notes_stand_under_the_table():
-    markup = Markup(table([BF16, NF4, GGUF]))
-    assert "gguf *" in markup.text
-    assert "* dequantized" in markup.text
-    assert "860 MB" in markup.text
+def test_what_fits_the_chosen_hardware():
+    text = Markup(table(ROWS, View(), {}, "NVIDIA L4")).text
+    assert "860 MByes" in text
+    assert "762 MBtight" in text
+    assert "554 MBno" in text
+    assert any("NVIDIA L4" in title for title in Markup(table(ROWS, View(), {}, "NVIDIA L4")).values("title"))
 
 
-@pytest.mark.parametrize("field", ["note", "answer"])
+def test_best_values_are_bold_and_equal_ones_are_not():
+    html = table(ROWS, View(), {})
+    bold = [part.split("</b>")[0] for part in html.split("<b>")[1:]]
+    assert bold == ["12.000", "28.4 tok/s", "554 MB"]  # row by row; all have the same TTFT
+
+
+@pytest.mark.parametrize(
+    ("presses", "order"),
+    [
+        (["decode_tokens_per_s"], ["nf4", "bf16reference", "gguf", "int8"]),
+        (["decode_tokens_per_s"] * 2, ["gguf", "bf16reference", "nf4", "int8"]),
+        (["perplexity"], ["bf16reference", "gguf", "nf4", "int8"]),
+        (["needed"], ["gguf", "nf4", "bf16reference", "int8"]),
+        (["fits"], ["bf16reference", "nf4", "gguf", "int8"]),
+        (["name"], ["bf16reference", "gguf", "nf4", "int8"]),
+        (["nosuch"], ["bf16reference", "nf4", "gguf", "int8"]),
+    ],
+)
+def test_a_press_on_a_heading_sorts_the_best_first_and_the_next_turns_it_round(presses, order):
+    shown = Shown()
+    for press in presses:
+        shown = after(shown, f"sort-{press}")
+    assert names(shown.view) == order
+
+
+def test_a_heading_tells_how_it_sorts():
+    markup = Markup(table(ROWS, after(Shown(), "sort-ttft_s").view, {}))
+    assert markup.values("aria-sort").count("ascending") == 1
+    assert "sort-ttft_s" in markup.values("data-press")
+
+
+@pytest.mark.parametrize("field", ["note", "error", "variant"])
 def test_rows_are_escaped(field):
-    rows = [BF16, replace(NF4, **{field: EVIL})]
-    for html in (table(rows), chart(rows), conclusion(rows)):
+    evil = replace(NF4, figures=replace(NF4.figures, **{field: EVIL}), error=EVIL if field == "error" else "")
+    rows = rows_of([BF16, evil], "m@bf16", names=[EVIL, EVIL])
+    for html in (table(rows, View(all_figures=True), {"csv": EVIL}, EVIL), pictures(rows)):
         assert is_harmless(html)
 
 
 def test_labels_of_equal_points_do_not_cover_each_other():
-    rows = [BF16, *(replace(NF4, variant=f"m@nf4-{number}") for number in range(4))]
+    rows = rows_of([BF16, *(column(f"nf4-{number}", 112, 12.5, 28.4) for number in range(4))])
     places = [
         float(style.split("bottom:")[1].removesuffix("px"))
-        for style in Markup(chart(rows)).values("style")
+        for style in Markup(pictures(rows)).values("style")
         if style.endswith("px") and "bottom:" in style
     ]
     close = sorted(places)[:4]
@@ -61,6 +105,4 @@ def test_labels_of_equal_points_do_not_cover_each_other():
 
 
 def test_a_row_without_speed_or_with_a_wild_perplexity_is_drawn():
-    rows = [BF16, replace(NF4, perplexity=1e9, decode_tokens_per_s=None)]
-    assert "nf4–" in Markup(chart(rows)).text
-    assert conclusion(rows)
+    assert "nf4–" in Markup(pictures(rows_of([BF16, column("nf4", 112, 1e9, None)]))).text

@@ -6,7 +6,7 @@ import pytest
 
 from models.domain.results.comparison import Compared
 from models.domain.results.measured import Measured
-from models.domain.results.suggestion import suggest
+from models.domain.results.suggestion import SENTENCES, suggest
 
 
 def column(variant, bytes_, perplexity, speed=10.0, tokenizer="t", bits=None, error="", predicted=None):
@@ -30,12 +30,14 @@ def test_the_smallest_that_is_good_enough():
     found = suggest([BF16, NF4, POOR], "m@bf16", 0.05)
     assert found.variant == "m@nf4"
     assert found.sentence == (
-        "m@nf4 is good enough: 112 MB instead of 270 MB, perplexity 12.50 (+4.2%), 28.4 tok/s instead of 17.0."
+        "On the sample text, m@nf4 stays within 5% of m@bf16 (perplexity +4.2%), is 2.4 times smaller and decodes 1.7 "
+        "times as fast. Your prompt was not judged."
     )
-    assert found.rule == (
+    assert found.rule.startswith(
         "The rule: of the variants whose perplexity is at most 5% above that of m@bf16 (12.00), the one whose weights "
         "take the least memory; of equals the faster."
     )
+    assert suggest([BF16, NF4], "m@bf16", 0.05, ["a", "b"]).sentence.startswith("On the sample text, b stays within 5%")
 
 
 @pytest.mark.parametrize(("distance", "variant"), [(0.0, "m@bf16"), (0.04, "m@bf16"), (0.05, "m@nf4"), (0.25, "m@fp4")])
@@ -45,7 +47,8 @@ def test_the_distance_decides(distance, variant):
 
 def test_when_nothing_smaller_is_as_good():
     found = suggest([BF16, POOR], "m@bf16", 0.05)
-    assert (found.sentence, found.variant) == ("Nothing smaller is as good: keep m@bf16, 270 MB.", "m@bf16")
+    assert found.variant == "m@bf16"
+    assert found.sentence.startswith("On the sample text, nothing smaller stays within 5% of m@bf16 (270 MB).")
 
 
 @pytest.mark.parametrize("distance", [-0.5, -1e-9, float("nan")])
@@ -54,12 +57,12 @@ def test_no_distance_rules_the_reference_out(distance):
 
 
 def test_when_the_reference_is_the_smallest():
-    assert suggest([NF4, BF16, POOR], "m@fp4", 0.05).sentence == (
-        "Keep m@fp4: with 100 MB it is the smallest of them. m@bf16 is better, perplexity 12.00 (-20.0%), and takes "
+    assert suggest([NF4, BF16, POOR], "m@fp4", 0.05).sentence.startswith(
+        "m@fp4 is the smallest of them (100 MB); on the sample text, m@bf16 is better (perplexity -20.0%) and takes "
         "270 MB."
     )
     alike = column("m@int8", 200_000_000, 14.9)
-    assert suggest([POOR, alike], "m@fp4", 0.05).sentence == "Keep m@fp4: with 100 MB it is the smallest of them."
+    assert suggest([POOR, alike], "m@fp4", 0.05).sentence.startswith("m@fp4 is the smallest of them (100 MB). Your")
 
 
 def test_of_equals_the_faster():
@@ -70,14 +73,14 @@ def test_of_equals_the_faster():
     same = column("m@fp16", 270_000_000, 12.0, 17.0)
     assert suggest([same, BF16], "m@bf16", 0.05).variant == "m@bf16"
     faster = suggest([replace(same, figures=replace(same.figures, decode_tokens_per_s=20.0)), BF16], "m@bf16", 0.05)
-    assert faster.sentence.startswith("m@fp16 is good enough: 270 MB like m@bf16")
+    assert "m@fp16 stays within 5% of m@bf16 (perplexity +0.0%) in about the same memory." in faster.sentence
 
 
 def test_other_tokenizers_are_compared_in_bits_per_byte():
     others = [BF16, replace(NF4, tokenizer="u"), POOR]
     found = suggest(others, "m@bf16", 0.05)
-    assert "bits per byte 1.02 (+2.0%)" in found.sentence
-    assert "whose bits per byte are at most" in found.rule
+    assert "(bits per byte +2.0%)" in found.sentence
+    assert "whose bits per byte is at most" in found.rule
     unknown = [replace(one, tokenizer="") for one in (BF16, NF4)]
     assert "bits per byte" in suggest(unknown, "m@bf16", 0.05).rule
     failed = replace(POOR, tokenizer="u", error="It broke.")
@@ -106,10 +109,10 @@ def test_without_a_reference_the_best_is_it():
 @pytest.mark.parametrize(
     ("columns", "reference", "words"),
     [
-        ([column("m@a", 1, None), column("m@b", 1, None)], "m@a", "there are no figures"),
-        ([column("m@a", 1, None), NF4, BF16], "m@a", "the reference m@a has no figures"),
-        ([NF4, BF16], "m@gone", "the reference m@gone has no figures"),
-        ([column("m@a", 1, None), NF4], "", "only m@nf4 has figures"),
+        ([column("m@a", 1, None), column("m@b", 1, None)], "m@a", "Quality was not measured."),
+        ([column("m@a", 1, None), NF4, BF16], "m@a", "The reference m@a has no figures"),
+        ([NF4, BF16], "m@gone", "The reference m@gone has no figures"),
+        ([column("m@a", 1, None), NF4], "", "Only m@nf4 has figures"),
     ],
 )
 def test_it_says_plainly_when_there_is_nothing_to_go_by(columns, reference, words):
@@ -122,3 +125,45 @@ def test_it_says_plainly_when_there_is_nothing_to_go_by(columns, reference, word
 @pytest.mark.parametrize("columns", [[], [BF16]])
 def test_none_for_less_than_two(columns):
     assert suggest(columns, "m@bf16", 0.05) is None
+
+
+def marked(one, *marks, answer="A."):
+    return replace(one, answer=answer, marks=marks)
+
+
+def test_what_readers_marked_comes_first_and_counts():
+    columns = [marked(BF16, "right"), marked(NF4, "right"), marked(POOR, "wrong")]
+    found = suggest(columns, "m@bf16", 0.05)
+    assert found.sentence.startswith("2 of 3 answers marked right: m@bf16, m@nf4. On the sample text, m@nf4 stays")
+    assert found.variant == "m@nf4"
+    assert "not judged" not in found.sentence
+
+
+def test_one_whose_answer_is_wrong_is_not_taken_however_well_it_predicts():
+    found = suggest([marked(BF16, "right"), marked(NF4, "wrong")], "m@bf16", 0.05)
+    assert found.variant == "m@bf16"
+    assert found.sentence.startswith("1 of 2 answers marked right: m@bf16. On the sample text, nothing smaller stays")
+    both = suggest([marked(BF16, "wrong"), marked(NF4, "wrong")], "m@bf16", 0.05)
+    assert both.variant == ""
+    assert both.sentence.startswith("0 of 2 answers marked right. ")
+    mostly = marked(NF4, "wrong", "right", "right")
+    assert suggest([marked(BF16, "right"), mostly], "m@bf16", 0.05).variant == "m@nf4"
+
+
+def test_without_figures_of_quality_the_marks_decide():
+    plain = [
+        replace(one, figures=replace(one.figures, perplexity=None, bits_per_byte=None)) for one in (BF16, NF4, POOR)
+    ]
+    assert suggest(plain, "m@bf16", 0.05).sentence == "Quality was not measured. Your prompt was not judged."
+    found = suggest([marked(plain[0], "right"), marked(plain[1], "right"), plain[2]], "m@bf16", 0.05)
+    assert found.variant == "m@nf4"
+    assert found.sentence == (
+        "2 of 2 answers marked right: m@bf16, m@nf4. Of those, m@nf4 is the smallest (112 MB). Quality was not "
+        "measured."
+    )
+
+
+def test_every_sentence_that_is_said_is_listed():
+    for columns in ([BF16, NF4], [marked(BF16, "right"), NF4], [BF16, POOR], [NF4, POOR]):
+        found = suggest(columns, columns[0].variant, 0.05)
+        assert {one.template for one in (*found.said, found.why)} <= set(SENTENCES)

@@ -54,6 +54,7 @@ class Runtime:
         self.catalog = catalog or load_catalog()
         self.machine = Machine(accelerator(), packages(), native_bf16())
         self.planner = Planner(self.settings, self.machine)
+        self.perplexities: dict[str, dict[str, float]] = {}  # measured here on REFERENCE_TEXT, by listed model and mode
         Variant.parse(self.settings.default_variant)
 
     # --- what there is ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, Paddo
 from ..domain.memory.model_info import fitting
 from ..domain.messages import Delta, Event, FixedLength, Message, Progress, Rendered, Usage
 from ..domain.quantization import Mode, rows_stand_alone
-from ..domain.request import ChatRequest, CompareRequest
+from ..domain.request import REFERENCE_TEXT, ChatRequest, CompareRequest
 from ..domain.results.comparison import MOST_ALTERNATIVES, MOST_COLUMNS, Compared, Comparison, Step, agreeing_prefix
 from ..domain.results.contenders import acts_as, check_variants
 from ..domain.results.measured import TIMED_TOKENS, Measured
@@ -67,6 +67,7 @@ def compare(
                     yield from column.look_at_tokens()
                 if request.text and not column.now.error:
                     held_against = yield from column.score(held_against, folder)
+                    _remember_quality(runtime, request, column)
     reference = next((column for column in columns if column.variant == request.reference), None)
     if reference is not None and reference.now.answer and not reference.now.error:
         for column in columns:
@@ -90,6 +91,13 @@ def comparing(
 ) -> AsyncGenerator[Step | Comparison, None]:
     """The same for an event loop, with about ten deltas a second and column; setting `stop` ends it at once."""
     return relayed(lambda: coalesced(compare(runtime, request, token)), stop)
+
+
+def _remember_quality(runtime: Runtime, request: CompareRequest, column: _Running) -> None:
+    """Keep a perplexity that says how good a quantization is, for whoever picks one next."""
+    variant, perplexity = column.resolved, column.now.known.perplexity
+    if perplexity and request.text == REFERENCE_TEXT and not variant.adapters and variant.model in runtime.catalog:
+        runtime.perplexities.setdefault(variant.model, {})[variant.quantization] = perplexity
 
 
 def _groups(columns: Sequence[_Running], reference: Variant | None) -> list[list[_Running]]:

@@ -116,7 +116,7 @@ def show(
         variant.model,
         model_box(models, variant.model),
         variant.quantization,
-        _table(card, described, variant),
+        _table(runtime, card, described, variant),
         notice + _card(runtime, variant, described, planned, hardware),
         render_card.chip(described, planned),
         gr.Slider(low, high, value=tokens, step=step),
@@ -193,9 +193,9 @@ def context_bounds(longest: int, here: int) -> tuple[int, int, int]:
     return low, longest, CONTEXT_STEP if whole else 1
 
 
-def _table(card: ModelCard, described: ModelInfo, variant: Variant) -> str:
+def _table(runtime: Runtime, card: ModelCard, described: ModelInfo, variant: Variant) -> str:
     summaries = {mode.name: mode.summary for mode in modes_of(card)}
-    return quantization_table(described, variant.quantization, summaries)
+    return quantization_table(described, variant.quantization, summaries, runtime.perplexities.get(card.key, {}))
 
 
 def _card(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from html import escape
+from types import MappingProxyType
 
 from models.domain.memory.model_info import ModelInfo, Offer
 from models.domain.memory.speed import Speed
@@ -17,23 +19,79 @@ from .models import fit_sign
 KINDS = {"4 bits": ("nf4", "fp4"), "16 bits": ("bf16", "fp16"), "GGUF": ("gguf",)}
 
 
-def quantization_table(info: ModelInfo, picked: str, summaries: Mapping[str, str]) -> str:
-    """A row a quantization, each a button that picks it; those of one size are folded into one row."""
-    rows = ""
-    if info.auto:
-        offer, label = info.plans[info.auto], f"auto <small>{escape(info.auto)}</small>"
-        rows += _row(AUTO, label, offer, picked == AUTO, say("what suits this hardware best"))
-    for group in _folded(info.plans):
-        first, *same = sorted(group, key=lambda name: name != picked)
-        rows += _row(first, escape(first), info.plans[first], picked == first, say(summaries.get(first, "")), same)
-    explained = say("What must be free to load it and to answer with the planned context")
-    head = (
-        f'<tr><th>{say("Quantization")}</th><th title="{explained}">{say("Must be free")}</th>'
-        f'<th><span class="hidden">{say("Fits")}</span></th><th>{say("tokens/s")}</th></tr>'
+def quantization_table(
+    info: ModelInfo, picked: str, summaries: Mapping[str, str], perplexities: Mapping[str, float] = MappingProxyType({})
+) -> str:
+    """A row a quantization, each a button that picks it; those of one size are folded into one row.
+
+    `perplexities` are those that were measured, by mode: quality is told against the most exact of them.
+    """
+    columns: dict[str, Callable[[str, Offer], str]] = {
+        _head(say("Must be free"), say("What must be free to load it and to answer with the planned context")): _needed,
+        _head(f'<span class="hidden">{say("Fits")}</span>'): _fit,
+        _head(say("tokens/s")): _speed,
+        _head(say("Quality"), _compared_with(info, perplexities)): partial(_loss, info, perplexities),
+    }
+    groups = [sorted(group, key=lambda name: name != picked) for group in _folded(info.plans)]
+    names = [AUTO] * bool(info.auto) + [group[0] for group in groups]
+    offers = [info.plans[name if name != AUTO else info.auto] for name in names]
+    cells = {head: list(map(cell, names, offers)) for head, cell in columns.items()}
+    shown = [head for head, column in cells.items() if any(column)]  # a column of which nothing is known is left out
+    same = dict(zip(names[bool(info.auto) :], groups, strict=True))
+    rows = "".join(
+        f'<tr class="{"picked " if name == picked else ""}{"" if offer.fits else "too-large"}">'
+        f"{_name(info, name, name == picked, same.get(name, [])[1:], summaries)}"
+        f"{''.join(cells[head][place] or '<td></td>' for head in shown)}</tr>"
+        for place, (name, offer) in enumerate(zip(names, offers, strict=True))
     )
-    kind = "quantizations" if any(offer.speed for offer in info.plans.values()) else "quantizations no-speed"
-    table = f'<table class="{kind}"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    heads = f"<th>{say('Quantization')}</th>{''.join(shown)}"
+    table = f'<table class="quantizations"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     return (table if rows else "") + refused(info.refused)
+
+
+def _head(words: str, meaning: str = "") -> str:
+    return f'<th title="{meaning}">{words}</th>' if meaning else f"<th>{words}</th>"
+
+
+def _name(info: ModelInfo, name: str, picked: bool, same: Sequence[str], summaries: Mapping[str, str]) -> str:
+    label, summary = escape(name), say(summaries.get(name, ""))
+    if name == AUTO:
+        label, summary = f"auto <small>{escape(info.auto)}</small>", say("what suits this hardware best")
+    return (
+        f'<td><button type="button" data-press="{escape(name)}" aria-pressed="{"true" if picked else "false"}" '
+        f'title="{escape(summary)}">{label}</button>{_alike(same)}</td>'
+    )
+
+
+def _needed(name: str, offer: Offer) -> str:
+    return f"<td>{size(offer.needed) if offer.needed else '–'}</td>"
+
+
+def _fit(name: str, offer: Offer) -> str:
+    sign, word = fit_sign(offer.fits, offer.tight)
+    return f'<td class="fit" title="{word}" aria-label="{word}">{sign}</td>'
+
+
+def _speed(name: str, offer: Offer) -> str:
+    return f"<td>{estimated(offer.speed)}</td>" if offer.speed else ""
+
+
+def _most_exact(info: ModelInfo, perplexities: Mapping[str, float]) -> str:
+    return next((name for name in info.plans if name in perplexities), "")
+
+
+def _compared_with(info: ModelInfo, perplexities: Mapping[str, float]) -> str:
+    return say(
+        "Perplexity of the reference text, measured here, compared with {mode}",
+        mode=escape(_most_exact(info, perplexities)),
+    )
+
+
+def _loss(info: ModelInfo, perplexities: Mapping[str, float], name: str, offer: Offer) -> str:
+    found = perplexities.get(info.auto if name == AUTO else name)
+    if found is None:
+        return ""
+    return f"<td>{found / perplexities[_most_exact(info, perplexities)] - 1:+.1%}</td>"
 
 
 def _folded(plans: Mapping[str, Offer]) -> list[list[str]]:
@@ -46,18 +104,6 @@ def _folded(plans: Mapping[str, Offer]) -> list[list[str]]:
 
 def _kind(name: str) -> str:
     return next((kind for kind, starts in KINDS.items() if name.startswith(starts)), name)
-
-
-def _row(name: str, label: str, offer: Offer, picked: bool, summary: str, same: Sequence[str] = ()) -> str:
-    sign, word = fit_sign(offer.fits, offer.tight)
-    needed = size(offer.needed) if offer.needed else "–"
-    return (
-        f'<tr class="{"picked " if picked else ""}{"" if offer.fits else "too-large"}">'
-        f'<td><button type="button" data-press="{escape(name)}" aria-pressed="{"true" if picked else "false"}" '
-        f'title="{escape(summary)}">{label}</button>{_alike(same)}</td>'
-        f'<td>{needed}</td><td class="fit" title="{word}" aria-label="{word}">{sign}</td>'
-        f"<td>{estimated(offer.speed)}</td></tr>"
-    )
 
 
 def estimated(estimate: Speed | None) -> str:

@@ -70,3 +70,19 @@ def test_modes_that_cannot_run_are_grouped_by_reason():
     html = refused({"gptq": "no file", "awq": "no file", "fp16": "it needs cuda"})
     assert Markup(html).text == "Not available here: gptq, awq, fp16gptq, awq: no filefp16: it needs cuda"
     assert refused({}) == ""
+
+
+def test_quality_stands_there_where_it_was_measured(runtime):
+    info, html = table(runtime, "a100-80gb")
+    assert "Quality" not in Markup(html).text
+    html = quantization_table(info, "nf4", {}, {"nf4": 11.0, "bf16": 10.0, "gone": 1.0})
+    rows = Markup(html).text
+    assert "bf16" in rows
+    assert "+10.0%" in rows
+    assert "+0.0%" in rows
+    assert any("compared with bf16" in title for title in Markup(html).values("title"))
+
+
+def test_of_typed_gigabytes_no_speed_is_known(runtime):
+    assert "tokens/s" in Markup(table(runtime, "rtx-4090")[1]).text
+    assert "tokens/s" not in Markup(table(runtime, "24")[1]).text

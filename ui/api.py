@@ -191,7 +191,9 @@ def _first_rows(spellings: Sequence[Any], found: Contenders) -> list[dict[str, A
     rows = [row(Compared(str(variant))) for variant in found.variants]
     for place, reason in sorted(found.left_out.items()):
         spelling = str(spellings[place])[:LONGEST_SPELLING]
-        rows.insert(place, {"variant": spelling, "text": "", "usage": {}, "error": str(reason), "figures": {}})
+        rows.insert(
+            place, {"variant": spelling, "text": "", "usage": {}, "error": str(reason), "needed": None, "figures": {}}
+        )
     return rows
 
 

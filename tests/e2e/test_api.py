@@ -18,6 +18,7 @@ from gradio_client.exceptions import AppError
 from models.domain.messages import Usage
 from tests.conftest import GEMMA, ROOT, SMOLLM2, ServedApp
 
+ROW = {"variant", "text", "usage", "error", "needed", "figures"}
 USAGE = set(Usage.__dataclass_fields__)
 GREEDY: dict[str, Any] = {"temperature": 0, "max_new_tokens": 16}
 WAIT_S = 120  # a machine that computes something else at the same time can be ten times slower
@@ -297,7 +298,7 @@ def test_compare_streams_a_row_a_variant_and_agrees_with_the_command_line(client
     job = client.submit("Name a colour.", asked, max_new_tokens=12, api_name="/compare")
     malformed, *rows, twice = job.result(WAIT_S)
     assert [row["variant"] for row in (malformed, *rows, twice)] == asked
-    assert all(set(row) == {"variant", "text", "usage", "error", "figures"} for row in (malformed, *rows, twice))
+    assert all(set(row) == ROW for row in (malformed, *rows, twice))
     assert [bool(row["error"]) for row in rows] == [False, False, True]
     assert "needs about" in rows[2]["error"]
     assert "“m@@” is not a variant" in malformed["error"]

@@ -129,7 +129,7 @@ def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visi
     bad = tmp_path / "bad.json"
     bad.write_text(json.dumps({"format": "other"}))
     open_file.set_input_files(bad)
-    expect(other.said.locator("[role=alert]")).to_contain_text("cannot be read")
+    expect(other.said.locator("[role=alert]")).to_contain_text("cannot be used: format should be")
     expect(other.rows).to_have_count(4)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -112,6 +112,15 @@ class Runtime:
         """The catalog: what runs with its bytes, and which files are already on this machine."""
         return [self.describe(card, hardware=hardware) for card in self.catalog.values()]
 
+    def listing(self, hardware: Hardware | None = None) -> list[ModelInfo]:
+        """The same as a list shows it, in a third of the time: of each model the plan of `auto` alone."""
+        planner, found = self.planner.on(hardware), []
+        budget = planner.budget()
+        for card in self.catalog.values():
+            auto = self._auto(Variant(card.key), card, hardware)
+            found.append(self._info(card, planner, {mode: planner.plan(card, mode, budget) for mode in auto}, {}, auto))
+        return found
+
     def describe(
         self,
         card: ModelCard,
@@ -130,10 +139,23 @@ class Runtime:
         reasons = {
             mode: quantization.why_not(mode, card, planner.machine, some) for mode in quantization.modes_of(card)
         }
-        try:
-            auto = self.resolve(Variant(card.key, adapters=adapters), card, hardware)[1].name
-        except ModeNotPossible:
-            auto = ""
+        auto = self._auto(Variant(card.key, adapters=adapters), card, hardware)
+        return self._info(card, planner, plans, {mode.name: why for mode, why in reasons.items() if why}, auto)
+
+    def _auto(self, variant: Variant, card: ModelCard, hardware: Hardware | None) -> list[Mode]:
+        """What `auto` means, if anything can run."""
+        with suppress(ModeNotPossible):
+            return [self.resolve(variant, card, hardware)[1]]
+        return []
+
+    def _info(
+        self,
+        card: ModelCard,
+        planner: Planner,
+        plans: Mapping[Mode, LoadPlan],
+        refused: Mapping[str, str],
+        auto: Sequence[Mode],
+    ) -> ModelInfo:
         return ModelInfo(
             key=card.key,
             title=card.title,
@@ -146,12 +168,12 @@ class Runtime:
             licence=card.licence,
             licence_url=card.licence_url,
             gated=card.gated,
-            auto=auto,
+            auto=auto[0].name if auto else "",
             plans={
                 mode.name: Offer(p.weights, p.total, p.fits, p.needed, p.tight, planner.speed(card, mode))
                 for mode, p in plans.items()
             },
-            refused={mode.name: reason for mode, reason in reasons.items() if reason},
+            refused=refused,
             without_hub=card.wheel is not None,
             on_this_machine=() if card.remote else loading.forms_here(card, self.settings),
             languages=card.languages,

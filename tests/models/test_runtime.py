@@ -271,3 +271,16 @@ def test_a_catalog_of_ones_own_is_the_one_that_counts(monkeypatch):
     assert runtime.card(Variant("us/ours")).listed, "its chat template is the operator's choice"
     with pytest.raises(UnknownModel):
         runtime.card(SMOLLM2)
+
+
+def test_a_listing_says_the_same_of_auto_as_the_description(on_cpu):
+    for listed, described in zip(on_cpu.listing(), on_cpu.models(), strict=True):
+        assert list(listed.plans) == [described.auto][: bool(described.auto)]
+        for name, offer in listed.plans.items():
+            other = described.plans[name]
+            assert (offer.needed, offer.weights, offer.speed) == (other.needed, other.weights, other.speed)
+        assert (listed.key, listed.auto, listed.on_this_machine) == (
+            described.key,
+            described.auto,
+            described.on_this_machine,
+        )

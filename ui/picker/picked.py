@@ -111,7 +111,7 @@ def show(
     low, high, step = context_bounds(card.context, described.context_here)
     tokens = max(low, min(int(context or described.context_here), high))
     described = runtime.describe(card, variant.adapters, hardware, tokens)
-    planned, models = runtime.plan(variant, tokens, hardware=hardware), runtime.models(hardware)
+    planned, models = runtime.plan(variant, tokens, hardware=hardware), runtime.listing(hardware)
     return [
         variant.model,
         model_box(models, variant.model),
@@ -157,7 +157,7 @@ def shown(
 def nothing(runtime: Runtime, text: str, default: str, error: PaddockError) -> list[Any]:
     """Values for `Picker.outputs` where a link names what cannot be used: its text, the reason, and empty lists."""
     card, pick = failed(default, text, error)
-    lists = ["", model_box(runtime.models(), ""), None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
+    lists = ["", model_box(runtime.listing(), ""), None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
     hidden = [gr.Slider(visible=False, value=1)] * ADAPTERS_MAX
     return [*lists, [], *hidden, (), "", "", ""]
 

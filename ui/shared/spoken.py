@@ -10,11 +10,11 @@ from models.domain.memory.model_info import ModelInfo
 
 from .language import say
 
-MOST_NAMED = 3
+MOST_NAMED = 2
 
 
 def language_note(info: ModelInfo, wanted: str, models: Iterable[ModelInfo]) -> str:
-    """What to expect of a model in the language `wanted` and which others speak it; empty where there is no need.
+    """What to expect of a model in the language `wanted` and two others that speak it; empty where there is no need.
 
     The others are models of the same kind that fit, as buttons that pick them.
     """
@@ -37,5 +37,5 @@ def language_note(info: ModelInfo, wanted: str, models: Iterable[ModelInfo]) -> 
     ]
     if others:
         lead = say("Models here that speak {language}:", language=asked)
-        note += f" {escape(lead)} {', '.join(others[:MOST_NAMED])}"
+        note += f" {escape(lead)} {''.join(others[:MOST_NAMED])}"
     return f'<p class="quiet language-note">{note}</p>'

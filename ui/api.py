@@ -75,17 +75,19 @@ def build_api(runtime: "Runtime") -> None:
         sampling: Sampling,
         reference: str = "",
         text: str = "",
+        prompts: list[str] = [],  # noqa: B006
         token: gr.OAuthToken | None = None,
     ) -> AsyncIterator[Rows]:
         """Stream the answers of several variants: a list with variant, text, usage, error and figures of each.
 
         One that cannot be compared says why, and the others go on where two are left. Figures of quality come where a
-        text to be scored is given; the reference is the first variant if none is named.
+        text to be scored is given; the reference is the first variant if none is named. Each of `prompts` is asked for
+        itself, after `prompt` if that is not empty; `answers` has the answers to all.
         """
         found = contenders(variants, runtime.settings.compared)
         request = CompareRequest.of(
             found.variants,
-            _text("prompt", prompt),
+            _prompts(prompt, prompts),
             _text("system", system),
             sampling=sampling,
             reference=Variant.parse(reference) if reference else found.variants[0],
@@ -186,14 +188,19 @@ def _text(name: str, value: Any) -> str:
     return value or ""
 
 
+def _prompts(prompt: Any, prompts: Any) -> list[str]:
+    """What is asked, each for itself; raises NotText."""
+    further = [_text("prompt", one) for one in prompts or []]
+    return [_text("prompt", prompt), *further] if prompt or not further else further
+
+
 def _first_rows(spellings: Sequence[Any], found: Contenders) -> list[dict[str, Any]]:
     """A row for each spelling, in order; one that is left out says why, and keeps its spelling."""
     rows = [row(Compared(str(variant))) for variant in found.variants]
     for place, reason in sorted(found.left_out.items()):
         spelling = str(spellings[place])[:LONGEST_SPELLING]
-        rows.insert(
-            place, {"variant": spelling, "text": "", "usage": {}, "error": str(reason), "needed": None, "figures": {}}
-        )
+        empty: dict[str, Any] = {"text": "", "answers": [], "usage": {}, "needed": None, "figures": {}}
+        rows.insert(place, {"variant": spelling, "error": str(reason), **empty})
     return rows
 
 
@@ -202,6 +209,7 @@ def row(column: Compared) -> dict[str, Any]:
     return {
         "variant": column.resolved or column.variant,
         "text": column.answer,
+        "answers": [answer for _, answer in column.pairs if answer],
         "usage": asdict(column.usage) if column.usage and column.usage.finish else {},
         "error": column.error,
         "needed": column.needed,

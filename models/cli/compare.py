@@ -8,7 +8,7 @@ from contextlib import closing
 
 from ..domain.errors import BadComparisonRequest, EngineLost
 from ..domain.messages import BOUNDS, Delta, Progress, Sampling
-from ..domain.request import REFERENCE_TEXT, CompareRequest
+from ..domain.request import MOST_PROMPTS, REFERENCE_TEXT, CompareRequest, read_prompts
 from ..domain.results.comparison import MOST_COLUMNS, Compared, Comparison
 from ..domain.results.contenders import contenders
 from ..domain.results.figures import speed_text
@@ -23,13 +23,18 @@ from ..system.encodings import json_for_output, typed
 from .terminal import ProgressLine, read_file, read_text
 
 HELP = "one prompt to several variants, with speed, memory and quality"
-USAGE = "%(prog)s [OPTION]... PROMPT VARIANT VARIANT...\n       %(prog)s [OPTION]... [PROMPT] MODEL --all-modes"
+USAGE = """%(prog)s [OPTION]... PROMPT VARIANT VARIANT...
+       %(prog)s [OPTION]... --prompts FILE VARIANT VARIANT...
+       %(prog)s [OPTION]... [PROMPT] MODEL --all-modes"""
 
 
 def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.usage = USAGE
     command.add_argument("words", nargs="+", type=typed, metavar="PROMPT VARIANT", help="a prompt of - is stdin")
     command.add_argument("--all-modes", action="store_true", help="all quantizations of one model that run here")
+    command.add_argument(
+        "--prompts", default="", metavar="FILE", help=f"up to {MOST_PROMPTS} prompts, one a line, in place of PROMPT"
+    )
     command.add_argument("--system", type=typed, default="", help="system prompt")
     command.add_argument("--reference", default="", help="the variant that the others are compared with (the first)")
     command.add_argument(
@@ -64,10 +69,10 @@ def _share(text: str) -> float:
 
 
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
-    prompt, spellings = _asked(runtime, options)
+    prompts, spellings = _asked(runtime, options)
     request = CompareRequest.of(
         variants := chosen(spellings, least=1 if options.all_modes else 2),
-        QUESTION if prompt is None else read_text(prompt),
+        prompts or QUESTION,
         options.system,
         sampling=Sampling(options.max_new_tokens, options.temperature, seed=options.seed),
         reference=Variant.parse(options.reference) if options.reference else variants[0],
@@ -80,22 +85,29 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         if wanted:
             print(json_for_output(write(whole)) if write is to_json else write(whole))
             return status(whole)
-    if prompt is not None:
+    if prompts:
         for column in whole.columns:
-            print(f"\n== {column.resolved or column.variant}\n{column.error or column.answer}")
+            print(f"\n== {column.resolved or column.variant}")
+            for question, answer in column.pairs:
+                print(f"\n> {question}\n{answer}" if whole.independent else column.error or answer)
         print()
     print_figures(whole, options.distance)
     return status(whole)
 
 
-def _asked(runtime: Runtime, options: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """The prompt, None where a model is measured without one, and the spellings of the variants."""
-    if not options.all_modes:
-        return options.words[0], options.words[1:]
-    *prompt, model = options.words
-    if len(prompt) > 1:
-        raise BadComparisonRequest(reason="--all-modes takes one model")
-    return (prompt or [None])[0], all_quantizations(runtime, Variant.parse(model), MOST_COLUMNS)
+def _asked(runtime: Runtime, options: argparse.Namespace) -> tuple[tuple[str, ...], list[str]]:
+    """The prompts, none where a model is measured without one, and the spellings of the variants."""
+    words = options.words
+    if options.prompts:
+        prompts, spellings = read_prompts(_file(options.prompts)), words
+    else:
+        count = len(words) - 1 if options.all_modes else 1
+        prompts, spellings = tuple(map(read_text, words[:count])), words[count:]
+    if options.all_modes:
+        if len(spellings) > 1 or (len(prompts) > 1 and not options.prompts):
+            raise BadComparisonRequest(reason="--all-modes takes one model")
+        return prompts, all_quantizations(runtime, Variant.parse(spellings[0]), MOST_COLUMNS)
+    return prompts, spellings
 
 
 def chosen(spellings: list[str], least: int) -> tuple[Variant, ...]:
@@ -108,11 +120,15 @@ def chosen(spellings: list[str], least: int) -> tuple[Variant, ...]:
 
 def scored_text(name: str) -> str:
     """The text of a file, or our own; raises BadComparisonRequest."""
+    text = _file(name) if name else ""
+    return text if text.strip() else REFERENCE_TEXT
+
+
+def _file(name: str) -> str:
     try:
-        text = read_file(name) if name else ""
+        return read_file(name)
     except OSError as error:
         raise BadComparisonRequest(reason=f"the text {name[:80]} cannot be read ({error.strerror})") from None
-    return text if text.strip() else REFERENCE_TEXT
 
 
 def compared(runtime: Runtime, request: CompareRequest) -> Comparison:

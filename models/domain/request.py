@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import SamplingOutOfBounds
+from .errors import BadComparisonRequest, EmptyPrompt, SamplingOutOfBounds
 from .messages import STOP_STRINGS_MAX, Message, Sampling
 from .variant import Variant
 
+MOST_PROMPTS = 20  # of one comparison
 LONGEST_LABEL = 32  # characters of a question or answer label
 DEFAULT_INSTRUCTION = "Below are questions, each followed by a short and correct answer."
 
@@ -85,7 +86,7 @@ class CompareRequest:
     variants of one base that differ by adapters only answer as one batch: sooner together, each of them slower. With
     `rivals`, each token of an answer is recorded with its probability and so many of the likeliest at its place. With
     more than one of `runs`, speeds are the median of so many, each of at least `TIMED_TOKENS` tokens, of which only
-    the answer is shown.
+    the answer is shown. `further` are more prompts, each asked for itself with the system prompt of the first.
     """
 
     variants: tuple[Variant, ...]
@@ -97,12 +98,27 @@ class CompareRequest:
     one_pass: bool = False
     rivals: int = 0
     runs: int = 1
+    further: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, variants: Sequence[Variant], prompt: str, system: str = "", **others: Any) -> CompareRequest:
-        """The first question of a comparison."""
+    def of(
+        cls, variants: Sequence[Variant], prompt: str | Sequence[str], system: str = "", **others: Any
+    ) -> CompareRequest:
+        """The first question of a comparison, or several that are asked for themselves."""
         opening = (Message("system", system),) if system.strip() else ()
-        return cls(tuple(variants), ((*opening, Message("user", prompt)),) * len(variants), **others)
+        first, *further = [prompt] if isinstance(prompt, str) else prompt
+        histories = ((*opening, Message("user", first)),) * len(variants)
+        return cls(tuple(variants), histories, further=tuple(further), **others)
+
+
+def read_prompts(text: str) -> tuple[str, ...]:
+    """Prompts, one a line, blank lines left out; raises EmptyPrompt for none, BadComparisonRequest for too many."""
+    prompts = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not prompts:
+        raise EmptyPrompt
+    if len(prompts) > MOST_PROMPTS:
+        raise BadComparisonRequest(reason=f"there are {len(prompts)} prompts, and at most {MOST_PROMPTS} can be asked")
+    return prompts
 
 
 Request = ChatRequest | CompletionRequest

@@ -5,32 +5,27 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 import threading
-import time
 from collections.abc import AsyncGenerator, Generator, Hashable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
-from ..compute.relay import PAGE_UPDATE_S, coalesced, relayed
-from ..domain.engine import Prompt
+from ..compute.relay import coalesced, relayed
 from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
 from ..domain.memory.model_info import fitting
-from ..domain.messages import Delta, Event, FixedLength, Message, Progress, Rendered, Usage
-from ..domain.quantization import Mode, rows_stand_alone
-from ..domain.request import REFERENCE_TEXT, ChatRequest, CompareRequest
-from ..domain.results.comparison import MOST_ALTERNATIVES, MOST_COLUMNS, Compared, Comparison, Step, agreeing_prefix
+from ..domain.messages import Delta, Message
+from ..domain.quantization import rows_stand_alone
+from ..domain.request import MOST_PROMPTS, REFERENCE_TEXT, ChatRequest, CompareRequest
+from ..domain.results.comparison import MOST_ALTERNATIVES, MOST_COLUMNS, Comparison, Step
 from ..domain.results.contenders import acts_as, check_variants
-from ..domain.results.measured import TIMED_TOKENS, Measured
 from ..domain.variant import Variant
 from ..runtime import Runtime
-from . import quality
-from .quality import CONVERTED, LONGEST_TEXT, Reference
+from .column import Running, opening
+from .quality import LONGEST_TEXT, Reference
 
-T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "xllamacpp")
-RUNS, LONGEST_TIMING_S = 3, 60.0  # of a speed that is measured; no further run begins after so long
+RUNS = 3  # of a speed that is measured
 QUESTION = "Explain in a few sentences how a bicycle stays upright."  # where nobody asked another
 
 
@@ -50,8 +45,8 @@ def compare(
     """
     _check(runtime, request)
     request = replace(request, reference=_reference_in(runtime, request, token))
-    columns = [_Running(runtime, request, place, token) for place in range(len(request.variants))]
-    seen: dict[Hashable, _Running] = {}
+    columns = [Running(runtime, request, place, token) for place in range(len(request.variants))]
+    seen: dict[Hashable, Running] = {}
     for column in columns:
         yield column.begin()
         if not column.now.error and seen.setdefault(acts_as(column.resolved), column) is not column:
@@ -59,7 +54,7 @@ def compare(
     held_against: Reference | None = None
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
         for group in _groups(columns, request.reference):
-            yield from _answers(group, request.one_pass)
+            yield from _answers(group, request.one_pass and not request.further)
             for column in group:
                 if request.runs > 1 and column.is_alone and not column.now.error:
                     yield from column.time()
@@ -74,7 +69,7 @@ def compare(
             if column is not reference and not column.now.error:
                 yield column.part_from(reference.now.answer)
     yield Comparison(
-        questions=tuple(m.content for m in request.histories[0] if m.role == "user"),
+        questions=(*(m.content for m in request.histories[0] if m.role == "user"), *request.further),
         columns=tuple(column.now for column in columns),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         system=next((m.content for m in request.histories[0] if m.role == "system"), ""),
@@ -83,6 +78,7 @@ def compare(
         text=request.text,
         versions={name: _version(name) for name in PACKAGES if _version(name)},
         machine=_machine(runtime),
+        independent=bool(request.further),
     )
 
 
@@ -93,16 +89,16 @@ def comparing(
     return relayed(lambda: coalesced(compare(runtime, request, token)), stop)
 
 
-def _remember_quality(runtime: Runtime, request: CompareRequest, column: _Running) -> None:
+def _remember_quality(runtime: Runtime, request: CompareRequest, column: Running) -> None:
     """Keep a perplexity that says how good a quantization is, for whoever picks one next."""
     variant, perplexity = column.resolved, column.now.known.perplexity
     if perplexity and request.text == REFERENCE_TEXT and not variant.adapters and variant.model in runtime.catalog:
         runtime.perplexities.setdefault(variant.model, {})[variant.quantization] = perplexity
 
 
-def _groups(columns: Sequence[_Running], reference: Variant | None) -> list[list[_Running]]:
+def _groups(columns: Sequence[Running], reference: Variant | None) -> list[list[Running]]:
     """Columns that share a model in memory, the reference's first."""
-    groups: dict[str, list[_Running]] = {}
+    groups: dict[str, list[Running]] = {}
     for column in columns:
         if not column.now.error:
             groups.setdefault(column.base, []).append(column)
@@ -111,7 +107,7 @@ def _groups(columns: Sequence[_Running], reference: Variant | None) -> list[list
     return sorted(groups.values(), key=lambda group: group[0].variant != reference)
 
 
-def _answers(group: Sequence[_Running], one_pass: bool) -> Generator[Step, None, None]:
+def _answers(group: Sequence[Running], one_pass: bool) -> Generator[Step, None, None]:
     same_prompt = len({column.messages for column in group}) == 1
     together = one_pass and len(group) > 1 and same_prompt and rows_stand_alone(group[0].mode)
     if together:
@@ -126,12 +122,12 @@ def _answers(group: Sequence[_Running], one_pass: bool) -> Generator[Step, None,
                 return
     for column in group:
         try:
-            yield from column.answer()
+            yield from column.answers()
         except PaddockError as error:
             yield column.fail(error)
 
 
-def _answer_together(group: Sequence[_Running]) -> Generator[Step, None, None]:
+def _answer_together(group: Sequence[Running]) -> Generator[Step, None, None]:
     first = group[0]
     stream = first.runtime.answer_rows(first.chat(), [column.resolved for column in group], first.token)
     with closing(stream) as events:
@@ -142,7 +138,7 @@ def _answer_together(group: Sequence[_Running]) -> Generator[Step, None, None]:
         yield column.end(_batch_note(group, column))
 
 
-def _batch_note(group: Sequence[_Running], column: _Running) -> str:
+def _batch_note(group: Sequence[Running], column: Running) -> str:
     usage = column.now.usage
     speed = f" ({usage.decode_tokens_per_s:.1f} tok/s)" if usage and usage.decode_tokens_per_s else ""
     return (
@@ -160,8 +156,17 @@ def _check(runtime: Runtime, request: CompareRequest) -> None:
         raise BadComparisonRequest(reason=f"{request.rivals} alternatives of a token, at most {MOST_ALTERNATIVES}")
     if len(request.text) > LONGEST_TEXT:
         raise PromptTooManyCharacters(characters=len(request.text), limit=LONGEST_TEXT)
+    if len(request.further) >= MOST_PROMPTS:
+        raise BadComparisonRequest(
+            reason=f"there are {len(request.further) + 1} prompts, and at most {MOST_PROMPTS} can be asked"
+        )
+    if request.further and any(turn.role == "assistant" for turn in request.histories[0]):
+        raise BadComparisonRequest(reason="several prompts have no earlier turns")
     for variant, messages in zip(request.variants, request.histories, strict=True):
         runtime.check(ChatRequest(variant, messages, request.sampling, request.base_prompt))
+    for prompt in request.further:
+        messages = (*opening(request.histories[0]), Message("user", prompt))
+        runtime.check(ChatRequest(request.variants[0], messages, request.sampling, request.base_prompt))
 
 
 def _reference_in(runtime: Runtime, request: CompareRequest, token: str | None) -> Variant | None:
@@ -196,182 +201,3 @@ def _machine(runtime: Runtime) -> dict[str, Any]:
         "memory_bytes": budget.total,
         "threads": runtime.settings.compute_threads,
     }
-
-
-class _Running:
-    """One variant on its way to a Compared, which holds what is known so far."""
-
-    def __init__(self, runtime: Runtime, request: CompareRequest, place: int, token: str | None) -> None:
-        self.runtime, self.token, self._request, self._place = runtime, token, request, place
-        self.variant, self.messages = request.variants[place], request.histories[place]
-        self.base = ""
-        self.mode: Mode
-        self.now = Compared(str(self.variant))
-
-    def begin(self) -> Step:
-        """Resolve the variant and plan it."""
-        try:
-            card = self.runtime.card(self.variant, self.token)
-            resolved, mode = self.runtime.resolve(self.variant, card)
-            planned = self.runtime.plan(self.variant, token=self.token)
-            self.base, self.mode = str(resolved.without_adapters), mode
-            weights = planned.weights + sum(part.bytes for part in planned.parts if part.key == "adapters")
-            figures = Measured(str(resolved), self.variant == self._request.reference, weights or None)
-            self._know(
-                resolved=str(resolved),
-                kind=card.kind,
-                figures=figures,
-                needed=planned.needed or None,
-                predicted_peak=planned.peak or None,
-                tokenizer=card.family,
-            )
-            return Step(self._place, self.now)
-        except PaddockError as error:
-            return self.fail(error)
-
-    def chat(self) -> ChatRequest:
-        return ChatRequest(self.variant, self.messages, self._request.sampling, self._request.base_prompt, reuse=False)
-
-    def answer(self) -> Generator[Step, None, None]:
-        with closing(self.runtime.answer(self.chat(), self.token)) as events:
-            for event in events:
-                yield self.see(event)
-        yield self.end()
-
-    def see(self, event: Event) -> Step:
-        """Take an event of the answer into the column."""
-        match event:
-            case Rendered():
-                self._know(prompt=event.prompt)
-            case Delta():
-                self._know(answer=self.now.answer + event.text, usage=event.usage)
-        return Step(self._place, event)
-
-    def end(self, note: str = "") -> Step:
-        """The column once its answer is whole; the load time is that of the model, whenever it was loaded."""
-        held = next((line for line in self.runtime.held() if line.name == self.base), None)
-        figures = self.now.figures
-        if held is not None:
-            own = {choice.name for choice in self.variant.adapters}
-            beside = sum(adapter.bytes for adapter in held.attached if adapter.name in own)
-            peak = quality.peak_alone(self.runtime, self.now.usage, self.base) if self.now.usage else None
-            figures = replace(figures, measured_bytes=held.bytes + beside, load_s=held.load_s, peak_bytes=peak)
-        self._know(turns=(*self.messages, Message("assistant", self.now.answer)), figures=figures)
-        self._note(note)
-        if self.now.usage is not None:
-            self._note(CONVERTED if self.now.usage.origin == "converted" else "")
-            self._note(" ".join(self.now.usage.notes))
-        return Step(self._place, self.now)
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether it was answered by itself: the speed of a row of a batch is never put beside that of an answer."""
-        return self.now.usage is not None and self.now.usage.batch == 1
-
-    def time(self) -> Generator[Step, None, None]:
-        """Measure the speed in several runs that are long enough; the answer is one of them if it is."""
-        own, runs, begun = self.now.usage, self._request.runs, time.monotonic()
-        assert own is not None
-        usages = [own] if own.new_tokens >= TIMED_TOKENS else []
-        try:
-            while len(usages) < runs and time.monotonic() - begun < LONGEST_TIMING_S:
-                done = len(usages) * TIMED_TOKENS
-                usages.append((yield from self._timed_run(done, runs * TIMED_TOKENS)))
-        except PaddockError as error:
-            self._note(str(error))
-        if usages:
-            speeds = [usage.decode_tokens_per_s for usage in usages]
-            timed = replace(
-                self.now.figures,
-                ttft_s=median(usage.ttft_s for usage in usages),
-                decode_tokens_per_s=median(speeds) or None,
-                decode_low=min(speeds),
-                decode_high=max(speeds),
-                timed_tokens=min(usage.new_tokens for usage in usages),
-                timed_runs=len(usages),
-            )
-            self._know(figures=timed)
-        yield Step(self._place, self.now)
-
-    def _timed_run(self, done: int, total: int) -> Generator[Step, None, Usage]:
-        """One answer of `TIMED_TOKENS` tokens that nobody sees, and what it cost."""
-        request, longest = self.chat(), min(TIMED_TOKENS, self.runtime.settings.max_new_tokens)
-        sampling = FixedLength(**vars(request.sampling) | {"max_new_tokens": longest, "stop": ()})
-        usage, told = Usage(), 0.0
-        with closing(self.runtime.answer(replace(request, sampling=sampling), self.token)) as events:
-            for event in events:
-                if isinstance(event, Delta):
-                    usage = event.usage
-                if time.monotonic() - told > PAGE_UPDATE_S:
-                    told = time.monotonic()
-                    yield Step(self._place, Progress("time", done + usage.new_tokens, total, "tokens"))
-        return usage
-
-    def look_at_tokens(self) -> Generator[Step, None, None]:
-        """Record the probability of each token of the answer, and what else was likely."""
-        assert self.now.usage is not None
-        count, rivals = self.now.usage.prompt_tokens, self._request.rivals
-        try:
-            steps = quality.tokens(self.runtime, self.resolved, self._whole(), count, rivals, self.token)
-            self._know(tokens=(yield from self._through(steps)))
-        except PaddockError as error:
-            self._note(str(error))
-        yield Step(self._place, self.now)
-
-    def _whole(self) -> Prompt:
-        """The prompt and the answer."""
-        return Prompt(self.now.prompt + self.now.answer, rendered=self.now.kind == "instruct")
-
-    def score(self, held_against: Reference | None, folder: str) -> Generator[Step, None, Reference | None]:
-        """Score the text; returns what the next columns are compared with."""
-        runtime, resolved, text, token = self.runtime, self.resolved, self._request.text, self.token
-        try:
-            if self.variant == self._request.reference and self.now.usage is not None:
-                count = self.now.usage.prompt_tokens
-                first = quality.first(runtime, resolved, text, self._whole(), count, folder, token)
-                found, held_against = yield from self._through(first)
-            elif held_against is not None and self._comparable():
-                found = yield from self._through(quality.against(runtime, resolved, text, held_against, token))
-            else:
-                found = yield from self._through(quality.alone(runtime, resolved, text, token))
-            self._know(figures=replace(self.now.figures, **found.figures))
-        except PaddockError as error:
-            self._note(str(error))
-        yield Step(self._place, self.now)
-        return held_against
-
-    def part_from(self, answer: str) -> Step:
-        """Say from where on the answer is another than the reference's."""
-        if self.now.answer != answer:
-            self._know(parts_at_character=agreeing_prefix(answer, self.now.answer))
-        return Step(self._place, self.now)
-
-    def fail(self, error: PaddockError) -> Step:
-        """The column with the reason why it has no answer, or no whole one."""
-        self._know(error=str(error))
-        return Step(self._place, self.now)
-
-    @property
-    def resolved(self) -> Variant:
-        return Variant.parse(self.now.resolved)
-
-    def _comparable(self) -> bool:
-        """Only models that share a tokenizer have distributions over the same tokens."""
-        reference = self._request.reference
-        assert reference is not None
-        return self.runtime.card(self.variant, self.token).family == self.runtime.card(reference, self.token).family
-
-    def _through(self, steps: Generator[Progress, None, T]) -> Generator[Step, None, T]:
-        """What steps of scoring return, their progress shown at this column."""
-        while True:
-            try:
-                yield Step(self._place, next(steps))
-            except StopIteration as end:
-                return end.value
-
-    def _note(self, text: str) -> None:
-        note = "; ".join(filter(None, (self.now.figures.note, text)))
-        self._know(figures=replace(self.now.figures, note=note))
-
-    def _know(self, **facts: Any) -> None:
-        self.now = replace(self.now, **facts)

@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 from models.domain.messages import Usage
 from tests.conftest import GEMMA, ROOT, SMOLLM2, ServedApp
 
-ROW = {"variant", "text", "usage", "error", "needed", "figures"}
+ROW = {"variant", "text", "answers", "usage", "error", "needed", "figures"}
 USAGE = set(Usage.__dataclass_fields__)
 GREEDY: dict[str, Any] = {"temperature": 0, "max_new_tokens": 16}
 WAIT_S = 120  # a machine that computes something else at the same time can be ten times slower

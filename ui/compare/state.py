@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from models.domain.errors import BadComparison
 from models.domain.messages import Delta, Event, Message, Progress, Rendered, Usage
@@ -134,7 +135,8 @@ def _advanced(column: Column, event: Event | Compared) -> Column:
     match event:
         case Compared():
             known = replace(event, marks=known.marks) if known.marks else event
-            return replace(column, known=known, progress=None)
+            asks = bool(event.turns) and event.turns[-1].role == "user"  # the next of several prompts
+            return replace(column, known=known, progress=None, asked=event.turns if asks else column.asked)
         case Progress():
             return replace(column, progress=event)
         case Rendered():
@@ -186,22 +188,26 @@ def has_answer(column: Compared) -> bool:
 def so_far(shown: Shown, request: CompareRequest) -> Comparison:
     """What there is of a comparison that was ended before its end; what was still streaming says `cancelled`."""
     return Comparison(
-        questions=questions(request.histories),
+        questions=questions(request),
         columns=tuple(map(_cut, shown.columns)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         system=next((m.content for m in request.histories[0] if m.role == "system"), ""),
         sampling=request.sampling,
         reference=shown.reference,
         text=request.text,
+        independent=bool(request.further),
     )
 
 
 def _cut(column: Column) -> Compared:
     known = column.known
+    if not known.answer and len(known.turns) > 1:  # a later one of several prompts was asked: what there was before
+        return replace(known, turns=known.turns[:-1], answer=known.turns[-2].content)
     if not known.answer:
         return known
     usage = known.usage or Usage()
-    turns = known.turns or (*column.asked, Message("assistant", known.answer))
+    turns = known.turns or column.asked
+    turns = turns if turns[-1:] and turns[-1].role == "assistant" else (*turns, Message("assistant", known.answer))
     return replace(known, turns=turns, usage=replace(usage, finish=usage.finish or "cancelled"))
 
 
@@ -215,13 +221,16 @@ def request_again(shown: Shown, place: int) -> CompareRequest:
     variant = Variant.parse(column.known.variant)
     rivals = max((len(token.alternatives) for one in whole.columns for token in one.tokens), default=0)
     reference = variant if whole.reference_column is column.known else None
-    return CompareRequest((variant,), (asked,), whole.sampling, reference=reference, text=whole.text, rivals=rivals)
+    further = whole.questions[1:] if whole.independent else ()
+    asked = (*opening, Message("user", whole.questions[0])) if whole.independent else asked
+    more: dict[str, Any] = {"reference": reference, "text": whole.text, "rivals": rivals, "further": further}
+    return CompareRequest((variant,), (asked,), whole.sampling, **more)
 
 
-def questions(histories: Sequence[Sequence[Message]]) -> tuple[str, ...]:
+def questions(request: CompareRequest) -> tuple[str, ...]:
     """What the visitor asked, turn by turn; a column that failed in between has fewer turns than the others."""
-    asked = [tuple(turn.content for turn in history if turn.role == "user") for history in histories]
-    return max(asked, key=len, default=())
+    asked = [tuple(turn.content for turn in history if turn.role == "user") for history in request.histories]
+    return (*max(asked, key=len, default=()), *request.further)
 
 
 def histories(comparison: Comparison, question: str) -> tuple[tuple[Message, ...], ...]:

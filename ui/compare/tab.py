@@ -133,7 +133,7 @@ def build_compare_tab(page: Page) -> Tab:
             return
         if place is None:
             whole = comparison or compare_state.so_far(shown, request)
-            whole = replace(whole, questions=compare_state.questions(request.histories))
+            whole = replace(whole, questions=compare_state.questions(request))
             shown = compare_state.ended_run(shown, whole, stopped=comparison is None)
         elif comparison is None or before.comparison is None:
             problem = problem or say("Stopped.")

@@ -119,6 +119,13 @@ class Compared:
         return self.marks.count("wrong")
 
     @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each question with its answer, turn by turn; without the turns, the answer alone."""
+        turns = [turn for turn in self.turns if turn.role != "system"]
+        asked = [(q.content, a.content) for q, a in zip(turns[::2], turns[1::2], strict=False)]
+        return [*asked[:-1], (asked[-1][0] if asked else "", self.answer)]
+
+    @property
     def answers(self) -> int:
         """How many answers it gave, earlier turns included."""
         return sum(turn.role == "assistant" for turn in self.turns) or int(bool(self.answer))
@@ -154,7 +161,9 @@ class Comparison:
     """What was asked, with what, on what, and the columns; raises BadComparison.
 
     `reference` is the spelling of the variant that the others are compared with, or empty; `text` is what quality was
-    scored on. `created` is a moment in ISO 8601, UTC. `machine` is plain data.
+    scored on. `created` is a moment in ISO 8601, UTC. `machine` is plain data. `independent` says that each question
+    was asked for itself: then the turns of a column are no conversation, its figures are medians over the answers, and
+    its prompt, usage and tokens are those of the last one.
     """
 
     questions: Annotated[tuple[str, ...], at_most(1_000)]
@@ -166,6 +175,7 @@ class Comparison:
     text: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
+    independent: bool = False
 
     def __post_init__(self) -> None:
         if len(self.columns) > MOST_COLUMNS:

@@ -15,7 +15,7 @@ from .tables import csv_table, fenced, inline, markdown_table
 
 _IN_CSV = in_files(Measured, Usage, Compared)
 CSV_FIELDS = ("variant", "resolved", "kind", "reference", *(figure.field for figure in _IN_CSV), "tokenizer", "note",
-              "error", "answer")  # fmt: skip
+              "error", "question", "answer")  # fmt: skip
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -52,6 +52,7 @@ def _setup(comparison: Comparison) -> str:
         "Reference": comparison.reference or "none",
         "Sampling": ", ".join(values) + (", greedy" if comparison.sampling.greedy else ""),
         "Stop texts": stop or "none",
+        **({"Questions": f"{len(comparison.questions)}, each asked for itself"} if comparison.independent else {}),
         "Seed": "a fresh one each time" if seed is None else seed,
         **{f"Version of {name}": version for name, version in comparison.versions.items()},
         **{f"Machine: {name}": value for name, value in comparison.machine.items()},
@@ -92,11 +93,18 @@ def _answer(column: Compared, number: int) -> Iterator[str]:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """A row a variant with whole figures."""
-    return csv_table(CSV_FIELDS, (_cells(column, comparison) for column in comparison.columns))
+    """A row a variant with whole figures; of questions that were asked for themselves, a row for each of them, too."""
+    return csv_table(
+        CSV_FIELDS,
+        (
+            _cells(column, comparison, question, answer)
+            for column in comparison.columns
+            for question, answer in (column.pairs if comparison.independent else column.pairs[-1:])
+        ),
+    )
 
 
-def _cells(column: Compared, comparison: Comparison) -> Iterator[object]:
+def _cells(column: Compared, comparison: Comparison, question: str, answer: str) -> Iterator[object]:
     yield from (column.variant, column.resolved, column.kind, column is comparison.reference_column)
     yield from (figure.value(column) for figure in _IN_CSV)
-    yield from (column.tokenizer, column.figures.note, column.error or column.figures.error, column.answer)
+    yield from (column.tokenizer, column.figures.note, column.error or column.figures.error, question, answer)

@@ -190,6 +190,41 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(runtime, spelle
     assert [line.name for line in runtime.held()] == held
 
 
+# --- several prompts ----------------------------------------------------------------------------------------
+
+
+def test_several_prompts_are_asked_for_themselves_by_each_variant_in_turn(runtime):
+    spelled = variants(f"{SMOLLM2}@gguf", f"{SMOLLM2}@bf16")
+    prompts = ["Say yes.", "word " * 9000, "Name a colour."]
+    request = CompareRequest.of(spelled, prompts, "Be brief.", sampling=SHORT, reference=spelled[0])
+    steps, whole = run(runtime, request)
+    assert (whole.questions, whole.independent) == (tuple(prompts), True)
+    order = [step.column for step in steps if isinstance(step.event, Delta)]
+    assert order == sorted(order), "each is loaded once and answers all"
+    for column in whole.columns:
+        assert not column.error
+        (first, second, third) = column.pairs
+        assert [question for question, _ in column.pairs] == prompts
+        assert first[1]
+        assert third[1]
+        assert second[1] == ""
+        assert "prompt 2: The prompt" in column.figures.note
+        assert "Say yes" not in column.prompt, "no conversation"
+        assert "Be brief." in column.prompt
+        assert (column.figures.timed_runs, column.known.decode_low <= column.known.decode_high) == (2, True)
+    (alone,) = run(runtime, CompareRequest.of(spelled[:1], "Name a colour.", "Be brief.", sampling=SHORT))[1].columns
+    assert alone.answer == whole.columns[0].answer
+
+
+@pytest.mark.parametrize(
+    ("prompts", "error"), [(["Hi"] * 21, BadComparisonRequest), (["Hi", " "], EmptyPrompt), (["x", "y" * 99_999],
+     PromptTooManyCharacters)],
+)  # fmt: skip
+def test_prompts_that_cannot_be_asked(runtime, prompts, error):
+    with pytest.raises(error):
+        run(runtime, CompareRequest.of(variants(f"{SMOLLM2}@bf16", SMOLLM2), prompts, sampling=SHORT))
+
+
 # --- all quantizations of one model -------------------------------------------------------------------------
 
 
@@ -343,5 +378,10 @@ def test_measure_is_compare_on_the_command_line(runtime, capsys, monkeypatch, tm
     assert "| must be free | weights |" in printed.out
     assert "The rule: of the variants" in printed.out
     assert "dequantized" in printed.err
+    (tmp_path / "prompts.txt").write_text("Say yes.\n\nSay no.\n")
+    words = ["compare", "--prompts", str(tmp_path / "prompts.txt"), *few, "--max-new-tokens", "4", "--no-quality"]
+    assert command_line.main(words) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n> Say yes.\n") == printed.count("\n> Say no.\n") == 2
     assert command_line.main(["compare", "a", "b", "c", "--all-modes"]) == 1
     assert "--all-modes takes one model" in capsys.readouterr().err

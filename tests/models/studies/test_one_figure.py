@@ -17,7 +17,8 @@ from models.domain.variant import Variant
 from models.studies.compare import compare
 from ui.api import row
 from ui.compare.setup import draw_plan
-from ui.compare.table import columns_table
+from ui.compare.state import View
+from ui.compare.table import rows_of, table
 
 SMOLLM2 = "smollm2-135m-instruct"
 SPELLED = [f"{SMOLLM2}@gguf", f"{SMOLLM2}@nf4+pirate"]
@@ -54,7 +55,7 @@ def test_the_same_bytes_must_be_free_wherever_a_variant_stands(runtime, compared
         for shown in (
             capsys.readouterr().out,
             to_markdown(compared),
-            columns_table(compared),
+            table(rows_of(compared.columns), View(), {}),
             draw_plan(runtime, SPELLED),
         ):
             assert size(needed) in shown

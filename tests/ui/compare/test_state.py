@@ -84,8 +84,26 @@ def test_a_follow_up_goes_to_each_with_its_own_conversation(comparison):
     first, second = histories(comparison, "And then?")
     assert first == (*ASKED, Message("assistant", "Because."), Message("user", "And then?"))
     assert second == (ASKED[0], Message("user", "Why?\n\nAnd then?"))
-    assert questions([second, first]) == ("Why?", "And then?")
-    assert questions([]) == ()
+    request = replace(REQUEST, histories=(second, first))
+    assert questions(request) == ("Why?", "And then?")
+    assert questions(replace(request, histories=(), further=("And you?",))) == ("And you?",)
+
+
+def test_several_prompts_stand_below_each_other_and_a_stop_keeps_the_answers_that_were_whole():
+    request = replace(REQUEST, further=("And you?",))
+    shown = begin(request)
+    answered = Compared("m@bf16", turns=(*ASKED, Message("assistant", "Because.")), answer="Because.")
+    shown = advance(shown, 0, answered)
+    asked = replace(answered, turns=(*answered.turns, Message("user", "And you?")), answer="")
+    shown = advance(shown, 0, asked)
+    assert [turn.content for turn in shown.columns[0].asked][-3:] == ["Why?", "Because.", "And you?"]
+    stopped = so_far(shown, request)
+    assert (stopped.questions, stopped.independent) == (("Why?", "And you?"), True)
+    assert (stopped.columns[0].answer, stopped.columns[0].turns) == ("Because.", answered.turns)
+    begun = so_far(advance(shown, 0, Delta("We", Usage(new_tokens=1))), request).columns[0]
+    assert begun.pairs == [("Why?", "Because."), ("And you?", "We")]
+    again = compare_state.request_again(ended(shown, stopped), 0)
+    assert (again.histories[0], again.further) == (ASKED, ("And you?",))
 
 
 def test_a_blind_vote_needs_two_answers(comparison):

@@ -423,6 +423,31 @@ def test_csv_has_a_row_a_variant_with_whole_figures():
     assert rows[2]["answer"] == "'=1+1\n,\""
 
 
+def test_of_several_prompts_each_answer_is_a_row():
+    turns = (*FULL.turns, Message("user", "And you?"), Message("assistant", "So."))
+    several = replace(FULL, turns=turns, answer="So.", parts_at_character=None)
+    whole = replace(COMPARISON, questions=("Why?", "And you?"), columns=(several, OTHER), independent=True)
+    assert from_json(to_json(whole)) == whole
+    rows = list(csv.DictReader(io.StringIO(to_csv(whole))))
+    assert [(row["variant"], row["question"], row["answer"]) for row in rows] == [
+        ("m", "Why?", "Because."), ("m", "And you?", "So."), ("m@nf4", "", ""),
+    ]  # fmt: skip
+    assert rows[0]["perplexity"] == rows[1]["perplexity"] != ""
+    report = to_markdown(whole)
+    for words in ("| Questions | 2, each asked for itself |", "## Question 2", "Because.", "So."):
+        assert words in report
+
+
+def test_a_file_of_before_several_prompts_and_timed_runs_opens():
+    data = json.loads(to_json(COMPARISON))
+    del data["independent"]
+    for column in data["columns"]:
+        del column["needed"], column["marks"]
+        for name in ("decode_low", "decode_high", "timed_tokens", "timed_runs"):
+            del column["figures"][name]
+    assert from_json(json.dumps(data)) == COMPARISON
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_spreadsheet_computes_no_answer(start):
     (row,) = csv.DictReader(io.StringIO(to_csv(replace(COMPARISON, columns=(replace(OTHER, answer=start + "1"),)))))

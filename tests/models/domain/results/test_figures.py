@@ -43,7 +43,8 @@ def test_csv_files_keep_their_order():
         "ttft_s", "decode_tokens_per_s", "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at",
         "answer_tokens", "decode_low", "decode_high", "timed_tokens", "timed_runs", "engine", "prompt_tokens",
         "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s", "wall_s", "seed", "finish", "predicted_peak",
-        "parts_at_character", "needed", "right", "wrong", "tokenizer", "note", "error", "answer",
+        "parts_at_character", "needed", "right", "wrong", "tokenizer", "note", "error",
+        "question", "answer",
     ]  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -37,33 +37,55 @@ FOLLOW_VARIANT = """(spelling, card, hardwares) => {
 }"""
 
 
-def draw_link() -> tuple[gr.Button, gr.Textbox]:
-    """A button that copies a link to what the page shows, and the box that it stands in where it cannot be copied."""
-    button = gr.Button(t("link_copy"), size="sm", min_width=60, scale=0, elem_id="make-link")
-    link = gr.Textbox(
-        show_label=False, interactive=False, buttons=["copy"], lines=2, elem_id="link", render=False, container=False
+@dataclass(frozen=True)
+class LinkButtons:
+    """A button that copies a link to what the page shows, one that adds the conversation, and the box for both."""
+
+    copy: gr.Button
+    with_talk: gr.Button
+    box: gr.Textbox
+
+
+def draw_link() -> LinkButtons:
+    """Draw the first button; the others are drawn below it, and shown once it was pressed."""
+    return LinkButtons(
+        gr.Button(t("link_copy"), size="sm", min_width=60, scale=0, elem_id="make-link"),
+        gr.Button(t("link_talk"), size="sm", scale=0, elem_id="link-talk", render=False),
+        gr.Textbox(
+            show_label=False,
+            interactive=False,
+            buttons=["copy"],
+            lines=2,
+            elem_id="link",
+            render=False,
+            container=False,
+        ),
     )
-    return button, link
 
 
-def wire_link(button: gr.Button, link: gr.Textbox, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.State) -> None:
+def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.State) -> None:
     """Write the link from what the open tab holds, the picker, and the sampling."""
 
-    def write(request: gr.Request, values: Values) -> str:
-        name = values[opened_tab]
-        try:
-            picked, sampling = page.picker.read(values), read_sampling(named(page.sampling, values))
-            tab, shown = "" if name == next(iter(tabs)) else name, tabs[name].state(values)
-            state = url.PageState(picked.variant, sampling, tab=tab, hardware=picked.hardware or "", **shown)
-            query = url.write(state)
-        except PaddockError as error:
-            return " ".join(error_sentences(error))
-        address = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
-        return f"{address}?{query}"
+    def writing(with_talk: bool) -> Callable[[gr.Request, Values], str]:
+        def write(request: gr.Request, values: Values) -> str:
+            name = values[opened_tab]
+            try:
+                picked, sampling = page.picker.read(values), read_sampling(named(page.sampling, values))
+                tab, shown = "" if name == next(iter(tabs)) else name, tabs[name].state(values)
+                state = url.PageState(picked.variant, sampling, tab=tab, hardware=picked.hardware or "", **shown)
+                query = url.write(state if with_talk else replace(state, conversation=()))
+            except PaddockError as error:
+                return " ".join(error_sentences(error))
+            address = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
+            return f"{address}?{query}"
+
+        return write
 
     linked = [component for tab in tabs.values() for component in tab.linked]
-    written = button.click(write, {opened_tab, *linked, *page.picker.asked, *page.sampling.values()}, link, **AT_ONCE)
-    written.then(None, link, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")
+    inputs = {opened_tab, *linked, *page.picker.asked, *page.sampling.values()}
+    for button, with_talk in ((link.copy, False), (link.with_talk, True)):
+        written = button.click(writing(with_talk), inputs, link.box, **AT_ONCE)
+        written.then(None, link.box, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")
 
 
 def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> None:

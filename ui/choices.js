@@ -41,12 +41,16 @@
     // A link that could be written is copied; where the browser forbids that, its box is shown to copy it by hand.
     async copyLink(link) {
       const button = document.querySelector("#make-link"), box = document.querySelector("#link");
+      const withTalk = document.querySelector("#link-talk"), zh = navigator.language.startsWith("zh");
       box.classList.add("shown");
       if (!link.startsWith("http")) return;
+      const talked = [...document.querySelectorAll("#chatbot [data-testid=bot]")].some((answer) => answer.offsetParent);
+      withTalk.classList.toggle("shown", talked && !withTalk.classList.contains("shown"));
+      setTimeout(() => withTalk.classList.remove("shown"), 15000);
       try {
         await navigator.clipboard.writeText(link);
         box.classList.remove("shown");
-        said(button, button.dataset.copied || "✓");
+        said(button, zh ? "已复制" : "Copied");
       } catch { box.querySelector("textarea")?.select(); }
     },
     openPicker() {

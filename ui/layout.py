@@ -64,10 +64,11 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             gr.HTML(f'<p class="quiet"><a href="?view=api">{both("programs")}</a></p>')
         with gr.Row(elem_id="top"):
             gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
-            make_link, link = draw_link()
+            link = draw_link()
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
-        link.render()
+        link.with_talk.render()
+        link.box.render()
         picker.chip.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
@@ -78,7 +79,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                 with gr.Tab(t(name) if name in EN else name.capitalize(), id=name, elem_id=f"{name}-tab") as selected:
                     built[name] = build(page)
                 selected.select(partial(str, name), None, opened_tab, **AT_ONCE)
-        wire_link(make_link, link, page, built, opened_tab)
+        wire_link(link, page, built, opened_tab)
         wire_opening(page, built, tabs)
         wire_memory(runtime, memory, picker, app, [event for tab in built.values() for event in tab.computed])
         app.load(None, None, None, js=ON_LOAD)

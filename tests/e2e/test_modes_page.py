@@ -167,7 +167,7 @@ def test_the_link_is_copied_and_the_chip_opens_the_picker(visit: Visit) -> None:
     page = visitor.page
     visitor.box.fill("Why?")
     page.locator("#make-link").click()
-    expect(page.locator("#make-link")).to_have_text("✓")
+    expect(page.locator("#make-link")).to_have_text("Copied")
     assert "prompt=Why%3F" in page.evaluate("navigator.clipboard.readText()")
     expect(page.locator("#model input")).not_to_be_in_viewport()
     page.locator("#chip button").click()

@@ -325,3 +325,19 @@ def test_a_visitor_who_leaves_ends_his_answer(visit: Visit) -> None:
     gone.complaints.clear()  # the browser's own, about the stream that was cut
     held: Any = stays.page.locator("#held")
     expect(held).not_to_contain_text("in use")
+
+
+def test_a_link_takes_the_conversation_along_where_it_is_wished(visit_echo: Visit) -> None:
+    visitor = visit_echo(permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.page
+    visitor.ask("Is <b>this</b> kept, $5?")
+    page.locator("#make-link").click()
+    expect(page.locator("#make-link")).to_have_text("Copied")
+    assert "conversation" not in page.evaluate("navigator.clipboard.readText()")
+    page.locator("#link-talk").click()
+    expect(page.locator("#link-talk")).to_be_hidden()
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = visit_echo(link.partition("?")[2])
+    expect(other.questions).to_have_text(["Is <b>this</b> kept, $5?"])
+    other.ask("And now?")
+    expect(other.questions).to_have_count(2)

@@ -28,6 +28,7 @@
   }
   async function openConversation() {
     const own = from(TAB, MINE), last = from(BROWSER, LAST);
+    if (!own && new URL(window.location).searchParams.has("conversation")) return null;  // the link brings another
     const id = own || last, conversation = id && stored(id);
     if (!conversation) return null;
     if (own ? await claimedSoon(own) : await claimed(last)) { mine = id; into(TAB, MINE, id); return conversation; }

@@ -14,7 +14,7 @@ from models.domain.messages import Message
 from models.domain.request import BasePrompt, ChatRequest
 
 from ..page import Page, Tab
-from ..shared import exact, render, stream
+from ..shared import exact, render, stream, url
 from ..shared.conversation import drawn
 from ..shared.drafts import keep_drafts
 from ..shared.events import AT_ONCE, FORGET_PROMPT, IN_ORDER, PRESS, Values, Visitor, computing, named, pressed
@@ -205,12 +205,15 @@ def build_chat_tab(page: Page) -> Tab:
             return gr.skip()
         return drawn(turns.messages(_resumed(values[kept])), values[raw])
 
-    def open_kept(posted: Any, as_written: Any) -> dict[Any, Any]:
-        """What the browser kept, as it is shown; a new conversation if it is not one."""
+    def open_kept(request: gr.Request, posted: Any, as_written: Any) -> dict[Any, Any]:
+        """What the browser kept, as it is shown, else what the link brings; a new conversation if it is neither."""
         try:
             talk = _resumed(posted)
         except PaddockError:
             talk = turns.new()
+        if not talk.turns and talk.before is None:
+            linked, _ = url.read(dict(request.query_params))
+            talk = turns.of(linked.conversation, say("from a link"))
         shown = show(talk, bool(as_written))
         return shown | {chatbot: gr.Chatbot(shown[chatbot], examples=_examples()), raw: bool(as_written)}
 
@@ -243,9 +246,13 @@ def build_chat_tab(page: Page) -> Tab:
         status,
         answered,
         (follow_kind, [picker.is_base], [base_parts, instruct_parts]),
-        (system, box),
-        lambda state: [state.system or gr.skip(), state.prompt or gr.skip()],
-        lambda values: {"system": values[system] or "", "prompt": values[box] or ""},
+        (system, box, kept),
+        lambda state: [state.system or gr.skip(), state.prompt or gr.skip(), gr.skip()],  # `open_kept` opens the last
+        lambda values: {
+            "system": values[system] or "",
+            "prompt": values[box] or "",
+            "conversation": tuple(message.content for message in turns.history(turns.read(values[kept]))),
+        },
     )
 
 

@@ -6,7 +6,7 @@ data that a browser keeps, so `read` trusts none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
@@ -70,6 +70,13 @@ class Conversation:
 def new() -> Conversation:
     """An empty conversation."""
     return Conversation(token_hex(8))
+
+
+def of(texts: Sequence[str], title: str) -> Conversation:
+    """The conversation of questions and answers in turns; `title` stands under each answer."""
+    pairs = list(zip(texts[::2], texts[1::2], strict=False))[:MOST_TURNS]
+    turns = [Turn(question, answer, title, parent=at - 1) for at, (question, answer) in enumerate(pairs)]
+    return replace(new(), turns=tuple(turns), leaf=len(turns) - 1)
 
 
 def asked(conversation: Conversation, question: str, parent: int) -> Conversation:

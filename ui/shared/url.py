@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from models.domain.errors import InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
+from models.domain.errors import BadHistory, InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
 from models.domain.memory.hardware import find_hardware
 from models.domain.messages import BOUNDS, Sampling
 from models.domain.variant import LONGEST_SPELLING, Variant
@@ -15,6 +18,7 @@ from models.domain.variant import LONGEST_SPELLING, Variant
 from .sampling import read_stops, write_stops
 
 LONGEST = 4000  # characters of one text in an address; proxies take no longer ones, and half a text is another one
+LONGEST_CONVERSATION = 100_000  # bytes that one in an address may unpack to
 TEXTS = {"system": "system prompt", "prompt": "prompt"}
 MOST_VARIANTS = 16  # of a comparison in an address; the server has its own limit
 
@@ -31,6 +35,7 @@ class PageState:
     variants: tuple[Variant, ...] = ()  # of a comparison
     reference: Variant | None = None
     hardware: str = ""  # that is planned for, by its key or GB; this machine
+    conversation: tuple[str, ...] = ()  # questions and answers in turns, the first a question
     unread: str = ""  # what stands where a variant should, and is none
 
 
@@ -57,9 +62,39 @@ def read(
     tab = tab if tab in tabs else ""
     hardware = _read_hardware(query.get("hardware", ""), errors)
     state = PageState(
-        variant, sampling, **texts, tab=tab, variants=variants, reference=reference, hardware=hardware, unread=unread
+        variant,
+        sampling,
+        **texts,
+        tab=tab,
+        variants=variants,
+        reference=reference,
+        hardware=hardware,
+        conversation=_read_conversation(query.get("conversation", ""), errors),
+        unread=unread,
     )
     return state, errors
+
+
+def _read_conversation(text: str, errors: list[PaddockError]) -> tuple[str, ...]:
+    if not text:
+        return ()
+    try:
+        packed = base64.urlsafe_b64decode(text[:LONGEST])
+        found = json.loads(zlib.decompressobj().decompress(packed, LONGEST_CONVERSATION))
+    except (ValueError, RecursionError, zlib.error):  # ValueError: of base64, UTF-8 and JSON
+        found = None
+    if not isinstance(found, list) or not all(isinstance(part, str) for part in found):
+        errors.append(BadHistory(reason="it cannot be read"))
+        return ()
+    return tuple(found)
+
+
+def _written(conversation: tuple[str, ...]) -> str:
+    packed = zlib.compress(json.dumps(conversation, ensure_ascii=False).encode("utf-8", "replace"), 9)
+    text = base64.urlsafe_b64encode(packed).decode()
+    if len(text) > LONGEST:
+        raise TooLongForLink(name="packed conversation", characters=len(text), limit=LONGEST)
+    return text
 
 
 def _read_hardware(text: str, errors: list[PaddockError]) -> str:
@@ -134,6 +169,8 @@ def write(state: PageState) -> str:
         pairs["variants"] = ",".join(map(str, state.variants[:MOST_VARIANTS]))
     if state.reference is not None:
         pairs["reference"] = str(state.reference)
+    if state.conversation:
+        pairs["conversation"] = _written(state.conversation)
     if state.hardware:
         pairs["hardware"] = state.hardware
     if state.tab:

@@ -1,5 +1,7 @@
 """A link carries the page's state and brings it back; whatever is in a link, it never breaks the page."""
 
+import base64
+import zlib
 from urllib.parse import parse_qsl
 
 import pytest
@@ -151,3 +153,38 @@ def test_a_plus_that_was_not_escaped_is_still_an_adapter():
     assert not errors
     assert str(state.variant) == "smollm2-135m-instruct+pirate"
     assert [str(variant) for variant in state.variants] == ["owner/name+json"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=6).map(tuple))
+def test_a_conversation_comes_back_as_it_was(conversation):
+    again, errors = read(query(write(PageState(conversation=conversation))))
+    assert (again.conversation, errors) == (conversation, [])
+
+
+def packed(text):
+    return base64.urlsafe_b64encode(zlib.compress(text.encode())).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "%",
+        "eJw=",
+        packed("{}"),
+        packed("[1]"),
+        packed("[["),
+        packed("[" * 9000),
+        packed('["' + "a" * 10**6 + '"]'),
+    ],
+)
+def test_what_is_no_conversation_is_said_and_left_out(text):
+    state, errors = read({"conversation": text, "prompt": "Hi"})
+    assert (state.conversation, state.prompt) == ((), "Hi")
+    assert "conversation" in str(errors[0])
+
+
+def test_a_conversation_that_is_too_long_for_a_link_is_said():
+    words = tuple(f"{number * 7919 % 104729:x}" for number in range(4000))
+    with pytest.raises(TooLongForLink, match="packed conversation"):
+        write(PageState(conversation=words))

@@ -137,7 +137,7 @@ def test_what_a_run_had_is_there_after_a_reload_and_a_column_runs_again(visit: V
     page.wait_for_function("(localStorage.getItem('paddock-comparison') || '').length > 1000", timeout=ANSWER_MS)
     page.wait_for_timeout(2500)
     page.reload()
-    expect(visitor.said).to_contain_text("This comparison was interrupted", timeout=30_000)
+    expect(page.locator("#compare-results")).to_contain_text("This comparison was interrupted", timeout=30_000)
     visitor.complaints.clear()  # Gradio's own, of the stream that the reload cut
     kept = visitor.answers_of_all()
     assert kept[0]

@@ -18,7 +18,9 @@ function refresh() {
   for (const clip of element.querySelectorAll(".clip")) {
     const open = opened.has(clip.dataset.key), more = clip.nextElementSibling;
     clip.classList.toggle("open", open);
-    set(more, "hidden", !open && (running !== null || clip.scrollHeight <= clip.clientHeight + 2));
+    const cut = !open && running === null && clip.scrollHeight > clip.clientHeight + 2;
+    clip.classList.toggle("cut", cut);
+    set(more, "hidden", !open && !cut);
     set(more, "textContent", open ? more.dataset.less : more.dataset.more);
     set(more, "ariaExpanded", String(open));
     set(clip, "scrollTop", running ? clip.scrollHeight - clip.clientHeight : 0);  // what is new is seen

@@ -26,8 +26,9 @@ def to_kept(shown: Shown, so_far: Comparison | None = None) -> str:
     comparison = shown.comparison or so_far
     if comparison is None:
         return ""
-    about = {"order": shown.order, "voted": shown.voted, "stopped": shown.stopped or shown.comparison is None,
-             "raw": shown.view.raw}  # fmt: skip
+    running = shown.comparison is None
+    about: dict[str, object] = {"order": shown.order, "voted": shown.voted, "raw": shown.view.raw}
+    about |= {"stopped": shown.stopped or running, "interrupted": shown.interrupted or running}
     for shorten in (_whole, _without_tokens, _without_prompts):
         text = json.dumps({**about, "file": to_json(shorten(comparison))}, ensure_ascii=False)
         if len(text) <= LONGEST:
@@ -50,7 +51,8 @@ def from_kept(text: object) -> Shown:
         order = ()
     voted = voted if type(voted) is int and -1 <= voted < count else None
     shown = Shown(order=order, voted=voted, view=View(raw=data.get("raw") is True))
-    return ended(shown, comparison, data.get("stopped") is True)
+    over = ended(shown, comparison, data.get("stopped") is True)
+    return replace(over, interrupted=data.get("interrupted") is True)
 
 
 def _whole(comparison: Comparison) -> Comparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 
 from models.domain.results.comparison import Compared, Comparison
@@ -26,7 +27,8 @@ def results(shown: Shown, distance: float) -> str:
     comparison = None if shown.blind else shown.comparison
     files = {} if comparison is None else _files(comparison)
     drawn = table(_rows(shown), shown.view, files, shown.hardware)
-    return f'<div class="verdict-line">{_sentence(shown, comparison, distance)}</div>{drawn}'
+    said = _interrupted(shown) + _sentence(shown, comparison, distance)
+    return f'<div class="verdict-line">{said}</div>{drawn}'
 
 
 def pictures(shown: Shown) -> str:
@@ -35,6 +37,13 @@ def pictures(shown: Shown) -> str:
         return ""
     sound = [column.known for column in shown.columns if not column.known.error]
     return render_pictures.pictures(_rows(shown), quality_measure(sound))
+
+
+def _interrupted(shown: Shown) -> str:
+    if not shown.interrupted:
+        return ""
+    told = say("This comparison was interrupted; what it had is here. Columns can be run again one by one.")
+    return f'<p class="quiet">{escape(told)}</p>'
 
 
 def _sentence(shown: Shown, comparison: Comparison | None, distance: float) -> str:
@@ -56,6 +65,8 @@ def _rows(shown: Shown) -> list[Row]:
     if shown.blind:
         return [Row(names[place], "", Compared(HIDDEN)) for place in shown.places]
     rows = rows_of([column.known for column in shown.columns], shown.reference, [c.need for c in shown.columns], names)
+    if shown.running:  # notes come at the end, so that nothing moves before it
+        rows = [replace(row, mark="") for row in rows]
     return [rows[place] for place in shown.places]
 
 

@@ -62,6 +62,7 @@ class Shown:
     order: tuple[int, ...] = ()
     comparison: Comparison | None = None
     stopped: bool = False
+    interrupted: bool = False  # its page was closed before it was over
     voted: int | None = None
     view: View = View()
     hardware: str = ""  # what the columns' needs are planned for; empty is this machine
@@ -172,7 +173,10 @@ def with_needs(shown: Shown, needs: Sequence[Need | None]) -> Shown:
 
 def changed(shown: Shown, comparison: Comparison) -> Shown:
     """What is shown once columns were marked or replaced; each keeps what it needs."""
-    return with_needs(ended(shown, comparison, shown.stopped), [column.need for column in shown.columns])
+    over = ended(shown, comparison, shown.stopped)
+    open_ends = any(usage is None or usage.finish == "cancelled" for usage in (one.usage for one in comparison.columns))
+    over = replace(over, interrupted=shown.interrupted and open_ends)
+    return with_needs(over, [column.need for column in shown.columns])
 
 
 def _over(column: Compared, comparison: Comparison) -> Column:

@@ -218,15 +218,8 @@ def build_compare_tab(page: Page) -> Tab:
         shown = from_kept(values[parts.kept])
         if not shown.columns:
             return [*[gr.skip()] * 2, render_columns.empty(), *[gr.skip()] * (count - 3)]
-        line = (
-            render.said(
-                say("This comparison was interrupted; what it had is here. Columns can be run again one by one.")
-            )
-            if shown.stopped
-            else ""
-        )
         shown = weighed(runtime, shown, hardware_of(values), own_token(token))
-        return _values(line, shown, values[setup.distance], gr.skip())
+        return _values(gr.skip(), shown, values[setup.distance], gr.skip())
 
     def weigh_again(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         """Needs and fits once other hardware was chosen."""
@@ -316,7 +309,7 @@ def _said(shown: Shown) -> str:
     return render.said(say("Done: {done} of {count} answered.", done=done, count=count))
 
 
-def _values(line: str, shown: Shown, distance: float, kept: Any = None) -> list[Any]:
+def _values(line: Any, shown: Shown, distance: float, kept: Any = None) -> list[Any]:
     """Values for `_Parts.outputs`; kept is what is shown, unless something else is given."""
     running, over = shown.running, shown.comparison is not None
     active = [not running, running, over, bool(shown.columns), *[over and not shown.blind] * len(FILES)]

@@ -174,7 +174,8 @@ def best_first(key: str) -> bool:
 
 def _best(rows: Sequence[Row], heading: Heading) -> str:
     """The text of the best value; empty where there are not two that differ."""
-    having = [row for row in rows if not row.column.error and heading.value(row)]
+    own = heading.key in WITH_REFERENCE  # the reference agrees with itself
+    having = [row for row in rows if not row.column.error and heading.value(row) and not (own and row.reference)]
     if len({heading.text(row) for row in having}) < 2:
         return ""
     pick = max if heading.better == "higher" else min
@@ -185,7 +186,7 @@ def _line(row: Row, headings: Sequence[Heading], best: Mapping[str, str]) -> str
     mark = f" <small>{escape(say('reference'))}</small>" if row.reference else ""
     swatch = f'<i class="swatch {row.colour}"></i>' if row.colour else ""
     title = f' title="{escape(row.spelling)}"' if row.spelling else ""
-    name = f'<th scope="row"{title}>{swatch}{escape(row.name)}{mark}{escape(row.mark)}</th>'
+    name = f'<th scope="row"{title}>{swatch}{escape(row.name)}{escape(row.mark)}{mark}</th>'
     if row.column.error:
         text = escape(say(row.column.error))
         return f'<tr class="failed">{name}<td colspan="{len(headings) - 1}"><p>{text}</p></td></tr>'

@@ -129,8 +129,11 @@ def suggest(
 
 
 def quality_measure(columns: Sequence[Compared]) -> str:
-    """PERPLEXITY where all columns with a figure of quality share a tokenizer, else BITS_PER_BYTE."""
-    names = {column.tokenizer for column in columns if column.known.perplexity or column.known.bits_per_byte}
+    """PERPLEXITY where all columns with a figure of quality, or all that will have one, share a tokenizer, else
+    BITS_PER_BYTE.
+    """
+    scored = [column for column in columns if column.known.perplexity or column.known.bits_per_byte]
+    names = {column.tokenizer for column in scored or columns}
     return PERPLEXITY if len(names) == 1 and names != {""} else BITS_PER_BYTE
 
 

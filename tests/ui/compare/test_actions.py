@@ -11,6 +11,7 @@ from models.domain.results.comparison import Compared, Comparison, TokenView
 from ui.compare import blind
 from ui.compare.actions import after
 from ui.compare.kept import LONGEST, from_kept, to_kept
+from ui.compare.results import results
 from ui.compare.state import Need, Shown, again, changed, ended, failed_again, request_again, with_needs
 
 
@@ -88,8 +89,9 @@ def test_what_is_shown_comes_back():
 def test_what_was_running_comes_back_as_stopped():
     running = again(SHOWN, 1)
     back = from_kept(to_kept(running, WHOLE))
-    assert back.stopped
+    assert (back.stopped, back.interrupted) == (True, True)
     assert back.comparison == WHOLE
+    assert "was interrupted" in results(back, 0.05)
 
 
 def test_a_blind_vote_stays_blind():

@@ -260,10 +260,7 @@ class Runtime:
             yield from stream
 
     def score(self, text: str, variant: Variant, token: str | None = None) -> Generator[Event, None, None]:
-        """How likely a variant finds a text: progress, then one Scored. Raises PaddockError.
-
-        llama.cpp cannot score a given text, so a `gguf` variant is scored on its own weights dequantized to fp32.
-        """
+        """How likely a variant finds a text: progress, then one Scored. Raises PaddockError."""
         yield from self.score_prompt(Prompt(text), variant, token=token)
 
     def scoring(
@@ -288,7 +285,7 @@ class Runtime:
         card = self.card(variant, token)
         resolved, mode = self.resolve(variant, card)
         beside = yield from self._adapters(resolved, card, token)
-        load = yield from self._scorable(resolved, mode, card, token, beside)
+        load = yield from self._load(resolved, mode, card, token, beside)
         if isinstance(load.where, Local):
             loading.require_short(prompt.text, load.where)
         with closing(events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
@@ -336,23 +333,6 @@ class Runtime:
             self.planner.require(planned, self.catalog.values(), card, beside)
         snapshot = yield from loading.snapshot(card, mode, self.settings, token)
         return Load(base, loading.local(planned, snapshot, mode), self.settings)
-
-    def _scorable(
-        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...]
-    ) -> Generator[Progress, None, Load]:
-        """The load that can score: a GGUF file's weights are dequantized to fp32 for it."""
-        if mode.form != "gguf":
-            return (yield from self._load(variant, mode, card, token, beside))
-        fp32 = quantization.MODES["fp32"]
-        planned = self.planner.plan(card, fp32)
-        self.planner.require(planned, self.catalog.values(), card)
-        source = yield from loading.snapshot(card, mode, self.settings, token)
-        snapshot = yield from loading.converted(card, source, self.settings)
-        # Where fp32 itself comes from this file, the two are one and the same load.
-        plain = sources.locate(card, "safetensors", self.settings)
-        shared = plain is not None and plain.path == source.path
-        spelling = str(variant.resolved("fp32")) if shared else f"{variant}, dequantized"
-        return Load(spelling, loading.local(planned, snapshot, fp32), self.settings)
 
 
 def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[ActiveAdapter, ...], ...]) -> Answering:

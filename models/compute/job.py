@@ -92,10 +92,9 @@ def _run_here(job: Job, local: Local) -> Generator[Event, None, None]:
         engine = yield from waiting
         load_s = time.perf_counter() - asked
         place = (job.load, engine.slots)
-        if isinstance(job, Scoring):
-            place = (job.load, 1)
-        elif job.sampling.repeats:
-            # What is computed beside it changes how an answer is rounded; with a seed it is the same every time.
+        if isinstance(job, Scoring) or job.sampling.repeats:
+            # What is computed beside it changes how it is rounded; a figure, and an answer with a seed, are the same
+            # every time.
             place = (("alone", job.load), 1)  # type: ignore[assignment]
         yield from _computed(job, engine, process.turnstile.ticket(*place), load_s, local.snapshot.origin)
 

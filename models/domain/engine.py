@@ -92,7 +92,9 @@ class Engine(Protocol):
         """How likely each token of a text is, as progress and then one Scored, with so many `rivals` of each.
 
         `record` is a file to write all log-probabilities to, `reference` one that another engine wrote for the same
-        tokens, to be compared with. Raises NotScorable, TextTooShort, ContextExceeded, OutOfMemory, EngineFailed.
+        tokens, to be compared with. Where either has the likeliest tokens of a position only, `Scored.at_least` says
+        that the divergences are lower bounds. Raises NotScorable, TextTooShort, ContextExceeded, OutOfMemory,
+        EngineFailed.
         """
 
     def close(self) -> None:

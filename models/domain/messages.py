@@ -228,7 +228,8 @@ class Scored:
     `log_probabilities` are natural; `likeliest` says whether the token is the one that greedy decoding takes. Against
     a reference: `agrees` where both find the same token likeliest, `divergences` KL(reference, this) in nats.
     `bytes` are those of the scored tokens' text in UTF-8, `offset` the tokens before the first entry. `rivals` are the
-    likeliest tokens at each place with their probabilities, where they were asked for.
+    likeliest tokens at each place with their probabilities, where they were asked for. With `at_least` the divergences
+    are lower bounds, since one side does not tell the whole distribution.
     """
 
     variant: str = ""
@@ -240,6 +241,7 @@ class Scored:
     agrees: tuple[bool, ...] = ()
     divergences: tuple[float, ...] = ()
     rivals: tuple[tuple[tuple[str, float], ...], ...] = ()
+    at_least: bool = False
 
 
 Event = Delta | Progress | Rendered | Scored

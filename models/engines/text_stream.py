@@ -51,6 +51,25 @@ class Detokenizer:
         return self._decode(self._ids[self._start : self._shown]), self._decode([*self._ids[self._start :], *more])
 
 
+Rivals = tuple[tuple[str, float], ...]
+
+
+def token_texts(
+    pieces: Detokenizer, ids: Sequence[int], added: bool, best: Sequence[Sequence[tuple[int, float]]]
+) -> tuple[tuple[str, ...], tuple[Rivals, ...], str]:
+    """The texts of all tokens but the first, of the rivals at each place, and of the first unless it was `added`.
+
+    Each reads as it does after those before it, and joined they are the text: a token within a character is empty.
+    """
+    first, texts, named = "" if added else pieces.push(ids[0]), [], []
+    for place, token in enumerate(ids[1:]):
+        if best:
+            named.append(tuple((pieces.peek(rival), chance) for rival, chance in best[place]))
+        texts.append(pieces.push(token))
+    texts[-1] += pieces.finish()
+    return tuple(texts), tuple(named), first
+
+
 class StopStrings:
     """Cuts a stream of text before the first stop string; what may become one is held back until decided."""
 

@@ -198,7 +198,7 @@ class Running:
                 found = yield from self._through(quality.against(runtime, resolved, text, held_against, token))
             else:
                 found = yield from self._through(quality.alone(runtime, resolved, text, token))
-            self._know(figures=replace(self.now.figures, **found.figures))
+            self._know(figures=replace(self.now.figures, **found))
         except PaddockError as error:
             self._note(str(error))
         yield Step(self._place, self.now)

@@ -17,7 +17,6 @@ from ..domain.variant import Variant
 from ..runtime import Runtime
 
 LONGEST_TEXT = 8_000  # characters: all log-probabilities of the reference are kept on disk meanwhile
-DEQUANTIZED = "scored on its weights dequantized to fp32, since llama.cpp gives no log-probabilities of a given text"
 CONVERTED = "made from a quantized GGUF file, since the Hub's own weights could not be reached: no more exact than that"
 
 
@@ -31,44 +30,39 @@ class Reference:
     scored: Scored
 
 
-@dataclass(frozen=True)
-class Quality:
-    """Figures by the names of Measured, and the spellings of what was loaded for them."""
-
-    figures: dict[str, Any]
-    loaded: frozenset[str]
+Figures = dict[str, Any]  # by the names of Measured
 
 
 def first(
     runtime: Runtime, variant: Variant, text: str, answer: Prompt, prompt_tokens: int, folder: str, token: str | None
-) -> Generator[Progress, None, tuple[Quality, Reference]]:
+) -> Generator[Progress, None, tuple[Figures, Reference]]:
     """The quality of the one that the others are compared with; `answer` is its prompt with its answer."""
     record = str(Path(folder) / "text.npy")
     scored = yield from _score(runtime, variant, Prompt(text), token, record)
     own = yield from _score(runtime, variant, answer, token)
-    figures = _alone(variant, scored) | {"agreement": 1.0, "divergence": 0.0}
-    return Quality(figures, frozenset({scored.variant})), Reference(record, answer, prompt_tokens, own)
+    figures = _alone(scored) | {"agreement": 1.0, "divergence": 0.0}
+    return figures, Reference(record, answer, prompt_tokens, own)
 
 
 def against(
     runtime: Runtime, variant: Variant, text: str, reference: Reference, token: str | None
-) -> Generator[Progress, None, Quality]:
+) -> Generator[Progress, None, Figures]:
     """The quality of another, on the same text and on the reference's own answer; raises ReferenceDiffers."""
     scored = yield from _score(runtime, variant, Prompt(text), token, reference=reference.text_file)
     theirs = yield from _score(runtime, variant, reference.answer_prompt, token)
-    figures = _alone(variant, scored) | {
+    return _alone(scored) | {
         "agreement": metrics.share(scored.agrees),
         "divergence": metrics.mean(scored.divergences),
+        "divergence_at_least": scored.at_least,
         "parts_at": metrics.parting(reference.scored, theirs, reference.prompt_tokens),
         "answer_tokens": len(theirs.likeliest) - max(0, reference.prompt_tokens - theirs.offset),
     }
-    return Quality(figures, frozenset({scored.variant}))
 
 
-def alone(runtime: Runtime, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Quality]:
+def alone(runtime: Runtime, variant: Variant, text: str, token: str | None) -> Generator[Progress, None, Figures]:
     """The quality of one that is compared with none."""
     scored = yield from _score(runtime, variant, Prompt(text), token)
-    return Quality(_alone(variant, scored), frozenset({scored.variant}))
+    return _alone(scored)
 
 
 def tokens(
@@ -92,12 +86,11 @@ def peak_alone(runtime: Runtime, usage: Usage, base: str) -> int | None:
     return max(0, usage.peak_bytes - sum(line.resident for line in inside if line.name != base)) or None
 
 
-def _alone(variant: Variant, scored: Scored) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _alone(scored: Scored) -> Figures:
+    return {
         "perplexity": metrics.perplexity(scored.log_probabilities),
         "bits_per_byte": metrics.bits_per_byte(scored.log_probabilities, scored.bytes),
     }
-    return found if scored.variant == str(variant) else found | {"note": DEQUANTIZED}
 
 
 def _score(

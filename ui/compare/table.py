@@ -109,7 +109,9 @@ def headings_of(rows: Sequence[Row], whole: bool, hardware: str = "") -> list[He
         lambda row: fit(row.need),
         lambda row: (row.need.fits, not row.need.tight) if row.need else None,
     )
-    fields = (SPEED, "ttft_s", quality_measure([row.column for row in rows]), *WITH_REFERENCE, "right")
+    engines = {row.column.usage.engine for row in rows if row.column.usage}
+    engine = ("engine",) if len(engines) > 1 else ()
+    fields = (SPEED, "ttft_s", quality_measure([row.column for row in rows]), *WITH_REFERENCE, "right", *engine)
     few = [figure for field in fields for figure in FIGURES if figure.field == field]
     few = [one for one in few if one.field not in WITH_REFERENCE or any(one.text(row.column) for row in rows)]
     return [name, needed, fits, *(_heading(figure, short=not whole) for figure in (OTHERS if whole else few))]
@@ -173,9 +175,11 @@ def best_first(key: str) -> bool:
 
 
 def _best(rows: Sequence[Row], heading: Heading) -> str:
-    """The text of the best value; empty where there are not two that differ."""
+    """The text of the best value; empty where there are not two that differ, or one is a lower bound."""
     own = heading.key in WITH_REFERENCE  # the reference agrees with itself
     having = [row for row in rows if not row.column.error and heading.value(row) and not (own and row.reference)]
+    if heading.key == "divergence" and any(row.known.divergence_at_least for row in having):
+        return ""
     if len({heading.text(row) for row in having}) < 2:
         return ""
     pick = max if heading.better == "higher" else min

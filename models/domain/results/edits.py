@@ -42,7 +42,8 @@ def put(comparison: Comparison, place: int, column: Compared) -> Comparison:
     """
     before = _column(comparison, place)
     if not column.error:
-        kept = {name: getattr(before.figures, name) for name in ("agreement", "divergence", "parts_at", "reference")}
+        names = ("agreement", "divergence", "divergence_at_least", "parts_at", "reference")
+        kept = {name: getattr(before.figures, name) for name in names}
         lacking = {name: value for name, value in kept.items() if not getattr(column.figures, name)}
         column = replace(column, figures=replace(column.figures, **lacking))
     whole = _with(comparison, place, column)

@@ -113,6 +113,16 @@ def _first_difference(column: Compared) -> str:
     return "" if column.parts_at_character is None else f"character {column.parts_at_character + 1:,}"
 
 
+def _divergence(row: Measured) -> str:
+    if row.divergence is None:
+        return ""
+    return f"≥ {row.divergence:.4f}" if row.divergence_at_least else f"{row.divergence:.4f}"
+
+
+def _told_in_part(row: Measured) -> str:
+    return "at least: llama.cpp tells only the likeliest tokens of a position" if row.divergence_at_least else ""
+
+
 def _marks(column: Compared) -> str:
     count = column.right + column.wrong
     return f"{column.right}/{count}" if count else ""
@@ -147,7 +157,9 @@ FIGURES = (
            "positions of the text where it and the reference find the same token likeliest",
            form=".1%", better="higher"),
     Figure("divergence", Measured, "KL", "mean divergence from the reference's distribution, nats a token",
-           form=".4f", better="lower"),
+           form=_divergence, better="lower", basis=_told_in_part),
+    Figure("engine", Usage, "engine", "the library that computed the answer and all other figures",
+           form=lambda usage: usage.engine, under_answer=False),
     Figure("prompt_tokens", Usage, "prompt", "tokens of the prompt, by this variant's own tokenizer and template",
            "tokens", ","),
     Figure("new_tokens", Usage, "answer", "tokens of the answer", "tokens", ","),
@@ -158,9 +170,10 @@ FIGURES = (
     Figure("right", Compared, "marked right", "answers that a reader marked right, of those that were marked",
            form=_marks, better="higher", under_answer=False),
     Figure("wrong", Compared),
-    *(Figure(name, Usage) for name in ("engine", "cached_tokens", "context", "wall_s", "seed")),
+    *(Figure(name, Usage) for name in ("cached_tokens", "context", "wall_s", "seed")),
     *(Figure(name, Measured) for name in ("predicted_bytes", "parts_at", "answer_tokens",
-                                        "decode_low", "decode_high", "timed_tokens", "timed_runs")),
+                                        "decode_low", "decode_high", "timed_tokens", "timed_runs",
+                                        "divergence_at_least")),
     Figure("predicted_peak", Compared),
 )  # fmt: skip
 

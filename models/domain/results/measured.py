@@ -22,7 +22,7 @@ class Measured:
     `parts_at` counts the tokens of the reference's greedy answer before this one's would differ, of `answer_tokens`;
     None is never. `note` says what was done otherwise, `error` why there are no figures. Decoding was timed over
     `timed_tokens` tokens; of several `timed_runs`, the speed is the median and `decode_low` to `decode_high` the range.
-    How each is shown stands in `figures.FIGURES`.
+    With `divergence_at_least` the divergence is a lower bound. How each is shown stands in `figures.FIGURES`.
     """
 
     variant: Spelling
@@ -46,6 +46,7 @@ class Measured:
     decode_high: Speed | None = None
     timed_tokens: Count | None = None
     timed_runs: Count = 1
+    divergence_at_least: bool = False
 
     @property
     def memory(self) -> int:

@@ -1,7 +1,8 @@
 """llama.cpp in a process of its own: python -m models.engines.llama.child, driven by JSON lines.
 
 The first line in says what to load; the first line out what was loaded, or the error. Then lines in are
-{"number", "request"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a request's end.
+{"number", "request"}, {"number", "score"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a
+request's end.
 The process ends when its standard input does, so it never outlives the app. What the library complains of goes to
 standard error.
 """
@@ -18,9 +19,11 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from ...domain.errors import EmptyPrompt, NotFinite
+from ...domain.errors import NotFinite
 from ..device import PeakMemory, resident_bytes
 from ..library_errors import translate
+from .given_tokens import score
+from .tokens import Tokens
 
 BATCH_S = 0.025
 KEPT_MIB = 512  # of prompt states kept for later turns; the library's own bound is sixteen times that
@@ -28,29 +31,6 @@ COMPLAINTS_S, QUIET_S = 2.0, 0.1  # how long to wait for the reason of a failed 
 ERRORS_ONLY = 1  # of what it prints
 # That of each token, which tells when it is no number; before the sampling it would cost 4 % of the speed.
 PROBABILITIES = {"n_probs": 1, "post_sampling_probs": True}
-
-
-class Tokens:
-    """Prompts as tokens: what is written, after at most one start token, whatever the file's own flags add."""
-
-    def __init__(self, ask: Callable[[str, dict[str, Any]], dict[str, Any]], start: str) -> None:
-        self._ask = ask
-        bare, dressed = self._ids("a"), self._ids("a", add_special=True)
-        named = self._ids(start) if start else []
-        self._start = named if len(named) == 1 else []
-        self.starts_texts = bool(self._start) and dressed[:1] == self._start != bare[:1]
-
-    def of(self, text: str, rendered: bool) -> list[int]:
-        """The ids of a prompt; one that a template has rendered spells its own start token. Raises EmptyPrompt."""
-        ids = self._ids(text) if text else []
-        if not ids or (self.starts_texts and not rendered and ids[:1] != self._start):
-            ids = self._start + ids
-        if not ids:
-            raise EmptyPrompt
-        return ids
-
-    def _ids(self, text: str, add_special: bool = False) -> list[int]:
-        return list(self._ask("/tokenize", {"content": text, "add_special": add_special})["tokens"])
 
 
 def load(options: dict[str, Any]) -> tuple[Any, Tokens, dict[str, Any]]:
@@ -128,32 +108,43 @@ def is_finite(chunk: dict[str, Any]) -> bool:
     return all(token["prob"] is not None for each in told for token in each.get("content") or ())
 
 
+def answer(
+    server: Any, tokens: Tokens, request: dict[str, Any], hand: Callable[[dict[str, Any]], None], stop: threading.Event
+) -> None:
+    """Hand on the chunks of an answer until it ends or is to stop; raises EmptyPrompt, NotFinite."""
+    memory = PeakMemory()
+    memory.start()
+    batch = Batch(hand)
+    broken = False
+
+    def on_chunk(chunk: dict[str, Any]) -> bool:
+        nonlocal broken
+        if "timings" in chunk or "prompt_progress" in chunk:
+            chunk["peak_bytes"] = memory.read()
+        broken = broken or not is_finite(chunk)
+        if not broken:
+            batch.add(chunk)
+        return broken or stop.is_set()
+
+    ids = tokens.of(request.pop("prompt"), request.pop("rendered"))
+    server.handle_completions({**request, "prompt": ids, **PROBABILITIES}, on_chunk)
+    if broken:
+        raise NotFinite(during="while answering")
+
+
 def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
     """Compute each request in a thread of its own until the lines end."""
     stops: dict[int, threading.Event] = {}
 
-    def compute(number: int, request: dict[str, Any]) -> None:
-        memory = PeakMemory()
-        memory.start()
-        batch = Batch(lambda chunk: say({"number": number, "chunk": chunk}))
-        broken = False
+    def compute(number: int, kind: str, request: dict[str, Any]) -> None:
+        def hand(chunk: dict[str, Any]) -> None:
+            say({"number": number, "chunk": chunk})
 
-        def on_chunk(chunk: dict[str, Any]) -> bool:
-            nonlocal broken
-            if "timings" in chunk or "prompt_progress" in chunk:
-                chunk["peak_bytes"] = memory.read()
-            broken = broken or not is_finite(chunk)
-            if not broken:
-                batch.add(chunk)
-            return broken or stops[number].is_set()
-
+        during = "while scoring" if kind == "score" else "while answering"
         try:
-            ids = tokens.of(request.pop("prompt"), request.pop("rendered"))
-            server.handle_completions({**request, "prompt": ids, **PROBABILITIES}, on_chunk)
-            if broken:
-                raise NotFinite(during="while answering")
+            (score if kind == "score" else answer)(server, tokens, request, hand, stops[number])
         except Exception as error:
-            say({"number": number, "failure": translate(error, "while answering").to_dict()})
+            say({"number": number, "failure": translate(error, during).to_dict()})
         say({"number": number, "chunk": None})
         del stops[number]
 
@@ -164,7 +155,8 @@ def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]
                 stop.set()
             continue
         stops[message["number"]] = threading.Event()
-        threading.Thread(target=compute, args=(message["number"], message["request"]), daemon=True).start()
+        kind = "score" if "score" in message else "request"
+        threading.Thread(target=compute, args=(message["number"], kind, message[kind]), daemon=True).start()
 
 
 def wait_for_complaints() -> None:

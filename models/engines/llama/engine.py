@@ -6,28 +6,27 @@ and chat templates are ours, so that they mean the same in every engine.
 
 from __future__ import annotations
 
-import queue
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...domain.engine import Attached, Prompt
-from ...domain.errors import AdapterRefused, ContextExceeded, EngineFailed, NotScorable, PaddockError
+from ...domain.errors import AdapterRefused, EngineFailed
 from ...domain.load import ActiveAdapter, Local
 from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
 from ...domain.settings import Settings
 from ..chat_template import ChatTemplate
-from ..library_errors import translated
 from ..text_stream import StopStrings
+from .chunks import Chunks
 from .metadata import chat_template_of
 from .process import LlamaProcess
+from .scoring import score
 
 BATCH = 256  # prompt tokens a step: a stop during prefill waits for one step at the most
-HEARTBEAT_S = 0.5
 # The order in which transformers filters the distribution, so that a sampling means the same in both engines.
 SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 
@@ -75,11 +74,7 @@ class GgufEngine:
         adapters: Sequence[ActiveAdapter] = (),
         reuse: bool = True,
     ) -> Iterator[Delta]:
-        if self._server is None:
-            raise EngineFailed(detail="the model was ejected")
-        for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
-            raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
-        stream = _Stream(self, self._server, prompt, sampling, time_limit_s, reuse)
+        stream = _Stream(self, self._ready(adapters), prompt, sampling, time_limit_s, reuse)
         try:
             yield from stream.deltas()
         finally:
@@ -113,14 +108,28 @@ class GgufEngine:
         """Refused: the rows of a batch differ by adapters, and it takes none."""
         raise AdapterRefused(adapter="of one row", reason="llama.cpp takes no adapters here")
 
-    def score(self, *args: Any, **options: Any) -> Iterator[Progress | Scored]:
-        """Refused: the server gives chances of the tokens that it writes, not of those it is given."""
-        raise NotScorable(engine=self.name)
+    def score(
+        self,
+        prompt: Prompt,
+        record: str = "",
+        reference: str = "",
+        adapters: Sequence[ActiveAdapter] = (),
+        rivals: int = 0,
+    ) -> Iterator[Progress | Scored]:
+        """Closing the iterator stops within one token; divergences are lower bounds."""
+        yield from score(self._ready(adapters), prompt, self.context, record, reference, rivals)
 
     def close(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+
+    def _ready(self, adapters: Sequence[ActiveAdapter]) -> Any:
+        if self._server is None:
+            raise EngineFailed(detail="the model was ejected")
+        for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
+            raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
+        return self._server
 
 
 class _Stream:
@@ -129,42 +138,27 @@ class _Stream:
     def __init__(
         self, engine: GgufEngine, server: Any, prompt: Prompt, sampling: Sampling, time_limit_s: float, reuse: bool
     ) -> None:
-        self._engine, self._server, self._sampling = engine, server, sampling
+        self._engine, self._sampling = engine, sampling
         self._seed = secrets.randbelow(SEED_MAX + 1) if sampling.seed is None and not sampling.greedy else sampling.seed
-        self._chunks: queue.SimpleQueue[dict[str, Any] | PaddockError | None] = queue.SimpleQueue()
-        self._stopped = threading.Event()
+        request = engine.request(prompt, sampling, self._seed, reuse)
+        self._chunks = Chunks(partial(server.handle_completions, request), "while answering")
         self._started = time.perf_counter()
         self._deadline = self._started + time_limit_s
-        self._thread = threading.Thread(
-            target=self._compute, args=(engine.request(prompt, sampling, self._seed, reuse),), daemon=True
-        )
-
-    def _compute(self, request: dict[str, Any]) -> None:
-        def on_chunk(chunk: dict[str, Any]) -> bool:
-            self._chunks.put(chunk)
-            return self._stopped.is_set()
-
-        try:
-            with translated(during="while answering"):
-                self._server.handle_completions(request, on_chunk)
-            self._chunks.put(None)
-        except PaddockError as error:
-            self._chunks.put(error)
 
     def stop(self) -> None:
         """End the computation within one token, or one step of prefill, and wait for it."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._chunks.stop()
 
     def deltas(self) -> Iterator[Delta]:
         stops = StopStrings(self._sampling.stop)
         usage = Usage(engine=self._engine.name, context=self._engine.context, seed=self._seed)
         finish: Finish
         first_token = 0.0
-        self._thread.start()
+        self._chunks.start()
         while True:
-            chunk, now = self._next(), time.perf_counter()
+            chunk, now = self._chunks.next(), time.perf_counter()
+            if chunk is None:
+                raise EngineFailed(detail="llama.cpp ended without an error message")
             peak = chunk.get("peak_bytes", usage.peak_bytes)
             usage = replace(usage, wall_s=now - self._started, peak_bytes=peak)
             if progress := chunk.get("prompt_progress"):
@@ -192,22 +186,6 @@ class _Stream:
                 break
         usage = replace(_with_timings(usage, chunk), finish=finish)
         yield Delta(stops.finish(), usage)
-
-    def _next(self) -> dict[str, Any]:
-        """The next chunk, or an empty one when nothing came for a heartbeat; raises what the server reported."""
-        try:
-            chunk = self._chunks.get(timeout=HEARTBEAT_S)
-        except queue.Empty:
-            return {}
-        if isinstance(chunk, PaddockError):
-            raise chunk
-        if chunk is None:
-            raise EngineFailed(detail="llama.cpp ended without an error message")
-        if error := chunk.get("error"):
-            if error.get("type") == "exceed_context_size_error":
-                raise ContextExceeded(prompt_tokens=error["n_prompt_tokens"], context=error["n_ctx"])
-            raise EngineFailed(detail=str(error.get("message", "unknown"))[:200])
-        return chunk
 
 
 def _with_timings(usage: Usage, chunk: dict[str, Any]) -> Usage:

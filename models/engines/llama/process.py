@@ -45,19 +45,26 @@ class LlamaProcess:
 
     def handle_completions(self, request: dict[str, Any], on_chunk: Callable[[Line], bool]) -> None:
         """Compute a request and hand on its chunks, until the end or until `on_chunk` returns True; blocks."""
+        self._compute({"request": request}, on_chunk, "while answering")
+
+    def score(self, request: dict[str, Any], on_chunk: Callable[[Line], bool]) -> None:
+        """The same for a text to score, as `given_tokens.score` takes it."""
+        self._compute({"score": request}, on_chunk, "while scoring")
+
+    def _compute(self, message: dict[str, Any], on_chunk: Callable[[Line], bool], during: str) -> None:
         lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         with self._turn:
             if self._ended:
-                raise _reason(self._child.end(), "while answering")
+                raise _reason(self._child.end(), during)
             self._last_number += 1
             number = self._last_number
             self._waiting[number] = lines
         stopped = False
         try:
-            self._child.send({"number": number, "request": request})
+            self._child.send({"number": number, **message})
             while True:
                 if (line := lines.get()) is None:
-                    raise _reason(self._child.end(), "while answering")
+                    raise _reason(self._child.end(), during)
                 if "failure" in line:
                     raise from_dict(line["failure"])
                 if line["chunk"] is None:

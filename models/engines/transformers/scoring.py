@@ -9,9 +9,9 @@ from typing import Any
 
 from ...domain.errors import NotFinite, TextTooShort
 from ...domain.messages import Progress, Scored
-from ..text_stream import Detokenizer
+from ..score_files import Record, Reference
+from ..text_stream import Detokenizer, token_texts
 from .loader import Loaded
-from .score_files import Record, Reference
 from .tokens import bytes_of
 
 CHUNK = 128  # tokens; float32 log-probabilities of a vocabulary of 262,144 are 134 MB for so many
@@ -44,7 +44,8 @@ def score(
     log_probabilities, likeliest, agrees, divergences, best = (
         tuple(v for part in column for v in part) for column in zip(*rows, strict=True)
     )
-    texts, named, first = _texts(loaded.tokenizer, text, ids, best)
+    added = ids[0] == loaded.tokenizer.bos_token_id and not text.startswith(loaded.tokenizer.bos_token)
+    texts, named, first = token_texts(_detokenizer(loaded.tokenizer), ids, added, best)
     yield Scored(
         tokens=texts,
         log_probabilities=log_probabilities,
@@ -54,6 +55,7 @@ def score(
         agrees=agrees,
         divergences=divergences,
         rivals=named,
+        at_least=compared is not None and not compared.is_whole,
     )
 
 
@@ -97,27 +99,8 @@ def _best(log_probs: Any, count: int) -> list[list[tuple[int, float]]]:
     return [list(zip(tokens, chances, strict=True)) for tokens, chances in rows]
 
 
-Rivals = tuple[tuple[str, float], ...]
-
-
-def _texts(
-    tokenizer: Any, text: str, ids: Sequence[int], best: Sequence[Sequence[tuple[int, float]]]
-) -> tuple[tuple[str, ...], tuple[Rivals, ...], str]:
-    """The texts of all tokens but the first, of the rivals at each place, and of the first where it is the text's own.
-
-    Each reads as it does after those before it, and joined they are the text: a token within a character is empty.
-    """
-
+def _detokenizer(tokenizer: Any) -> Detokenizer:
     def decode(part: list[int]) -> str:
         return str(tokenizer.decode(part, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    start = tokenizer.bos_token
-    added = ids[0] == tokenizer.bos_token_id and not text.startswith(start)
-    pieces = Detokenizer(decode, bytes_of(tokenizer))
-    first, texts, named = "" if added else pieces.push(ids[0]), [], []
-    for place, token in enumerate(ids[1:]):
-        if best:
-            named.append(tuple((pieces.peek(rival), chance) for rival, chance in best[place]))
-        texts.append(pieces.push(token))
-    texts[-1] += pieces.finish()
-    return tuple(texts), tuple(named), first
+    return Detokenizer(decode, bytes_of(tokenizer))

@@ -122,6 +122,18 @@ def test_an_answer_with_a_seed_waits_until_it_is_alone_and_lets_nobody_in(engine
         beside.close()
 
 
+def test_a_score_is_computed_alone(engine, monkeypatch):
+    monkeypatch.setattr("models.compute.turnstile.HEARTBEAT_S", 0.01)
+    inside = run(Scoring(engine.load, Prompt("text")))
+    while next(inside).stage != "score":
+        pass
+    beside = run(Answering(engine.load, Sampling(), HELLO))
+    assert next(event for event in beside if isinstance(event, Progress) and event.stage == "waiting")
+    inside.close()
+    assert next(event for event in beside if isinstance(event, Delta)).text == "a"
+    beside.close()
+
+
 def test_a_model_whose_file_was_replaced_is_loaded_anew_and_the_old_one_goes(engine, monkeypatch):
     opened = []
 

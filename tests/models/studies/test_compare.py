@@ -148,7 +148,7 @@ def test_a_base_with_its_adapters_answers_in_one_pass(compared):
 
 
 def test_the_tokens_of_an_answer_have_probabilities_and_rivals(runtime):
-    spelled = variants(f"{SMOLLM2}@bf16", f"{SMOLLM2}@bf16+json")
+    spelled = variants(f"{SMOLLM2}@bf16", f"{SMOLLM2}@bf16+json", f"{SMOLLM2}@gguf")
     request = CompareRequest.of(spelled, QUESTION, sampling=SHORT, rivals=4)
     _, whole = run(runtime, request)
     for column in whole.columns:
@@ -266,8 +266,12 @@ def test_modes_differ_as_they_should(measured):
     assert nf4.answer_tokens == pytest.approx(16, abs=1)
     stages = [step.event.stage for step in measured[0] if isinstance(step.event, Progress)]
     assert stages.count("time") > 6
-    assert "dequantized" in gguf.note
+    assert (bf16.divergence_at_least, nf4.divergence_at_least, gguf.divergence_at_least) == (False, False, True)
+    assert 0 < gguf.divergence < nf4.divergence
+    assert 0 < abs(math.log(gguf.perplexity / bf16.perplexity)) < 0.05, "it computes otherwise, and nearly the same"
+    assert [column.usage.engine for column in measured[1].columns] == ["transformers", "transformers", "llama.cpp"]
     assert bf16.note == nf4.note, "where the Hub is out of reach, both are made from the GGUF file"
+    assert gguf.note == ""
 
 
 def test_a_mode_that_cannot_run_says_why_and_one_alone_is_measured(runtime):
@@ -377,7 +381,7 @@ def test_measure_is_compare_on_the_command_line(runtime, capsys, monkeypatch, tm
     assert f"\n== {SMOLLM2}@bf16\n" in printed.out
     assert "| must be free | weights |" in printed.out
     assert "The rule: of the variants" in printed.out
-    assert "dequantized" in printed.err
+    assert "| ≥ 0.0" in printed.out, "llama.cpp's divergence is a lower bound"
     (tmp_path / "prompts.txt").write_text("Say yes.\n\nSay no.\n")
     words = ["compare", "--prompts", str(tmp_path / "prompts.txt"), *few, "--max-new-tokens", "4", "--no-quality"]
     assert command_line.main(words) == 0

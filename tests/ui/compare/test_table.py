@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from models.domain.messages import Usage
 from models.domain.results.comparison import Compared
 from models.domain.results.measured import Measured
 from tests.ui.markup import EVIL, Markup, is_harmless
@@ -44,6 +45,19 @@ def test_few_figures_are_shown_and_all_where_that_is_wanted():
         assert words in few
     assert "bits/byte" not in few
     assert "bits/byte" in Markup(table(ROWS, View(all_figures=True), {})).text
+
+
+def test_a_lower_bound_is_not_the_best_and_engines_are_named_where_they_differ():
+    exact = replace(BF16, figures=replace(BF16.figures, divergence=0.02), usage=Usage(engine="transformers"))
+    bound = replace(GGUF, figures=replace(GGUF.figures, divergence=0.01, divergence_at_least=True))
+    html = table(rows_of([exact, replace(bound, usage=Usage(engine="llama.cpp"))]), View(), {})
+    assert "≥ 0.0100" in html
+    assert "<b>≥" not in html
+    assert "at least: llama.cpp tells" in html
+    assert ">transformers<" in html
+    assert ">llama.cpp<" in html
+    same = table(rows_of([exact, replace(bound, usage=Usage(engine="transformers"))]), View(), {})
+    assert ">transformers<" not in same
 
 
 def test_what_fits_the_chosen_hardware():

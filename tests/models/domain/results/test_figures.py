@@ -41,7 +41,8 @@ def test_csv_files_keep_their_order():
     assert list(CSV_FIELDS) == [
         "variant", "resolved", "kind", "reference", "predicted_bytes", "measured_bytes", "peak_bytes", "load_s",
         "ttft_s", "decode_tokens_per_s", "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at",
-        "answer_tokens", "decode_low", "decode_high", "timed_tokens", "timed_runs", "engine", "prompt_tokens",
+        "answer_tokens", "decode_low", "decode_high", "timed_tokens", "timed_runs", "divergence_at_least",
+        "engine", "prompt_tokens",
         "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s", "wall_s", "seed", "finish", "predicted_peak",
         "parts_at_character", "needed", "right", "wrong", "tokenizer", "note", "error",
         "question", "answer",
@@ -91,6 +92,15 @@ def test_a_speed_says_what_it_rests_on(row, text, basis):
     column = Compared("m", figures=row)
     assert texts(figures=row).get("decode") == text
     assert next(figure for figure in FIGURES if figure.heading == "decode").rests_on(column) == basis
+
+
+def test_a_lower_bound_is_told_as_one_and_the_engine_is_named():
+    bound = Compared("m", figures=replace(NF4, divergence_at_least=True), usage=Usage(engine="llama.cpp"))
+    divergence, engine = (next(one for one in FIGURES if one.field == name) for name in ("divergence", "engine"))
+    assert (divergence.text(bound), engine.text(bound)) == ("≥ 0.0412", "llama.cpp")
+    assert divergence.rests_on(bound).startswith("at least: ")
+    assert divergence.rests_on(Compared("m", figures=NF4)) == ""
+    assert divergence.text(Compared("m", figures=replace(NF4, divergence=None, divergence_at_least=True))) == ""
 
 
 def test_a_speed_of_the_answer_alone_rests_on_its_tokens_and_a_kept_prompt_has_none():

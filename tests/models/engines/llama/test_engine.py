@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from models.domain.engine import Prompt
-from models.domain.errors import ContextExceeded, EngineFailed, NotScorable, OutOfMemory
+from models.domain.errors import ContextExceeded, EngineFailed, OutOfMemory
 from models.domain.load import Local
 from models.domain.messages import FixedLength, Message, Progress, Sampling
 from models.domain.settings import Settings
 from models.engines.chat_template import ChatTemplate
+from models.engines.llama import chunks
 from models.engines.llama import engine as gguf_engine
 from models.engines.llama.engine import GgufEngine, open_gguf
 from models.weights import sources
@@ -96,12 +97,6 @@ def test_default_system_prompt_and_template_give_the_tokens_of_transformers(engi
     assert prompt.rendered
     assert prompt.text.endswith("<|im_start|>user\nName three animals.<|im_end|>\n<|im_start|>assistant\n")
     assert ask(engine, prompt, greedy(1))[1].prompt_tokens == 34
-
-
-def test_scores_are_refused(engine):
-    with pytest.raises(NotScorable) as caught:
-        engine.score(Prompt("The capital of France is Paris."))
-    assert caught.value.facts == {"engine": "llama.cpp"}
 
 
 def test_the_model_ends_its_answer_itself(engine):
@@ -331,8 +326,8 @@ class FakeServer:
     ],
 )
 def test_an_error_after_partial_text_keeps_the_text(chunk, error, words):
-    chunks = [piece("Hel"), piece("lo"), *([chunk] if chunk else [])]
-    engine = GgufEngine(FakeServer(*chunks), ChatTemplate(""), 64, 1, 0, 0)
+    told = [piece("Hel"), piece("lo"), *([chunk] if chunk else [])]
+    engine = GgufEngine(FakeServer(*told), ChatTemplate(""), 64, 1, 0, 0)
     seen = []
     with pytest.raises(error, match=words):
         seen.extend(engine.generate(FRANCE, greedy()))
@@ -343,7 +338,7 @@ def test_an_error_after_partial_text_keeps_the_text(chunk, error, words):
 
 
 def test_heartbeats_come_while_the_library_is_silent(monkeypatch):
-    monkeypatch.setattr(gguf_engine, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(chunks, "HEARTBEAT_S", 0.02)
     go_on = threading.Event()
 
     class Slow(FakeServer):

@@ -11,7 +11,8 @@ from models.domain.engine import Prompt
 from models.domain.errors import ContextExceeded, DiskFull, EngineFailed, ReferenceDiffers, TextTooShort
 from models.domain.messages import Message, Progress, Sampling, Scored
 from models.domain.variant import Variant
-from models.engines.transformers import score_files, scoring
+from models.engines import score_files
+from models.engines.transformers import scoring
 from models.engines.transformers.engine_thread import engine_thread
 
 TEXT = "Once upon a time there was a fox 😀 and a crow. 漢字 and émoji, naïve: <b>tags</b> 12345. "

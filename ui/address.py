@@ -53,6 +53,7 @@ def draw_link() -> LinkButtons:
         gr.Button(t("link_talk"), size="sm", scale=0, elem_id="link-talk", render=False),
         gr.Textbox(
             show_label=False,
+            label=t("link_copy"),
             interactive=False,
             buttons=["copy"],
             lines=2,

@@ -125,7 +125,7 @@ class Running:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it was answered by itself: the speed of a row of a batch is never put beside that of an answer."""
+        """Whether it was answered alone: the speed of a row of a batch is never put beside that of an answer."""
         return self.now.usage is not None and self.now.usage.batch == 1
 
     def time(self) -> Generator[Step, None, None]:

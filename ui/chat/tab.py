@@ -54,6 +54,7 @@ def build_chat_tab(page: Page) -> Tab:
     picker.note.render()
     box = gr.Textbox(
         show_label=False,
+        label=t("message_placeholder"),
         placeholder=t("message_placeholder"),
         submit_btn=True,
         lines=1,
@@ -65,10 +66,18 @@ def build_chat_tab(page: Page) -> Tab:
         gr.Markdown(t("base_explained"))
         base_prompt = draw_base_prompt()
     with gr.Accordion(t("system"), open=False, elem_id="instruct-parts") as instruct_parts:
-        system = gr.Textbox(show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="system")
+        system = gr.Textbox(
+            show_label=False, label=t("system"), placeholder=t("system_placeholder"), lines=2, elem_id="system"
+        )
     with gr.Accordion(t("prompt_sent"), open=False, elem_id="prompt-sent-group"):
         prompt_sent = gr.Textbox(
-            show_label=False, interactive=False, lines=3, max_lines=16, buttons=["copy"], elem_id="prompt-sent"
+            show_label=False,
+            label=t("prompt_sent"),
+            interactive=False,
+            lines=3,
+            max_lines=16,
+            buttons=["copy"],
+            elem_id="prompt-sent",
         )
 
     stops = Stops()

@@ -1,4 +1,4 @@
-"""A box that searches a list: what was typed picks nothing by itself, and leaving the box changes nothing.
+"""A box that searches a list: what was typed alone picks nothing, and leaving the box changes nothing.
 
 Gradio's Dropdown takes what was typed as a value of its own once it is left, and its options are one line of text.
 """

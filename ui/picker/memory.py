@@ -78,11 +78,11 @@ def in_memory(lines: Iterable[Any]) -> str:
 
 
 def _row(line: Any) -> str:
-    name, eject, title = escape(line.name), say("Eject"), say("take it out of memory")
+    name, shown, eject = escape(line.name), escape(say(line.name)), say("Eject")
     return (
-        f"<tr><td><b>{name}</b><br><small>{_figures(line)}</small></td>"
-        f'<td><button type="button" class="small-button" data-press="{name}" aria-label="{eject} {name}" '
-        f'title="{title}">{eject}</button></td></tr>'
+        f"<tr><td><b>{shown}</b><br><small>{_figures(line)}</small></td>"
+        f'<td><button type="button" class="small-button" data-press="{name}" aria-label="{eject} {shown}" '
+        f'title="{say("take it out of memory")}">{eject}</button></td></tr>'
     )
 
 

@@ -308,3 +308,21 @@ def test_another_comparison_ends_the_one_that_runs(visit: Visit) -> None:
     visitor.press("stop")
     expect(visitor.said).to_contain_text(re.compile("Stopped|Done"), timeout=ANSWER_MS)
     expect(visitor.page.locator("#compare-columns .asked")).to_have_text("Say hello.")
+
+
+def test_several_prompts_are_rows_of_each_column(visit: Visit, tmp_path: Path) -> None:
+    visitor = without_quality(listed(visit, GGUF, BF16, tokens=4, prompt=""))
+    page = visitor.page
+    file = tmp_path / "prompts.txt"
+    file.write_text("Say yes.\nName a colour.\n")
+    page.locator("#several-row input[type=file]").set_input_files(file)
+    expect(page.locator("#compare-prompt textarea")).to_have_value("Say yes.\nName a colour.")
+    expect(page.locator("#compare-several input")).to_be_checked()
+    visitor.compare("Done: 2 of 2 answered")
+    for column in visitor.columns.all():
+        expect(column.locator(".asked")).to_have_text(["Say yes.", "Name a colour."])
+        expect(column.locator(".answer")).to_have_count(2)
+    expect(page.locator("#compare-follow")).to_be_disabled()
+    with page.expect_download() as download:
+        visitor.press("csv")
+    assert Path(download.value.path()).read_text(encoding="utf-8").count("Say yes.") == 2

@@ -12,7 +12,7 @@ from gradio.components import Component
 
 from models.domain.errors import BadComparisonRequest, NoReference, PaddockError
 from models.domain.messages import SEED_MAX, Sampling
-from models.domain.request import REFERENCE_TEXT, BasePrompt, ChatRequest, CompareRequest
+from models.domain.request import REFERENCE_TEXT, BasePrompt, ChatRequest, CompareRequest, read_prompts
 from models.domain.results.comparison import Comparison
 from models.domain.results.contenders import acts_as, check_variants, contenders, select_variants
 from models.domain.results.suggestion import TOLERANCE
@@ -28,6 +28,7 @@ from ..shared.url import PageState
 from . import state as compare_state
 from .plan import plan_lines
 from .presets import PRESETS
+from .several import Several, draw_several, wire_several
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -40,6 +41,7 @@ class CompareSetup:
     """What the visitor sets before a run."""
 
     left: gr.Column
+    several_prompts: Several
     variants: gr.Dropdown
     buttons: dict[str, gr.Button]
     prompt: gr.Textbox
@@ -54,6 +56,10 @@ class CompareSetup:
     quality: gr.Checkbox
     text: gr.Textbox
     distance: gr.Slider
+
+    @property
+    def several(self) -> gr.Checkbox:
+        return self.several_prompts.checked
 
     @property
     def fields(self) -> dict[str, Component]:
@@ -106,6 +112,7 @@ class SetupValues:
     tokens: bool = False
     quality: bool = True
     text: str | None = REFERENCE_TEXT
+    several: bool = False
 
 
 RIVALS = 5  # of each token, in the token view
@@ -126,6 +133,7 @@ def draw_setup(runtime: Runtime) -> CompareSetup:
                 max_lines=8,
                 elem_id="compare-prompt",
             )
+            several = draw_several()
         with gr.Column(scale=2, min_width=300):
             plan = gr.HTML(elem_id="compare-plan", elem_classes="flush")
             with gr.Accordion(t("system"), open=False, elem_id="compare-system-group"):
@@ -135,7 +143,7 @@ def draw_setup(runtime: Runtime) -> CompareSetup:
             with gr.Accordion(t("base_prompt"), open=False, elem_id="compare-base-group"):
                 base_prompt = draw_base_prompt("compare-")
             options = _draw_options()
-    return CompareSetup(left, variants, buttons, prompt, plan, system, base_prompt, *options)
+    return CompareSetup(left, several, variants, buttons, prompt, plan, system, base_prompt, *options)
 
 
 def _draw_list(runtime: Runtime) -> gr.Dropdown:
@@ -177,6 +185,7 @@ def _draw_options() -> tuple[Any, ...]:
 
 def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr.HTML) -> None:
     """Let the buttons fill the list, and the plan and the references follow it."""
+    wire_several(setup.several_prompts, setup.prompt, status)
 
     def add(values: Values) -> list[Any]:
         listed = values[setup.variants]
@@ -258,11 +267,13 @@ def prepare(runtime: Runtime, shown: SetupValues, sampling: Sampling, earlier: C
     found = (check_variants if earlier else contenders)(listed, runtime.settings.compared)
     variants, prompt, text = found.variants, shown.prompt or "", shown.text or ""
     against = _reference(shown.reference, variants, earlier)
+    if earlier and earlier.independent:
+        raise BadComparisonRequest(reason="several prompts were asked for themselves, which is no conversation")
     if shown.quality and not text.strip():
         raise BadComparisonRequest(reason="the text that quality is measured on is empty")
     request = CompareRequest.of(
         variants,
-        prompt,
+        read_prompts(prompt) if shown.several and not earlier else prompt,
         shown.system or "",
         sampling=_sampling(sampling, bool(shown.greedy)),
         base_prompt=shown.parts,

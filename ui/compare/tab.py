@@ -312,7 +312,8 @@ def _said(shown: Shown) -> str:
 def _values(line: Any, shown: Shown, distance: float, kept: Any = None) -> list[Any]:
     """Values for `_Parts.outputs`; kept is what is shown, unless something else is given."""
     running, over = shown.running, shown.comparison is not None
-    active = [not running, running, over, bool(shown.columns), *[over and not shown.blind] * len(FILES)]
+    goes_on = shown.comparison is not None and not shown.comparison.independent
+    active = [not running, running, goes_on, bool(shown.columns), *[over and not shown.blind] * len(FILES)]
     drawn = [render_results.results(shown, distance / 100), render_columns.columns(shown)]
     drawn.append(render_results.pictures(shown))
     kept = to_kept(shown) if kept is None else kept

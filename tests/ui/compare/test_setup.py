@@ -2,13 +2,14 @@
 
 import pytest
 
-from models.domain.errors import NoReference
+from models.domain.errors import BadComparisonRequest, EmptyPrompt, NoReference, NotUtf8
 from models.domain.messages import Message, Sampling
 from models.domain.request import BasePrompt
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.settings import Settings
 from models.runtime import Runtime
 from ui.compare.setup import SetupValues, prepare
+from ui.compare.several import prompts_of
 
 A, B, C = "smollm2-135m-instruct@gguf", "smollm2-135m-instruct@nf4", "smollm2-135m-instruct@bf16"
 PARTS = BasePrompt()
@@ -43,3 +44,28 @@ def test_a_follow_up_keeps_the_reference_that_it_had_and_the_texts_as_they_are(r
     asked = asked_for(runtime, [C], C, earlier)
     assert str(asked.request.reference) == B
     assert asked.request.histories == ((*turns, Message("user", "\tWhy?\n")),) * 2
+
+
+def test_several_prompts_are_the_lines_and_have_no_follow_up(runtime):
+    shown = SetupValues([A, B], "One?\n\n Two? \n", quality=False, several=True)
+    request = prepare(runtime, shown, Sampling(16)).request
+    assert (request.histories[0][-1].content, request.further) == ("One?", ("Two?",))
+    with pytest.raises(BadComparisonRequest, match="there are 21 prompts, and at most 20"):
+        prepare(runtime, SetupValues([A, B], "x\n" * 21, several=True), Sampling(16))
+    columns = tuple(Compared(name) for name in (A, B))
+    earlier = Comparison(("One?", "Two?"), columns, "2026-01-01T00:00:00+00:00", independent=True)
+    with pytest.raises(BadComparisonRequest, match="no conversation"):
+        prepare(runtime, shown, Sampling(16), earlier)
+
+
+def test_prompts_of_a_file_are_read_once(tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_bytes("\ufeffEins\r\n\r\nZwei".encode())
+    assert prompts_of(str(file)) == ("Eins", "Zwei")
+    assert not file.exists()
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(NotUtf8):
+        prompts_of(str(file))
+    file.write_text(" \n")
+    with pytest.raises(EmptyPrompt):
+        prompts_of(str(file))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from .catalog import ModelCard
+from .checked_json import read_table
 from .variant import AdapterChoice
 
 ADAPTERS_FILE = Path(__file__).with_name("adapters.toml")
@@ -34,17 +33,13 @@ class ListedAdapter:
     def __post_init__(self) -> None:
         AdapterChoice(self.key)  # a name that could not be spelled, or that leaves a folder, ends here
         if bool(self.folder) == bool(self.hub_id):
-            raise ValueError(f"the adapter {self.key} needs a folder or a hub_id, one of the two")
+            raise ValueError("it needs a folder or a hub_id, one of the two")
 
 
 @cache
 def load_adapters(path: Path = ADAPTERS_FILE) -> tuple[ListedAdapter, ...]:
     """Read and check the table; an entry with a missing, unknown or wrong field is a ValueError that names it."""
-    table: dict[str, dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
-    try:
-        return tuple(ListedAdapter(key=key, **entry) for key, entry in table.items())
-    except TypeError as error:
-        raise ValueError(f"{path.name}: {error}") from error
+    return tuple(read_table(path, ListedAdapter).values())
 
 
 def adapters_of(card: ModelCard) -> tuple[ListedAdapter, ...]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from .checked_json import read_table
 from .errors import ServedElsewhere, UnknownModel
 from .languages import MANY, NAMES
 from .load import Remote
 
 Kind = Literal["base", "instruct"]
+Language = Annotated[str, Field(pattern=f"^({'|'.join((*NAMES, MANY))})$")]
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
 COUNTING_TOLERANCE = 0.02  # of the parameters: a bias that the shape does not know is less, a layer is more
 
@@ -139,8 +142,8 @@ class ModelCard:
     kind: Kind
     hub_id: str
     licence: str
-    context: int
-    shape: Shape | None
+    context: Annotated[int, Field(ge=1)]
+    shape: Shape | None = None
     licence_url: str = ""
     gated: bool = False
     revision: str | None = None
@@ -152,8 +155,12 @@ class ModelCard:
     counted_parameters: int | None = None  # by the headers of its weight files, where they were read
     remote: Remote | None = None
     made_from: str = ""  # the plain repository, where the card is narrowed to one that is quantized already
-    languages: tuple[str, ...] = ()  # that its own card says it speaks; empty where none is stated
+    languages: tuple[Language, ...] = ()  # that its own card says it speaks; empty where none is stated
     listed: bool = False  # in a catalog: its chat template is the operator's choice, not a visitor's
+
+    def __post_init__(self) -> None:
+        if self.shape is None and self.remote is None:
+            raise ValueError("it needs a shape, or a remote that serves it")
 
     @property
     def parameters(self) -> int:
@@ -208,36 +215,7 @@ class Catalog(Mapping[str, ModelCard]):
 @cache
 def load_catalog(path: Path = CATALOG_FILE) -> Catalog:
     """Read and check the table; an entry with a missing, unknown or wrong field is a ValueError that names it."""
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Catalog(tuple(_card(key, entry) for key, entry in table.items()))
-
-
-def _card(key: str, entry: dict[str, Any]) -> ModelCard:
-    try:
-        values = dict(entry)
-        values["shape"] = Shape(**values["shape"]) if "remote" not in values else None
-        if "remote" in values:
-            values["remote"] = Remote(**values["remote"])
-        if "gguf" in values:
-            gguf = dict(values["gguf"])
-            values["gguf"] = GgufFile(**gguf | {"more": tuple(gguf.get("more", ()))})
-        if "wheel" in values:
-            wheel = dict(values["wheel"])
-            wheel["parts"] = tuple((part["requirement"], part["path"]) for part in wheel["parts"])
-            values["wheel"] = WheelFile(**wheel)
-        values["languages"] = tuple(values.get("languages", ()))
-        values["quantized"] = tuple(Quantized(**form) for form in values.get("quantized", ()))
-        card = ModelCard(key=key, **values)
-        if card.kind not in get_args(Kind):
-            raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
-        if unknown := set(card.languages) - {*NAMES, MANY}:
-            raise ValueError(f"languages are codes of {', '.join(NAMES)} and {MANY}, not {unknown.pop()}")
-        if not isinstance(card.context, int) or card.context < 1:
-            raise ValueError("context is a number of tokens")
-        return card
-    except (TypeError, KeyError, ValueError) as error:
-        known = ", ".join(f.name for f in fields(ModelCard))
-        raise ValueError(f"catalog entry {key}: {error} (fields: {known})") from error
+    return Catalog(tuple(read_table(path, ModelCard).values()))
 
 
 MOST_PARTS = 1000

@@ -1,10 +1,12 @@
-"""JSON from outside: read strictly by a type with bounds, or refused in a sentence that says where and what."""
+"""JSON from outside and our own TOML tables: read strictly by a type with bounds, or refused with where and what."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -64,6 +66,17 @@ def read(kind: type[T], text: Any, most: int) -> T:
 def _reader(kind: Any) -> TypeAdapter[Any]:
     """Made when the first file is read, since most runs read none."""
     return TypeAdapter(kind)
+
+
+def read_table(path: Path, kind: type[T]) -> dict[str, T]:
+    """The entries of a TOML file by their key, which each has as a field too; a ValueError names what is wrong."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    entries = {key: entry | {"key": key} if isinstance(entry, dict) else entry for key, entry in table.items()}
+    try:
+        found: dict[str, T] = TypeAdapter(dict[str, kind], config=STRICT).validate_json(json.dumps(entries))  # type: ignore[valid-type]
+        return found
+    except ValidationError as error:
+        raise ValueError(f"{path.name}: {explain(error)}") from None
 
 
 def _few(pairs: list[tuple[str, Any]]) -> None:

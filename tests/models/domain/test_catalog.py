@@ -219,5 +219,5 @@ def test_small_entry_by_hand(tmp_path):
     ],
 )
 def test_malformed_entry_is_named(tmp_path, text):
-    with pytest.raises(ValueError, match="catalog entry broken: "):
+    with pytest.raises(ValueError, match=r"catalog\.toml: broken"):
         load(tmp_path, text)

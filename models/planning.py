@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -64,26 +65,19 @@ class Planner:
 
     def speed(self, card: ModelCard, mode: Mode) -> Speed | None:
         """How fast it will decode, where the bandwidth of the memory is known; an estimate."""
+        accelerator = self.machine.accelerator
         there = self.hardware
-        if there is not None:
-            return decode_speed(card, mode, there.accelerator, there.bandwidth)
-        bandwidth = _bandwidth_here(self.machine.accelerator, self.settings.compute_threads)
-        return decode_speed(card, mode, self.machine.accelerator, bandwidth)
+        bandwidth = there.bandwidth if there else _bandwidth_here(accelerator, self.settings.compute_threads)
+        return decode_speed(card, mode, accelerator, bandwidth)
 
     def longest_context(self, card: ModelCard, mode: Mode, adapters: tuple[ActiveAdapter, ...] = ()) -> int:
         """The most tokens of one conversation whose plan fits, 0 where none does."""
         budget = self.budget()
 
-        def fits(tokens: int) -> bool:
-            return self.plan(card, mode, budget, tokens, adapters).fits
+        def too_long(tokens: int) -> bool:
+            return not self.plan(card, mode, budget, tokens, adapters).fits
 
-        low, high = 0, card.context
-        if fits(high):
-            return high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return low
+        return bisect_left(range(1, card.context + 1), True, key=too_long)
 
     def plan(
         self,

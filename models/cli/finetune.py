@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 from ..domain.errors import EngineLost
@@ -74,7 +75,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
             print("Stopping; the same command goes on after the last whole epoch.", file=sys.stderr, flush=True)
             raise
     if options.json:
-        print(json.dumps(report.to_dict(), indent=2))
+        print(json.dumps(asdict(report), indent=2))
     else:
         print(_summary(report, options.out))
     return 0

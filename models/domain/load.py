@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from .lora import LoraConfig
 from .settings import Settings
@@ -86,9 +86,6 @@ class Snapshot:
     def content(self) -> str:
         """What the same files have wherever they lie: the commit that they are of, else their state here."""
         return self.revision or self.state
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

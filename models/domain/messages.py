@@ -22,24 +22,35 @@ class Message:
 
 
 class Bound(NamedTuple):
-    """The range of one sampling value; the sliders of the page are drawn from it."""
+    """The range of one number that a visitor sets; the page draws sliders, the command line options from it."""
 
     low: float
     high: float
     step: float
     default: float
-    whole: bool = False
+    whole: bool
+
+    def checked(self, name: str, value: Any, refusal: type[PaddockError]) -> float:
+        """The value, whole where it has to be; raises `refusal` for one that is out of bounds, or no number."""
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not self.low <= value <= self.high or (self.whole and value != int(value)):  # NaN is nowhere
+            wanted = f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:,.10g}"
+            raise refusal(name=name, value=str(value)[:40], wanted=wanted)
+        return int(value) if self.whole else float(value)
 
 
-BOUNDS: dict[str, Bound] = {
-    "max_new_tokens": Bound(1, 4096, 1, 512, whole=True),
-    "temperature": Bound(0.0, 2.0, 0.05, 0.7),
-    "top_p": Bound(0.05, 1.0, 0.05, 0.95),
-    "top_k": Bound(0, 200, 1, 50, whole=True),
-    "min_p": Bound(0.0, 1.0, 0.01, 0.0),
-    "repetition_penalty": Bound(1.0, 2.0, 0.05, 1.0),
-}
+def bounded(default: float, low: float, high: float, step: float = 1) -> Any:
+    """A dataclass's field for such a number, whole where its default is."""
+    return field(default=default, metadata={"bound": Bound(low, high, step, default, isinstance(default, int))})
+
+
+def bounds_of(kind: type) -> dict[str, Bound]:
+    """By name, of all such fields of a dataclass."""
+    return {f.name: f.metadata["bound"] for f in fields(kind) if "bound" in f.metadata}
+
+
 SEED_MAX = 2**31 - 1
+SEED = Bound(0, SEED_MAX, 1, 0, whole=True)
 STOP_STRINGS_MAX, STOP_STRING_LENGTH = 8, 64
 
 
@@ -51,22 +62,20 @@ class Sampling:
     Raises SamplingOutOfBounds.
     """
 
-    max_new_tokens: int = int(BOUNDS["max_new_tokens"].default)
-    temperature: float = BOUNDS["temperature"].default
-    top_p: float = BOUNDS["top_p"].default
-    top_k: int = int(BOUNDS["top_k"].default)
-    min_p: float = BOUNDS["min_p"].default
-    repetition_penalty: float = BOUNDS["repetition_penalty"].default
+    max_new_tokens: int = bounded(512, 1, 4096)
+    temperature: float = bounded(0.7, 0.0, 2.0, step=0.05)
+    top_p: float = bounded(0.95, 0.05, 1.0, step=0.05)
+    top_k: int = bounded(50, 0, 200)
+    min_p: float = bounded(0.0, 0.0, 1.0, step=0.01)
+    repetition_penalty: float = bounded(1.0, 1.0, 2.0, step=0.05)
     seed: int | None = None
     stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, bound in BOUNDS.items():
-            _check_number(name, getattr(self, name), bound.low, bound.high, bound.whole)
-            object.__setattr__(self, name, (int if bound.whole else float)(getattr(self, name)))
+            object.__setattr__(self, name, bound.checked(name, getattr(self, name), SamplingOutOfBounds))
         if self.seed is not None:
-            _check_number("seed", self.seed, 0, SEED_MAX, whole=True)
-            object.__setattr__(self, "seed", int(self.seed))
+            object.__setattr__(self, "seed", SEED.checked("seed", self.seed, SamplingOutOfBounds))
         object.__setattr__(self, "stop", _checked_stop(self.stop))
 
     @property
@@ -93,11 +102,7 @@ class FixedLength(Sampling):
         return True
 
 
-def _check_number(name: str, value: Any, low: float, high: float, whole: bool) -> None:
-    wanted = f"a {'whole ' if whole else ''}number from {low:g} to {high:,.10g}"
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not low <= value <= high or (whole and value != int(value)):  # NaN is within no bounds
-        raise SamplingOutOfBounds(name=name, value=str(value)[:40], wanted=wanted)
+BOUNDS = bounds_of(Sampling)
 
 
 def _checked_stop(stop: Any) -> tuple[str, ...]:

@@ -5,33 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 from .catalog import Shape
 from .errors import TrainingSettingOutOfBounds
 from .lora import ALPHA_MAX, RANK_MAX, TARGETS_MAX
-from .messages import SEED_MAX
+from .messages import SEED_MAX, bounded, bounds_of
 
-
-class Range(NamedTuple):
-    """What one number may be."""
-
-    low: float
-    high: float
-    whole: bool = False
-
-
-RANGES: dict[str, Range] = {
-    "rank": Range(1, RANK_MAX, whole=True),
-    "alpha": Range(0.01, ALPHA_MAX),
-    "epochs": Range(1, 1000, whole=True),
-    "learning_rate": Range(1e-7, 1),
-    "batch": Range(1, 1024, whole=True),
-    "accumulate": Range(1, 1024, whole=True),
-    "max_tokens": Range(8, 131_072, whole=True),
-    "held_out": Range(0.001, 0.5),
-    "seed": Range(0, SEED_MAX, whole=True),
-}
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # A base's weights stay as they are, and gradients pass through them: what is made for inference only is not here.
 TRAINABLE_MODES = ("fp32", "bf16", "nf4", "nf4-single", "fp4", "fp4-single")
@@ -46,21 +26,21 @@ class TrainingSettings:
     is only looked at; `quantization` is the mode that the base is loaded in.
     """
 
-    rank: int = 8
-    alpha: float = 16.0
-    epochs: int = 3
-    learning_rate: float = 2e-4
-    batch: int = 8
-    accumulate: int = 1
-    max_tokens: int = 512
-    held_out: float = 0.1
+    rank: int = bounded(8, 1, RANK_MAX)
+    alpha: float = bounded(16.0, 0.01, ALPHA_MAX)
+    epochs: int = bounded(3, 1, 1000)
+    learning_rate: float = bounded(2e-4, 1e-7, 1)
+    batch: int = bounded(8, 1, 1024)
+    accumulate: int = bounded(1, 1, 1024)
+    max_tokens: int = bounded(512, 8, 131_072)
+    held_out: float = bounded(0.1, 0.001, 0.5)
     targets: tuple[str, ...] = LINEARS
-    seed: int = 0
+    seed: int = bounded(0, 0, SEED_MAX)
     quantization: str = "auto"
 
     def __post_init__(self) -> None:
         for name, bounds in RANGES.items():
-            object.__setattr__(self, name, _checked(name, getattr(self, name), bounds))
+            object.__setattr__(self, name, bounds.checked(name, getattr(self, name), TrainingSettingOutOfBounds))
         good = isinstance(self.targets, tuple) and 1 <= len(self.targets) <= TARGETS_MAX
         if not good or not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in self.targets):
             raise TrainingSettingOutOfBounds(
@@ -71,12 +51,7 @@ class TrainingSettings:
         object.__setattr__(self, "targets", tuple(sorted(set(self.targets))))
 
 
-def _checked(name: str, value: Any, bounds: Range) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not bounds.low <= value <= bounds.high or (bounds.whole and value != int(value)):  # NaN is nowhere
-        wanted = f"a {'whole ' if bounds.whole else ''}number from {bounds.low:g} to {bounds.high:,.10g}"
-        raise TrainingSettingOutOfBounds(name=name, value=str(value)[:40], wanted=wanted)
-    return int(value) if bounds.whole else float(value)
+RANGES = bounds_of(TrainingSettings)
 
 
 @dataclass(frozen=True)
@@ -125,10 +100,6 @@ class TrainingReport:
     resumed: bool
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for a JSON file."""
-        return asdict(self)
 
 
 def fingerprint(

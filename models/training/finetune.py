@@ -10,7 +10,7 @@ import platform
 import shutil
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,6 @@ def _deliver(made: Path, out: Path, report: TrainingReport) -> None:
     for name in (MATRICES, CONFIG):
         os.replace(made / name, out / name)
     written = made / REPORT
-    written.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    written.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
     os.replace(written, out / REPORT)
     shutil.rmtree(out / CHECKPOINTS)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def figures(model: str, name: str) -> dict[str, Any]:
     runtime, mode = Runtime(), MODES[name]
     snapshot = runtime.fetch(Variant(model, name))
     planned = plan(f"{model}@{name}", runtime.catalog[model], mode, MACHINE, BUDGET, CONTEXT, files=snapshot.bytes)
-    order = json.dumps([snapshot.to_dict(), name, CONTEXT, NEW])
+    order = json.dumps([asdict(snapshot), name, CONTEXT, NEW])
     child = subprocess.run([sys.executable, "-c", CHILD, order], cwd=ROOT, capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-2000:]
     return {"planned": {"weights": planned.weights, "peak": planned.peak}, **json.loads(child.stdout.splitlines()[-1])}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-from ..catalog import ModelCard
+from ..catalog import ModelCard, Quantized
 from ..quantization import GGUF_BITS, Machine, Mode, card_for
 
 BLOCK, BLOCKS = 64, 256  # bitsandbytes: weights that share a scale, scales that share a second one
@@ -21,14 +20,13 @@ def weight_bytes(card: ModelCard, mode: Mode, machine: Machine | None = None) ->
     packing: str = mode.packing
     if packing.startswith("4-bit") and machine and machine.accelerator == "cpu" and machine.native_bf16:
         packing = "4-bit-cpu"
-    form = next((form for form in card.quantized if form.method == mode.name), None)
-    group, bits = (form.group, form.bits) if form else (128, 4)
-    layer = [_PACKINGS[packing](rows, columns, mode, group, bits) for rows, columns in shape.linears]
+    form = next((form for form in card.quantized if form.method == mode.name), Quantized(mode.name, card.hub_id))
+    layer = [_matrix_bytes(packing, rows, columns, mode, form) for rows, columns in shape.linears]
     more = card.parameters / shape.parameters  # what the files hold beyond the shape lies in the layers
     quantized, constants = (round(more * shape.layers * sum(column)) for column in zip(*layer, strict=True))
     head = 0 if shape.tied_embeddings else shape.embedding_parameters * mode.rest_bytes
     if mode.packing == "dynamic-int8":  # the head is a linear layer like others, and gets a copy of its own
-        head = sum(_dynamic_int8(shape.vocabulary, shape.hidden, mode, group, bits))
+        head = sum(_matrix_bytes(packing, shape.vocabulary, shape.hidden, mode, form))
     return {
         "linear" if mode.packing == "plain" else "quantized": quantized,
         "constants": constants,
@@ -38,46 +36,27 @@ def weight_bytes(card: ModelCard, mode: Mode, machine: Machine | None = None) ->
     }
 
 
-def _plain(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    return rows * columns * mode.rest_bytes, 0
-
-
-def _llm_int8(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    return rows * columns, 4 * rows  # a scale a row
-
-
-def _four_bit(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    return math.ceil(rows * columns / 2), 4 * math.ceil(rows * columns / BLOCK) + 64  # and the table of 16 values
-
-
-def _four_bit_double(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    blocks = math.ceil(rows * columns / BLOCK)
-    return math.ceil(rows * columns / 2), blocks + 4 * math.ceil(blocks / BLOCKS) + 68  # and the scales' mean
-
-
-def _four_bit_cpu(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    """On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks at the first use: one bf16 scale a block, never nested."""
-    return math.ceil(rows * columns / 2), 2 * math.ceil(rows * columns / BLOCK) + 68
-
-
-def _dynamic_int8(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    return rows * math.ceil(columns / FBGEMM) * FBGEMM, 12 * rows  # scale, zero point and offset of a row
-
-
-def _grouped(rows: int, columns: int, mode: Mode, group: int, bits: int) -> tuple[int, int]:
-    groups = math.ceil(columns / group) if group > 0 else 1  # scales, zero points, and the group of each input
-    return rows * columns * bits // 8, groups * rows * 2 + groups * rows * bits // 8 + 4 * columns
-
-
-_PACKINGS: dict[str, Callable[[int, int, Mode, int, int], tuple[int, int]]] = {
-    "plain": _plain,
-    "llm-int8": _llm_int8,
-    "4-bit": _four_bit,
-    "4-bit-double": _four_bit_double,
-    "4-bit-cpu": _four_bit_cpu,
-    "dynamic-int8": _dynamic_int8,
-    "grouped": _grouped,
-}
+def _matrix_bytes(packing: str, rows: int, columns: int, mode: Mode, form: Quantized) -> tuple[int, int]:
+    """Bytes of a matrix: its values, and the constants of their quantization."""
+    count, blocks = rows * columns, math.ceil(rows * columns / BLOCK)
+    match packing:
+        case "plain":
+            return count * mode.rest_bytes, 0
+        case "llm-int8":
+            return count, 4 * rows  # a scale a row
+        case "4-bit":
+            return math.ceil(count / 2), 4 * blocks + 64  # and the table of 16 values
+        case "4-bit-double":
+            return math.ceil(count / 2), blocks + 4 * math.ceil(blocks / BLOCKS) + 68  # and the scales' mean
+        case "4-bit-cpu":  # with AVX512-BF16, bitsandbytes 0.50 repacks at the first use: a bf16 scale a block
+            return math.ceil(count / 2), 2 * blocks + 68
+        case "dynamic-int8":
+            return rows * math.ceil(columns / FBGEMM) * FBGEMM, 12 * rows  # scale, zero point and offset of a row
+        case "grouped":
+            groups = math.ceil(columns / form.group) if form.group > 0 else 1
+            scales, zeros, places = 2 * groups * rows, groups * rows * form.bits // 8, 4 * columns
+            return count * form.bits // 8, scales + zeros + places
+    raise AssertionError(packing)
 
 
 def file_bytes(card: ModelCard, mode: Mode) -> int:

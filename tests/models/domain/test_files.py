@@ -78,4 +78,3 @@ def test_a_snapshot_is_its_content_and_not_its_origin() -> None:
     assert first == Snapshot("m", "gguf", "hub cache", 1, "commit", state="a")
     assert first != Snapshot("m", "gguf", "hub", 1, "commit", state="b")
     assert (first.content, Snapshot("m", "gguf", "folder", 1, state="a").content) == ("commit", "a")
-    assert Snapshot(**first.to_dict()).origin == "hub"

@@ -4,6 +4,7 @@ import argparse
 import json
 import shutil
 from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_a_run_leaves_three_files_and_says_what_it_did(tiny_runtime, data, tmp_p
     assert (trained[-1].done, trained[-1].total) == (6, 6)
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted((CONFIG, MATRICES, REPORT))
     written = json.loads((tmp_path / "out" / REPORT).read_text())
-    assert written == json.loads(json.dumps(report.to_dict()))
+    assert written == json.loads(json.dumps(asdict(report)))
     assert (written["base"], written["data"], len(written["data_sha256"])) == ("owner/tiny", "rows.jsonl", 64)
     assert written["settings"]["quantization"] == "fp32"
     assert written["after"] < written["before"]

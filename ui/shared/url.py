@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from models.domain.errors import BadHistory, InputError, PaddockError, SamplingOutOfBounds, TooLongForLink
+from models.domain.errors import BadHistory, PaddockError, SamplingOutOfBounds, TooLongForLink
 from models.domain.memory.hardware import find_hardware
 from models.domain.messages import BOUNDS, Sampling
 from models.domain.variant import LONGEST_SPELLING, Variant
@@ -21,6 +22,8 @@ LONGEST = 4000  # characters of one text in an address; proxies take no longer o
 LONGEST_CONVERSATION = 100_000  # bytes that one in an address may unpack to
 TEXTS = {"system": "system prompt", "prompt": "prompt"}
 MOST_VARIANTS = 16  # of a comparison in an address; the server has its own limit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,35 +50,33 @@ def read(
     `tabs` are the names of those that can be opened, `models` those of listed models. Never raises.
     """
     errors: list[PaddockError] = []
-    sampling = None
-    variant = _read_variant(query.get("variant", ""), models, errors)
-    unread = "" if variant else query.get("variant", "")[: LONGEST_SPELLING + 1]
-    reference = _read_variant(query.get("reference", ""), models, errors)
-    spellings = query.get("variants", "").split(",")[:MOST_VARIANTS]
-    variants = tuple(found for text in spellings if (found := _read_variant(text, models, errors)))
-    try:
-        sampling = _read_sampling(query)
-    except InputError as error:
-        errors.append(error)
-    texts = {name: _read_text(name, query.get(name, ""), errors) for name in TEXTS}
-    tab = query.get("tab", "")
-    tab = tab if tab in tabs else ""
-    hardware = _read_hardware(query.get("hardware", ""), errors)
+
+    def usable(otherwise: T, reading: Callable[..., T], *given: Any) -> T:
+        try:
+            return reading(*given)
+        except PaddockError as error:
+            errors.append(error)
+            return otherwise
+
+    said = defaultdict(str, query)
+    variant = usable(None, _read_variant, said["variant"], models)
+    reference = usable(None, _read_variant, said["reference"], models)
+    spellings = said["variants"].split(",")[:MOST_VARIANTS]
     state = PageState(
         variant,
-        sampling,
-        **texts,
-        tab=tab,
-        variants=variants,
+        unread="" if variant else said["variant"][: LONGEST_SPELLING + 1],
         reference=reference,
-        hardware=hardware,
-        conversation=_read_conversation(query.get("conversation", ""), errors),
-        unread=unread,
+        variants=tuple(found for text in spellings if (found := usable(None, _read_variant, text, models))),
+        sampling=usable(None, _read_sampling, query),
+        **{name: usable("", _short, name, said[name]) for name in TEXTS},
+        tab=said["tab"] if said["tab"] in tabs else "",
+        hardware=usable("", lambda text: find_hardware(text).key if text else "", said["hardware"]),
+        conversation=usable((), _read_conversation, said["conversation"]),
     )
     return state, errors
 
 
-def _read_conversation(text: str, errors: list[PaddockError]) -> tuple[str, ...]:
+def _read_conversation(text: str) -> tuple[str, ...]:
     if not text:
         return ()
     try:
@@ -84,8 +85,7 @@ def _read_conversation(text: str, errors: list[PaddockError]) -> tuple[str, ...]
     except (ValueError, RecursionError, zlib.error):  # ValueError: of base64, UTF-8 and JSON
         found = None
     if not isinstance(found, list) or not all(isinstance(part, str) for part in found):
-        errors.append(BadHistory(reason="it cannot be read"))
-        return ()
+        raise BadHistory(reason="it cannot be read")
     return tuple(found)
 
 
@@ -97,35 +97,15 @@ def _written(conversation: tuple[str, ...]) -> str:
     return text
 
 
-def _read_hardware(text: str, errors: list[PaddockError]) -> str:
-    try:
-        return find_hardware(text).key if text else ""
-    except PaddockError as error:
-        errors.append(error)
-        return ""
-
-
-def _read_text(name: str, text: str, errors: list[PaddockError]) -> str:
-    try:
-        return _short(name, text)
-    except PaddockError as error:
-        errors.append(error)
-        return ""
-
-
 def _short(name: str, text: str) -> str:
     if len(text) > LONGEST:
         raise TooLongForLink(name=TEXTS[name], characters=len(text), limit=LONGEST)
     return text
 
 
-def _read_variant(text: str, models: Collection[str], errors: list[PaddockError]) -> Variant | None:
+def _read_variant(text: str, models: Collection[str]) -> Variant | None:
     """What a text spells; a plus that was put into an address by hand arrives as a space."""
-    try:
-        return Variant.parse(text.replace(" ", "+") if _names_a_model(text, models) else text) if text else None
-    except PaddockError as error:
-        errors.append(error)
-        return None
+    return Variant.parse(text.replace(" ", "+") if _names_a_model(text, models) else text) if text else None
 
 
 def _names_a_model(text: str, models: Collection[str]) -> bool:
@@ -152,27 +132,17 @@ def write(state: PageState) -> str:
 
     Raises TooLongForLink.
     """
-    pairs: dict[str, str] = {}
-    if state.variant is not None:
-        pairs["variant"] = str(state.variant)
-    if state.sampling is not None:
-        default = Sampling()
-        for name in (*BOUNDS, "seed"):
-            if (value := getattr(state.sampling, name)) != getattr(default, name):
-                pairs[name] = str(value).removesuffix(".0")
-        if state.sampling.stop:
-            pairs["stop"] = write_stops(state.sampling.stop)
-    for name in TEXTS:
-        if text := getattr(state, name):
-            pairs[name] = _short(name, text)
-    if state.variants:
-        pairs["variants"] = ",".join(map(str, state.variants[:MOST_VARIANTS]))
-    if state.reference is not None:
-        pairs["reference"] = str(state.reference)
-    if state.conversation:
-        pairs["conversation"] = _written(state.conversation)
-    if state.hardware:
-        pairs["hardware"] = state.hardware
-    if state.tab:
-        pairs["tab"] = state.tab
-    return urlencode(pairs, errors="replace")
+    sampling, usual = state.sampling or Sampling(), Sampling()
+    changed = {name: value for name in (*BOUNDS, "seed") if (value := getattr(sampling, name)) != getattr(usual, name)}
+    pairs = {
+        "variant": str(state.variant or ""),
+        **{name: str(value).removesuffix(".0") for name, value in changed.items()},
+        "stop": write_stops(sampling.stop),
+        **{name: _short(name, getattr(state, name)) for name in TEXTS},
+        "variants": ",".join(map(str, state.variants[:MOST_VARIANTS])),
+        "reference": str(state.reference or ""),
+        "conversation": _written(state.conversation) if state.conversation else "",
+        "hardware": state.hardware,
+        "tab": state.tab,
+    }
+    return urlencode({name: text for name, text in pairs.items() if text}, errors="replace")

@@ -36,7 +36,7 @@ from .domain.memory.model_info import ModelInfo, Offer
 from .domain.memory.plan import LoadPlan
 from .domain.messages import Event, Progress
 from .domain.quantization import Machine, Mode
-from .domain.request import ChatRequest, CompletionRequest, Request, texts
+from .domain.request import CompletionRequest, Request, texts
 from .domain.settings import Settings
 from .domain.variant import AdapterChoice, Variant
 from .engines.device import accelerator, native_bf16, packages
@@ -226,10 +226,7 @@ class Runtime:
 
         `token` is the visitor's own Hub token, used for this call only. Raises PaddockError.
         """
-        self.check(request)
-        job = yield from self._prepared(request, token)
-        with closing(events(job)) as stream:
-            yield from stream
+        yield from self.answer_rows(request, (request.variant,), token)
 
     def answering(
         self, request: Request, stop: threading.Event | None = None, token: str | None = None
@@ -241,35 +238,25 @@ class Runtime:
         return pumped(partial(self.answer, request, token), stop)
 
     def answer_rows(
-        self, request: ChatRequest, variants: Sequence[Variant], token: str | None = None
+        self, request: Request, variants: Sequence[Variant], token: str | None = None
     ) -> Generator[Event, None, None]:
         """The answers of variants that differ by adapters only, as one batch: deltas with a `row` for each.
 
-        `variants` name the same mode, `request` is that of any of them; raises PaddockError.
+        `variants` mean the same mode, `request` is that of any of them; raises PaddockError.
         """
         self.check(request)
         card = self.card(variants[0], token)
         base, mode = self.resolve(variants[0], card)
         rows = []
         for variant in variants:
-            rows.append((yield from self._adapters(variant, card, token)))
+            rows.append((yield from self._adapters(variant.resolved(mode.name), card, token)))
         together = tuple({active.adapter.name: active for row in rows for active in row}.values())
         self.planner.require_adapters(base, together)
         load = yield from self._load(base, mode, card, token, together)
         with closing(events(_answering(request, card, load, tuple(rows)))) as stream:
             yield from stream
 
-    def score(self, text: str, variant: Variant, token: str | None = None) -> Generator[Event, None, None]:
-        """How likely a variant finds a text: progress, then one Scored. Raises PaddockError."""
-        yield from self.score_prompt(Prompt(text), variant, token=token)
-
-    def scoring(
-        self, text: str, variant: Variant, stop: threading.Event | None = None, token: str | None = None
-    ) -> AsyncGenerator[Event, None]:
-        """The same for an event loop."""
-        return pumped(partial(self.score, text, variant, token), stop)
-
-    def score_prompt(
+    def score(
         self,
         prompt: Prompt,
         variant: Variant,
@@ -278,7 +265,10 @@ class Runtime:
         token: str | None = None,
         rivals: int = 0,
     ) -> Generator[Event, None, None]:
-        """Score a text, plain or rendered, with the files and the rivals of Engine.score."""
+        """How likely a variant finds a text, plain or rendered: progress, then one Scored.
+
+        The files and `rivals` are those of Engine.score. Raises PaddockError.
+        """
         self._check_texts((prompt.text,))
         if not prompt.text.strip():
             raise EmptyPrompt
@@ -291,6 +281,10 @@ class Runtime:
         with closing(events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
             yield from stream
 
+    def scoring(self, prompt: Prompt, variant: Variant, token: str | None = None) -> AsyncGenerator[Event, None]:
+        """The same for an event loop."""
+        return pumped(partial(self.score, prompt, variant, token=token))
+
     def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
         """The checked weights of a variant on this machine, downloaded and converted if need be."""
         card = self.card(variant)
@@ -302,13 +296,6 @@ class Runtime:
         if any(_SURROGATE.search(text) for text in texts):
             raise InvalidText
 
-    def _prepared(self, request: Request, token: str | None) -> Generator[Progress, None, Answering]:
-        card = self.card(request.variant, token)
-        variant, mode = self.resolve(request.variant, card)
-        beside = yield from self._adapters(variant, card, token)
-        load = yield from self._load(variant, mode, card, token, beside)
-        return _answering(request, card, load, (beside,))
-
     def _adapters(
         self, variant: Variant, card: ModelCard, token: str | None
     ) -> Generator[Progress, None, tuple[ActiveAdapter, ...]]:
@@ -318,7 +305,7 @@ class Runtime:
         return found
 
     def _load(
-        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...] = ()
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None, beside: tuple[ActiveAdapter, ...]
     ) -> Generator[Progress, None, Load]:
         """The load of a variant's base, once the whole is known to fit and the files are here.
 

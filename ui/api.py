@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from models.domain.engine import Prompt
 from models.domain.errors import BadHistory, EngineLost, NotText, PaddockError
 from models.domain.messages import BOUNDS, Delta, Message, Sampling, Scored, read_history
 from models.domain.request import ChatRequest, CompareRequest, CompletionRequest, Request
@@ -132,7 +133,7 @@ def build_api(runtime: "Runtime") -> None:
         """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
         with _sentences():
             asked, own = Variant.parse(variant or default), own_token(token)
-            async with aclosing(runtime.scoring(_text("text", text), asked, token=own)) as events:
+            async with aclosing(runtime.scoring(Prompt(_text("text", text)), asked, token=own)) as events:
                 async for event in events:
                     if isinstance(event, Scored):
                         return metrics.summary(event)

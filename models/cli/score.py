@@ -6,6 +6,7 @@ import argparse
 import json
 from contextlib import closing
 
+from ..domain.engine import Prompt
 from ..domain.messages import Progress, Scored
 from ..domain.results import metrics
 from ..domain.settings import Settings
@@ -27,7 +28,7 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
     text = read_text(options.text)
     line = ProgressLine()
-    with closing(runtime.score(text, Variant.parse(options.variant))) as events:
+    with closing(runtime.score(Prompt(text), Variant.parse(options.variant))) as events:
         for event in events:
             if isinstance(event, Progress):
                 line.show(event)

@@ -103,7 +103,7 @@ def _score(
     rivals: int = 0,
 ) -> Generator[Progress, None, Scored]:
     scored: Event | None = None
-    with closing(runtime.score_prompt(prompt, variant, record, reference, token, rivals)) as stream:
+    with closing(runtime.score(prompt, variant, record, reference, token, rivals)) as stream:
         for scored in stream:
             if isinstance(scored, Progress):
                 yield replace(scored, detail=f"{variant} {scored.detail}".strip())

@@ -141,7 +141,7 @@ def test_compare_puts_two_of_them_side_by_side_and_says_what_they_cannot(runtime
 
 def test_what_needs_its_weights_is_refused_with_a_sentence(runtime, tmp_path):
     with pytest.raises(NotScorable):
-        list(runtime.score("A text.", Variant("far")))
+        list(runtime.score(Prompt("A text."), Variant("far")))
     with pytest.raises(ModeNotPossible, match="there are remote"):
         list(runtime.answer(chat("Hi", "far@nf4")))
     with pytest.raises(ModeNotPossible, match="no LoRA adapters"):

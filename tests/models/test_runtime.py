@@ -10,6 +10,7 @@ import pytest
 from models import loading
 from models import runtime as runtime_module
 from models.domain.catalog import Catalog
+from models.domain.engine import Prompt
 from models.domain.errors import (
     ContextExceeded,
     EmptyPrompt,
@@ -258,9 +259,9 @@ def test_a_text_that_is_too_long_to_score_is_refused_before_its_model_is_loaded(
     runtime = Runtime(Settings(cache_dir=str(tmp_path), context=64, max_characters=2000))
     variant = Variant.parse("smollm2-135m-instruct@bf16")
     with pytest.raises(ContextExceeded, match="65 tokens"):
-        list(runtime.score("a " * 65, variant))
+        list(runtime.score(Prompt("a " * 65), variant))
     assert jobs == []
-    list(runtime.score("a " * 64, variant))
+    list(runtime.score(Prompt("a " * 64), variant))
     assert len(jobs) == 1
 
 

@@ -93,8 +93,7 @@ def _run_here(job: Job, local: Local) -> Generator[Event, None, None]:
         load_s = time.perf_counter() - asked
         place = (job.load, engine.slots)
         if isinstance(job, Scoring) or job.sampling.repeats:
-            # What is computed beside it changes how it is rounded; a figure, and an answer with a seed, are the same
-            # every time.
+            # What is computed beside it changes how it is rounded, and a figure or an answer with a seed shall repeat.
             place = (("alone", job.load), 1)  # type: ignore[assignment]
         yield from _computed(job, engine, process.turnstile.ticket(*place), load_s, local.snapshot.origin)
 

@@ -6,20 +6,17 @@ from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from .compute.background import reported
 from .domain import quantization
 from .domain.catalog import ModelCard
 from .domain.errors import ContextExceeded, ServedElsewhere
-from .domain.load import ActiveAdapter, Form, Local, Snapshot
-from .domain.memory.plan import LoadPlan
+from .domain.load import ActiveAdapter, Local, Snapshot
 from .domain.messages import Progress
 from .domain.quantization import Mode
 from .domain.settings import Settings
 from .domain.variant import Variant
 from .engines.transformers.from_gguf import content_of, conversion_folder, convert_in_subprocess
-from .planning import room
 from .weights import own_folder, sources
 from .weights.adapters import sources as adapter_sources
 
@@ -48,11 +45,6 @@ def fetched_adapters(
     return tuple(found)
 
 
-def forms_here(card: ModelCard, settings: Settings) -> tuple[Form, ...]:
-    """The kinds of files of a model that are on this machine."""
-    return tuple(form for form in get_args(Form) if sources.locate(card, form, settings))
-
-
 def snapshot(card: ModelCard, mode: Mode, settings: Settings, token: str | None) -> Generator[Progress, None, Snapshot]:
     """The checked weights of a mode on this machine, downloaded and converted if need be.
 
@@ -76,11 +68,6 @@ def converted(card: ModelCard, source: Snapshot, settings: Settings) -> Generato
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     content = content_of(folder)
     return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted, content)
-
-
-def local(planned: LoadPlan, found: Snapshot, mode: Mode) -> Local:
-    """Weights as the plan counts them."""
-    return Local(found, mode.name, planned.context, planned.batch, room(planned))
 
 
 def require_short(text: str, where: Local) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from . import loading
 from .compute.background import OnProgress, exhausted
@@ -30,7 +30,7 @@ from .domain.errors import (
     SamplingOutOfBounds,
     TooManyTurns,
 )
-from .domain.load import ActiveAdapter, Load, Local, Snapshot
+from .domain.load import ActiveAdapter, Form, Load, Local, Snapshot
 from .domain.memory.hardware import Hardware
 from .domain.memory.model_info import ModelInfo, Offer
 from .domain.memory.plan import LoadPlan
@@ -40,7 +40,7 @@ from .domain.request import CompletionRequest, Request, texts
 from .domain.settings import Settings
 from .domain.variant import AdapterChoice, Variant
 from .engines.device import accelerator, native_bf16, packages
-from .planning import Planner
+from .planning import Planner, room
 from .weights import sources
 from .weights.adapters import sources as adapter_sources
 from .weights.adapters import uploads
@@ -156,6 +156,7 @@ class Runtime:
         refused: Mapping[str, str],
         auto: Sequence[Mode],
     ) -> ModelInfo:
+        forms: tuple[Form, ...] = () if card.remote else get_args(Form)
         return ModelInfo(
             key=card.key,
             title=card.title,
@@ -175,7 +176,7 @@ class Runtime:
             },
             refused=refused,
             without_hub=card.wheel is not None,
-            on_this_machine=() if card.remote else loading.forms_here(card, self.settings),
+            on_this_machine=tuple(form for form in forms if sources.locate(card, form, self.settings)),
             languages=card.languages,
         )
 
@@ -319,7 +320,7 @@ class Runtime:
         if beside or not any(line.name == base for line in self.held()):
             self.planner.require(planned, self.catalog.values(), card, beside)
         snapshot = yield from loading.snapshot(card, mode, self.settings, token)
-        return Load(base, loading.local(planned, snapshot, mode), self.settings)
+        return Load(base, Local(snapshot, mode.name, planned.context, planned.batch, room(planned)), self.settings)
 
 
 def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[ActiveAdapter, ...], ...]) -> Answering:

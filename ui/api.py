@@ -160,9 +160,10 @@ def with_sampling(endpoint: Callable[..., AsyncIterator[Any]], each: Any, defaul
     parameters: list[inspect.Parameter] = []
     for own in inspect.signature(endpoint).parameters.values():
         if own.name == "sampling":
-            parameters += [_parameter(name, values[name], kind) for name, kind in kinds.items()]
+            parameters += [own.replace(name=name, default=values[name], annotation=kinds[name]) for name in kinds]
         else:
-            parameters.append(own.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
+            parameters.append(own)
+    parameters = [own.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for own in parameters]
 
     @wraps(endpoint)
     async def flat(*given: Any) -> AsyncIterator[Any]:
@@ -176,10 +177,6 @@ def with_sampling(endpoint: Callable[..., AsyncIterator[Any]], each: Any, defaul
     flat.__signature__ = inspect.Signature(parameters, return_annotation=each)  # type: ignore[attr-defined]
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return flat
-
-
-def _parameter(name: str, default: Any, kind: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
 
 
 def _text(name: str, value: Any) -> str:

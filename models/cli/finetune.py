@@ -77,7 +77,9 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(asdict(report), indent=2))
     else:
-        print(_summary(report, options.out))
+        losses = f"held-out loss {report.before:.3f} before, {report.after:.3f} after"
+        trained = f"{report.trained_parameters:,} parameters for {report.base}"
+        print(f"{options.out}: {trained}, {losses}, {report.seconds:.0f} s")
     return 0
 
 
@@ -104,8 +106,3 @@ def _shown(
 def _say(line: ProgressLine, text: str) -> None:
     line.clear()
     print(text, file=sys.stderr, flush=True)
-
-
-def _summary(report: TrainingReport, out: Path) -> str:
-    losses = f"held-out loss {report.before:.3f} before, {report.after:.3f} after"
-    return f"{out}: {report.trained_parameters:,} parameters for {report.base}, {losses}, {report.seconds:.0f} s"

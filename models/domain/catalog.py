@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -183,39 +183,22 @@ class ModelCard:
         return self.kind == "base"
 
 
-class Catalog(Mapping[str, ModelCard]):
-    """Model cards by key, in the order of the file."""
+class Catalog(dict[str, ModelCard]):
+    """Model cards by key, in the order of the file; a key that it lacks raises UnknownModel."""
 
-    def __init__(self, cards: tuple[ModelCard, ...]) -> None:
-        self._cards = {card.key: replace(card, listed=True) for card in cards}
+    def __init__(self, cards: Iterable[ModelCard]) -> None:
+        super().__init__({card.key: replace(card, listed=True) for card in cards})
 
-    def __getitem__(self, key: str) -> ModelCard:
-        """The card; raises UnknownModel, which suggests the nearest key."""
-        try:
-            return self._cards[key]
-        except KeyError:
-            near = difflib.get_close_matches(key.lower(), self._cards, n=3, cutoff=0.5)
-            suggestion = f"Did you mean {' or '.join(near)}?" if near else "Pick one from the list."
-            raise UnknownModel(model=key, suggestion=suggestion) from None
-
-    def get(self, key: str, default: ModelCard | None = None) -> ModelCard | None:  # type: ignore[override]
-        """The card or `default`; Mapping's own would let UnknownModel through."""
-        return self._cards.get(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._cards
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._cards)
-
-    def __len__(self) -> int:
-        return len(self._cards)
+    def __missing__(self, key: str) -> ModelCard:
+        near = difflib.get_close_matches(key.lower(), self, n=3, cutoff=0.5)
+        suggestion = f"Did you mean {' or '.join(near)}?" if near else "Pick one from the list."
+        raise UnknownModel(model=key, suggestion=suggestion)
 
 
 @cache
 def load_catalog(path: Path = CATALOG_FILE) -> Catalog:
     """Read and check the table; an entry with a missing, unknown or wrong field is a ValueError that names it."""
-    return Catalog(tuple(read_table(path, ModelCard).values()))
+    return Catalog(read_table(path, ModelCard).values())
 
 
 MOST_PARTS = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from .errors import BadHistory, PaddockError, SamplingOutOfBounds, from_dict
 
@@ -250,12 +250,7 @@ class Scored:
 
 
 Event = Delta | Progress | Rendered | Scored
-_KINDS: dict[str, type] = {
-    "delta": Delta,
-    "progress": Progress,
-    "rendered": Rendered,
-    "scored": Scored,
-}
+_KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 END = {"kind": "end"}
 
 
@@ -263,8 +258,7 @@ def to_wire(event: Event | PaddockError) -> dict[str, Any]:
     """An event or error as plain data, for a process boundary."""
     if isinstance(event, PaddockError):
         return {"kind": "error", **event.to_dict()}
-    kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
-    return {"kind": kind, **asdict(event)}
+    return {"kind": type(event).__name__.lower(), **asdict(event)}
 
 
 def from_wire(data: dict[str, Any]) -> Event:

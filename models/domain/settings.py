@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from configparser import RawConfigParser
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Settings:
                 continue
             try:
                 values[f.name] = _READERS[str(f.type)](text)
-            except ValueError:
+            except (ValueError, KeyError):
                 raise ValueError(f"PADDOCK_{f.name.upper()}={text!r} is not {_WANTED[str(f.type)]}") from None
         settings = cls(**values)  # type: ignore[arg-type]
         for name in _AT_LEAST_ONE:
@@ -80,13 +81,6 @@ class Settings:
 
 
 _AT_LEAST_ONE = ("context", "max_characters", "max_new_tokens", "max_turns", "slots", "queue")
-
-
-def _read_bool(text: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
 
 
 def _read_int(text: str) -> int:
@@ -105,7 +99,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "str": str,
     "int": _read_int,
     "float": _read_float,
-    "bool": _read_bool,
+    "bool": lambda text: RawConfigParser.BOOLEAN_STATES[text.lower()],
     "tuple[str, ...]": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
 }
 _WANTED = {"int": "a whole number, 0 or more", "float": "a number above 0", "bool": "1 or 0"}

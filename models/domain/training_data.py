@@ -50,15 +50,11 @@ def _row(line: bytes, file: str, number: int) -> tuple[Message, ...]:
     if "messages" in row and pair:
         raise refuse(f"it has both “messages” and “{pair[0]}”")
     if "messages" in row:
-        messages = _messages(row["messages"], refuse)
-    elif len(pair) == 2:
-        messages = (
-            Message("user", _text(row["prompt"], "“prompt”", refuse)),
-            Message("assistant", _text(row["completion"], "“completion”", refuse)),
-        )
-    else:
+        return _messages(row["messages"], refuse)
+    if len(pair) < 2:
         raise refuse("it has neither “messages” nor “prompt” and “completion”")
-    return messages
+    question, answer = (_text(row[field], f"“{field}”", refuse) for field in pair)
+    return Message("user", question), Message("assistant", answer)
 
 
 def _messages(value: Any, refuse: Refuse) -> tuple[Message, ...]:

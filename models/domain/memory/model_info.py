@@ -65,11 +65,7 @@ class ModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for programs."""
-        return asdict(self) | {
-            "modes": self.modes,
-            "on_this_machine": list(self.on_this_machine),
-            "languages": list(self.languages),
-        }
+        return asdict(self) | {"modes": self.modes}
 
 
 def fitting(plans: Mapping[str, Offer], most: int) -> list[str]:

@@ -51,12 +51,10 @@ def token_bytes(card: ModelCard, mode: Mode, context: int = KV_TOKENS) -> int:
     Of the cache, the keys and values of `context` tokens.
     """
     parts = weight_bytes(card, mode)
-    shape, table = card.sizes, parts.get("embeddings", 0)
-    if mode.form == "gguf":
-        table = 0 if shape.tied_embeddings else round(shape.embedding_parameters * mode.bits / 8)
-        return max(0, sum(parts.values()) - table) + kv_bytes(shape, mode, context)
+    shape = card.sizes
+    table = round(shape.embedding_parameters * mode.bits / 8) if mode.form == "gguf" else parts["embeddings"]
     unread = 0 if shape.tied_embeddings else table
-    return sum(parts.values()) - unread + kv_bytes(shape, mode, context)
+    return max(0, sum(parts.values()) - unread) + kv_bytes(shape, mode, context)
 
 
 def decode_speed(card: ModelCard, mode: Mode, accelerator: Accelerator, bandwidth: float) -> Speed | None:

@@ -207,8 +207,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"history": [{"role": "assistant", "content": "I said"}]}, "it starts with an answer"),
     ({"history": [{"role": "user", "content": "a"}]}, "its last message has no answer"),
     ({"history": ["hello"]}, "message 1 is not an object with role and content"),
-    ({"history": [{"role": "user", "content": [{"type": "file", "file": "x"}]}]}, "message 1 holds something that is"),
-    ({"history": [{"role": "user", "content": {"path": "/etc/passwd"}}]}, "message 1 holds something that is"),
+    (
+        {"history": [{"role": "user", "content": [{"type": "file", "file": "x"}]}]},
+        "message 1 contains something that is",
+    ),
+    ({"history": [{"role": "user", "content": {"path": "/etc/passwd"}}]}, "message 1 contains something that is"),
     ({"history": "hello"}, "it is not a list of messages"),
     ({"history": [{"role": r, "content": "a"} for r in ("user", "assistant")] * 60}, "121 messages"),
     ({"variant": "smollm2-135m-instrct"}, "There is no model called “smollm2-135m-instrct” here."),

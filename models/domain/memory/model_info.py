@@ -65,7 +65,8 @@ class ModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for programs."""
-        return asdict(self) | {"modes": self.modes}
+        lists = {name: list(getattr(self, name)) for name in ("modes", "on_this_machine", "languages")}
+        return asdict(self) | lists
 
 
 def fitting(plans: Mapping[str, Offer], most: int) -> list[str]:

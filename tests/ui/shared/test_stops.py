@@ -5,18 +5,13 @@ import asyncio
 from ui.shared.stops import Stops
 
 
-def test_stop_ends_only_the_visitors_own_answer():
+def test_stop_and_a_new_answer_end_only_the_visitors_own():
     stops = Stops()
-    mine, other = stops.begin("me"), stops.begin("other")
-    stops.stop("me")
-    assert (mine.is_set(), other.is_set()) == (True, False)
-
-
-def test_a_new_answer_ends_the_one_before():
-    stops = Stops()
-    first = stops.begin("me")
+    first, other = stops.begin("me"), stops.begin("other")
     second = stops.begin("me")
     assert (first.is_set(), second.is_set()) == (True, False)
+    stops.stop("me")
+    assert (second.is_set(), other.is_set()) == (True, False)
 
 
 def test_the_end_of_an_older_answer_leaves_the_newer_one_stoppable():
@@ -27,19 +22,14 @@ def test_the_end_of_an_older_answer_leaves_the_newer_one_stoppable():
     assert second.is_set()
 
 
-def test_stopping_nothing_is_fine_and_does_not_stop_what_comes_later():
-    stops = Stops()
-    stops.stop("me")
-    assert not stops.begin("me").is_set()
-
-
-def test_an_answer_that_is_over_is_forgotten():
+def test_an_answer_that_is_over_is_forgotten_and_stopping_it_does_not_stop_the_next():
     stops = Stops()
     event = stops.begin("me")
     stops.end("me", event)
     stops.stop("me")
     assert not event.is_set()
     assert not stops._running, "no visitor is kept for ever"
+    assert not stops.begin("me").is_set()
 
 
 def test_silence_waits_for_an_answer_that_still_sends():

@@ -124,11 +124,7 @@ def _computed(
     with ticket as turn:
         yield from turn
         limit_s = job.load.settings.time_limit_s
-        if len(job.rows) > 1:
-            answers = engine.generate_rows(prompt, job.sampling, job.rows, limit_s)
-        else:
-            answers = engine.generate(prompt, job.sampling, limit_s, job.rows[0], job.reuse)
-        with closing(answers) as deltas:  # type: ignore[type-var]
+        with closing(engine.generate(prompt, job.sampling, limit_s, job.rows, job.reuse)) as deltas:  # type: ignore[type-var]
             for delta in deltas:
                 variant = spelled(job.load.variant, job.rows[delta.row])
                 known = {"variant": variant, "load_s": load_s, "origin": origin, "notes": prompt.notes}

@@ -31,6 +31,9 @@ class Attached:
     bytes: int
 
 
+Rows = Sequence[Sequence[ActiveAdapter]]
+
+
 class Engine(Protocol):
     """One loaded model.
 
@@ -58,27 +61,15 @@ class Engine(Protocol):
         prompt: Prompt,
         sampling: Sampling,
         time_limit_s: float = float("inf"),
-        adapters: Sequence[ActiveAdapter] = (),
+        rows: Rows = ((),),
         reuse: bool = True,
     ) -> Iterator[Delta]:
-        """Deltas of the answer, a token or few each; the last one's usage has a finish reason.
+        """Deltas of an answer to the prompt for each row, a token or few each; a row's last has a finish reason.
 
-        `adapters` act on this answer and on no other; which ones did is read from the model into the usage. Without
-        `reuse` the whole prompt is computed, whatever was kept of it. Closing the iterator stops the computation
-        within one token.
+        A row is the adapters that act on its answer and on no other; which ones did is read from the model into the
+        usage. Several rows are computed as one batch. Without `reuse` the whole prompt is computed, whatever was kept
+        of it. Closing the iterator stops the computation within one token.
         Raises ContextExceeded, AdapterRefused, OutOfMemory, EngineFailed.
-        """
-
-    def generate_rows(
-        self,
-        prompt: Prompt,
-        sampling: Sampling,
-        rows: Sequence[Sequence[ActiveAdapter]],
-        time_limit_s: float = float("inf"),
-    ) -> Iterator[Delta]:
-        """One answer a row to the same prompt, computed as one batch, each row with its own adapters and `row` number.
-
-        Raises what `generate` does; AdapterRefused where the engine takes none.
         """
 
     def score(

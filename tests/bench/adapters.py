@@ -107,7 +107,7 @@ def open_engine(mode: str) -> TransformersEngine:
 
 
 def _decode(engine: TransformersEngine, active: Active, new_tokens: int) -> float:
-    *_, last = engine.generate(PROMPT, Sampling(max_new_tokens=new_tokens, temperature=0), adapters=active)
+    *_, last = engine.generate(PROMPT, Sampling(max_new_tokens=new_tokens, temperature=0), rows=[active])
     assert last.usage.new_tokens == new_tokens
     return last.usage.decode_tokens_per_s
 
@@ -115,7 +115,7 @@ def _decode(engine: TransformersEngine, active: Active, new_tokens: int) -> floa
 def _pass_ratio(engine: TransformersEngine, one: Active, two: Active, new_tokens: int) -> float:
     sampling = Sampling(max_new_tokens=new_tokens, temperature=0)
     started = time.perf_counter()
-    for _ in engine.generate_rows(PROMPT, sampling, [(), one, two]):
+    for _ in engine.generate(PROMPT, sampling, rows=[(), one, two]):
         pass
     together = time.perf_counter() - started
     engine_thread().run(engine._prefixes.clear)
@@ -128,9 +128,9 @@ def _rows_same(engine: TransformersEngine, rows: tuple[Active, ...], beginning: 
     """How many rows of one batch write what they write alone, greedily."""
     prompt, sampling = Prompt(beginning), Sampling(max_new_tokens=new_tokens, temperature=0)
     together = [""] * len(rows)
-    for delta in engine.generate_rows(prompt, sampling, rows):
+    for delta in engine.generate(prompt, sampling, rows=rows):
         together[delta.row] += delta.text
-    alone = ["".join(d.text for d in engine.generate(prompt, sampling, adapters=row, reuse=False)) for row in rows]
+    alone = ["".join(d.text for d in engine.generate(prompt, sampling, rows=[row], reuse=False)) for row in rows]
     return sum(ours == theirs for ours, theirs in zip(together, alone, strict=True))
 
 

@@ -49,7 +49,7 @@ class FakeRemote:
     def render(self, messages):
         return Prompt("\n".join(f"{m.role}: {m.content}" for m in messages), rendered=True)
 
-    def generate(self, prompt, sampling, time_limit_s, adapters, reuse):
+    def generate(self, prompt, sampling, time_limit_s, rows, reuse):
         words = f"{self.model} was asked {prompt.text}".split(" ")[: sampling.max_new_tokens]
         for n, word in enumerate(words, 1):
             yield Delta(f"{word} ", Usage(engine="fake", new_tokens=n, decode_tokens_per_s=9.0))

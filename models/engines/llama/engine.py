@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...domain.engine import Attached, Prompt
+from ...domain.engine import Attached, Prompt, Rows
 from ...domain.errors import AdapterRefused, EngineFailed
 from ...domain.load import ActiveAdapter, Local
 from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
@@ -71,10 +71,13 @@ class GgufEngine:
         prompt: Prompt,
         sampling: Sampling,
         time_limit_s: float = float("inf"),
-        adapters: Sequence[ActiveAdapter] = (),
+        rows: Rows = ((),),
         reuse: bool = True,
     ) -> Iterator[Delta]:
-        stream = _Stream(self, self._ready(adapters), prompt, sampling, time_limit_s, reuse)
+        server = self._ready([active for row in rows for active in row])
+        if len(rows) > 1:
+            raise AdapterRefused(adapter="of one row", reason="llama.cpp takes no adapters here")
+        stream = _Stream(self, server, prompt, sampling, time_limit_s, reuse)
         try:
             yield from stream.deltas()
         finally:
@@ -103,10 +106,6 @@ class GgufEngine:
         if not sampling.greedy:
             request["seed"] = seed
         return request
-
-    def generate_rows(self, *args: Any, **options: Any) -> Iterator[Delta]:
-        """Refused: the rows of a batch differ by adapters, and it takes none."""
-        raise AdapterRefused(adapter="of one row", reason="llama.cpp takes no adapters here")
 
     def score(
         self,

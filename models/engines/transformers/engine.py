@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from ...domain.engine import Attached, Prompt
+from ...domain.engine import Attached, Prompt, Rows
 from ...domain.errors import ContextExceeded, EngineFailed, PaddockError
 from ...domain.load import ActiveAdapter, Snapshot
 from ...domain.messages import Delta, Message, Progress, Sampling, Scored
@@ -79,12 +79,13 @@ class TransformersEngine:
         prompt: Prompt,
         sampling: Sampling,
         time_limit_s: float = float("inf"),
-        adapters: Sequence[ActiveAdapter] = (),
+        rows: Rows = ((),),
         reuse: bool = True,
     ) -> Iterator[Delta]:
         """One delta a token; raises EmptyPrompt and NotFinite too.
 
         With a seed no kept cache is used: a prompt computed in two parts rounds differently, and the text could change.
+        A row of several is what it would be alone, up to rounding: in bf16 it may part from it after some tokens.
         """
 
         def deltas() -> Generator[Delta, None, None]:
@@ -92,27 +93,12 @@ class TransformersEngine:
             with translated(during="while answering"):
                 asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
                 # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
-                with self._adapters.acting(adapters):
-                    # No name for the answer: it has to end before the adapters do.
-                    yield from self._stamped(answer(loaded, self._prefixes, asked, made_with(adapters), reuse))
-
-        return engine_thread().stream(deltas)
-
-    def generate_rows(
-        self,
-        prompt: Prompt,
-        sampling: Sampling,
-        rows: Sequence[Sequence[ActiveAdapter]],
-        time_limit_s: float = float("inf"),
-    ) -> Iterator[Delta]:
-        """A row is what it would be alone, up to rounding: in bf16 a greedy text may part from it after some tokens."""
-
-        def deltas() -> Generator[Delta, None, None]:
-            loaded = self._in_memory()
-            with translated(during="while answering"):
-                asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
                 with self._adapters.acting(*rows):
-                    yield from self._stamped(answer_rows(loaded, asked, len(rows)))
+                    # No name for the answer: it has to end before the adapters do.
+                    if len(rows) > 1:
+                        yield from self._stamped(answer_rows(loaded, asked, len(rows)))
+                    else:
+                        yield from self._stamped(answer(loaded, self._prefixes, asked, made_with(rows[0]), reuse))
 
         return engine_thread().stream(deltas)
 

@@ -33,8 +33,8 @@ class FakeEngine:
     def render(self, messages):
         return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
 
-    def generate(self, prompt, sampling, time_limit_s, adapters, reuse):
-        self.asked.append((prompt, sampling, time_limit_s, *adapters))
+    def generate(self, prompt, sampling, time_limit_s, rows, reuse):
+        self.asked.append((prompt, sampling, time_limit_s, *rows[0]))
         try:
             yield Delta("a", Usage(engine="fake", new_tokens=1))
             if self.error:

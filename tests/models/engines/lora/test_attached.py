@@ -62,7 +62,7 @@ def scores(engine, adapters=()):
 
 
 def answer(engine, adapters=(), prompt=TEXT, sampling=GREEDY):
-    deltas = list(engine.generate(prompt, sampling, adapters=adapters))
+    deltas = list(engine.generate(prompt, sampling, rows=[adapters]))
     return "".join(delta.text for delta in deltas), deltas[-1].usage
 
 
@@ -170,7 +170,7 @@ def test_which_ones_acted_is_read_from_the_model(engines, fox, crow):
     assert set(answer(engine, use((fox, 0.5), (crow, 1)))[1].adapters) == {"fox:0.5", "crow"}
     assert answer(engine, use((fox, 0)))[1].adapters == ()
     assert answer(engine)[1].adapters == ()
-    running = [d.usage.adapters for d in engine.generate(TEXT, GREEDY, adapters=use((fox, -2)))]
+    running = [d.usage.adapters for d in engine.generate(TEXT, GREEDY, rows=[use((fox, -2))])]
     assert set(running) == {("fox:-2",)}
 
 
@@ -205,7 +205,7 @@ def test_the_head_reads_the_last_tokens_without_gaps(engines, rows, monkeypatch)
     head = engine._loaded.model.get_output_embeddings()
     forward = head.forward
     monkeypatch.setattr(head, "forward", lambda hidden: seen.append((hidden.shape, hidden.stride())) or forward(hidden))
-    list(engine.generate_rows(TEXT, GREEDY, [()] * rows))
+    list(engine.generate(TEXT, GREEDY, rows=[()] * rows))
     assert len(seen) == GREEDY.max_new_tokens
     for (count, tokens, size), strides in seen:
         assert (count, tokens) == (rows, 1)
@@ -236,7 +236,7 @@ def test_rows_of_one_batch_have_the_text_that_each_has_alone(engines, fox, crow,
     engine, rows = engines(), mixed_rows(fox, crow)
     alone = [answer(engine, row, sampling=sampling) for row in rows]
     texts, last = [""] * len(rows), {}
-    for delta in engine.generate_rows(TEXT, sampling, rows):
+    for delta in engine.generate(TEXT, sampling, rows=rows):
         texts[delta.row] += delta.text
         last[delta.row] = delta.usage
     assert texts == [text for text, _ in alone]
@@ -276,7 +276,7 @@ def test_rows_of_one_batch_have_the_logits_that_each_has_alone(engines, fox, cro
 def test_leaving_a_batch_of_rows_leaves_the_base_as_it_is(engines, fox, crow):
     engine = engines()
     before = scores(engine)
-    stream = engine.generate_rows(TEXT, GREEDY, [(), use((fox, 1)), use((crow, 1))])
+    stream = engine.generate(TEXT, GREEDY, rows=[(), use((fox, 1)), use((crow, 1))])
     next(stream)
     stream.close()
     assert scores(engine) == before
@@ -285,7 +285,7 @@ def test_leaving_a_batch_of_rows_leaves_the_base_as_it_is(engines, fox, crow):
 def test_an_answer_that_is_left_or_fails_takes_its_adapters_with_it(engines, fox, folder):
     engine = engines()
     before = scores(engine)
-    stream = engine.generate(TEXT, GREEDY, adapters=use((fox, 1)))
+    stream = engine.generate(TEXT, GREEDY, rows=[use((fox, 1))])
     next(stream)
     stream.close()
     assert scores(engine) == before

@@ -199,7 +199,7 @@ def test_a_finetuned_model_writes_what_it_learned_and_ends(tiny_folder, tmp_path
     adapter = finetuned(source, tmp_path / "mine", ("crow",) * 4, rank=8, epochs=15)
     engine = opened(source, "fp32")
     prompt = engine.render([Message("user", "say crow")])
-    deltas = list(engine.generate(prompt, Sampling(max_new_tokens=40, temperature=0), adapters=[adapter]))
+    deltas = list(engine.generate(prompt, Sampling(max_new_tokens=40, temperature=0), rows=[[adapter]]))
     engine.close()
     assert "".join(delta.text for delta in deltas) == "<think>\n\n</think>\n\ncrow"
     assert deltas[-1].usage.finish == "stop"

@@ -87,9 +87,9 @@ def test_an_adapter_of_extreme_strength_answers_nothing_and_leaves_the_base_alon
     before = [delta.text for delta in tiny.generate(TEXT, GREEDY)]
     for _ in range(2):
         with pytest.raises(NotFinite):
-            list(tiny.generate(TEXT, GREEDY, adapters=(adapter,)))
+            list(tiny.generate(TEXT, GREEDY, rows=[(adapter,)]))
         with pytest.raises(NotFinite):
-            list(tiny.generate_rows(TEXT, GREEDY, [(), (adapter,)]))
+            list(tiny.generate(TEXT, GREEDY, rows=[(), (adapter,)]))
         assert [delta.text for delta in tiny.generate(TEXT, GREEDY)] == before
 
 

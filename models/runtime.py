@@ -136,11 +136,10 @@ class Runtime:
         budget = planner.budget()
         modes = quantization.possible_modes(card, planner.machine, some)
         plans = {mode: planner.plan(card, mode, budget, context, known) for mode in modes}
-        reasons = {
-            mode: quantization.why_not(mode, card, planner.machine, some) for mode in quantization.modes_of(card)
-        }
+        others = [mode for mode in quantization.modes_of(card) if mode not in modes]
+        refused = {mode.name: quantization.why_not(mode, card, planner.machine, some) for mode in others}
         auto = self._auto(Variant(card.key, adapters=adapters), card, hardware)
-        return self._info(card, planner, plans, {mode.name: why for mode, why in reasons.items() if why}, auto)
+        return self._info(card, planner, plans, refused, auto)
 
     def _auto(self, variant: Variant, card: ModelCard, hardware: Hardware | None) -> list[Mode]:
         """What `auto` means, if anything can run."""

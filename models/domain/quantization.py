@@ -156,16 +156,8 @@ def card_for(mode: Mode, card: ModelCard) -> ModelCard:
     """The card narrowed to the files of one mode: one GGUF file, or the repository that is quantized already."""
     if mode.packing == "grouped" and not card.checkpoint:
         form = next(form for form in card.quantized if form.method == mode.name)
-        return replace(
-            card,
-            hub_id=form.repo,
-            made_from=card.hub_id,
-            revision=form.revision,
-            checkpoint=mode.name,
-            gated=False,
-            gguf=None,
-            wheel=None,
-        )
+        bare = replace(card, made_from=card.hub_id, gated=False, gguf=None, wheel=None)
+        return replace(bare, hub_id=form.repo, revision=form.revision, checkpoint=mode.name)
     if not mode.label:
         return card
     wheel = card.wheel if card.wheel and mode.label.lower() == gguf_label(card.wheel.file).lower() else None

@@ -16,8 +16,18 @@ from models.domain.request import BasePrompt, ChatRequest
 from ..page import Page, Tab
 from ..shared import exact, render, stream, url
 from ..shared.conversation import drawn
-from ..shared.drafts import keep_drafts
-from ..shared.events import AT_ONCE, FORGET_PROMPT, IN_ORDER, PRESS, Values, Visitor, computing, named, pressed
+from ..shared.events import (
+    AT_ONCE,
+    FORGET_PROMPT,
+    IN_ORDER,
+    PRESS,
+    Values,
+    Visitor,
+    computing,
+    keep_drafts,
+    named,
+    pressed,
+)
 from ..shared.language import language, say
 from ..shared.sampling import draw_base_prompt, read_sampling
 from ..shared.stops import Stops

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,15 @@ def computing(slots: int) -> dict[str, Any]:
 def named(fields: Fields, values: Values) -> dict[str, Any]:
     """The values of some components by the names that they have here."""
     return {name: values[component] for name, component in fields.items()}
+
+
+def keep_drafts(app: gr.Blocks, boxes: Mapping[str, Component]) -> None:
+    """Keep the text of each box under its name, and bring it back when the page opens, unless its link says one."""
+    for name, box in boxes.items():
+        keep = f"(text) => window.paddock.keepDraft({json.dumps(name)}, text)"
+        box.change(None, box, None, js=keep, api_visibility="private")
+    open_drafts = f"(...texts) => window.paddock.openDrafts({json.dumps(list(boxes))}, texts)"
+    app.load(None, [*boxes.values()], [*boxes.values()], js=open_drafts, api_visibility="private")
 
 
 def own_token(token: gr.OAuthToken | None) -> str | None:

@@ -9,11 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 
-def _default_cache() -> str:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(home) / "paddock")
-
-
 @dataclass(frozen=True)
 class Settings:
     """Limits and places; every limit here is enforced by the server, whatever the page does."""
@@ -46,7 +41,8 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        return Path(self.cache_dir or _default_cache())
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(self.cache_dir or Path(home, "paddock"))
 
     @property
     def compute_threads(self) -> int:

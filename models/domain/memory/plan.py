@@ -166,7 +166,9 @@ def plan(
     peak, mapped = loading_bytes(card, mode, machine.accelerator, weights, files or file_bytes(card, mode))
     loading = fixed + peak + (parts["kv"] if mode.form == "gguf" else 0)  # llama.cpp takes its whole cache at once
     listed = tuple(Part(key, LABELS[key], parts[key]) for key in LABELS if parts.get(key))
-    kept = kept_bytes(card.sizes, mode, machine.accelerator, context)
+    # What conversations kept for their next turn may come to take: eight in transformers.
+    eight = min(KEPT_BYTES[machine.accelerator], 8 * kv_bytes(card.sizes, mode, context))
+    kept = LLAMA_KEPT_BYTES if mode.form == "gguf" else eight
     return LoadPlan(variant, mode.name, context, batch, listed, loading, budget, mapped, kept)
 
 
@@ -255,13 +257,6 @@ def repacked_bytes(card: ModelCard, mode: Mode) -> int:
     step = 32 if "Q4_0" in name.upper() else 256  # weights of a row that a block holds
     fitting = sum(rows * columns for rows, columns in card.sizes.linears if columns % step == 0 and rows % 8 == 0)
     return round(share * card.sizes.layers * fitting * 4.5 / 8)
-
-
-def kept_bytes(shape: Shape, mode: Mode, accelerator: Accelerator, context: int) -> int:
-    """The most that conversations kept for their next turn may come to take: eight in transformers."""
-    if mode.form == "gguf":
-        return LLAMA_KEPT_BYTES
-    return min(KEPT_BYTES[accelerator], 8 * kv_bytes(shape, mode, context))
 
 
 def alternatives(

@@ -94,6 +94,15 @@ class Runtime:
         planner.require_adapters(resolved, known)
         return replace(planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
 
+    def require(self, variant: Variant, token: str | None = None) -> None:
+        """Raise what would refuse a variant on this machine, before anything is downloaded."""
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card)
+        known = loading.known_adapters(variant, card, self.settings, token)
+        self.planner.require_adapters(resolved, known)
+        if card.remote is None:
+            self._room(str(resolved.without_adapters), mode, card, known)
+
     def nearest(
         self, variant: Variant, context: Any = None, token: str | None = None, hardware: Hardware | None = None
     ) -> list[LoadPlan]:
@@ -189,9 +198,14 @@ class Runtime:
         card = self.card(model, token)
         return [] if card.remote else adapter_sources.search(card, self.settings, token)
 
-    def upload_adapter(self, config: Path, weights: Path, model: Variant, token: str | None = None) -> str:
-        """Check a visitor's own adapter and keep a copy; returns its secret name. Raises AdapterRefused."""
-        return uploads.keep(config, weights, self.card(model, token), self.settings).name
+    def upload_adapter(
+        self, config: Path, weights: Path, model: Variant, label: str = "", token: str | None = None
+    ) -> str:
+        """Check a visitor's own adapter and keep a copy; returns its name, which only they know.
+
+        The name begins with the label. Raises AdapterRefused.
+        """
+        return uploads.keep(config, weights, self.card(model, token), self.settings, label).name
 
     def held(self) -> list[LoadedModel]:
         """The models in this process's memory."""
@@ -315,11 +329,16 @@ class Runtime:
         base = str(variant.without_adapters)
         if card.remote is not None:
             return Load(base, card.remote, self.settings)
+        planned = self._room(base, mode, card, beside)
+        snapshot = yield from loading.snapshot(card, mode, self.settings, token)
+        return Load(base, Local(snapshot, mode.name, planned.context, planned.batch, room(planned)), self.settings)
+
+    def _room(self, base: str, mode: Mode, card: ModelCard, beside: tuple[ActiveAdapter, ...]) -> LoadPlan:
+        """The plan of a base with adapters; raises DoesNotFit, unless it is in memory already."""
         planned = self.planner.plan(card, mode, adapters=beside)
         if beside or not any(line.name == base for line in self.held()):
             self.planner.require(planned, self.catalog.values(), card, beside)
-        snapshot = yield from loading.snapshot(card, mode, self.settings, token)
-        return Load(base, Local(snapshot, mode.name, planned.context, planned.batch, room(planned)), self.settings)
+        return planned
 
 
 def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[ActiveAdapter, ...], ...]) -> Answering:

@@ -17,6 +17,7 @@ from .address import draw_link, wire_link, wire_opening
 from .api import build_api
 from .chat.tab import build_chat_tab, kept_conversation
 from .compare.kept import kept_comparison
+from .compare.setup import kept_candidates
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
@@ -72,7 +73,8 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         picker.chip.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
-        page = Page(app, runtime, picker, sampling, kept_conversation(), kept_votes(), kept_comparison())
+        kept = (kept_conversation(), kept_votes(), kept_comparison(), kept_candidates())
+        page = Page(app, runtime, picker, sampling, *kept)
         opened_tab, built = gr.State(next(iter(TABS))), {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for name, build in TABS.items():

@@ -28,6 +28,7 @@ class Page:
     conversation: gr.HTML
     votes: gr.BrowserState
     compared: gr.BrowserState
+    candidates: gr.BrowserState  # spellings
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Tab:
 
     status: gr.HTML
     computed: Sequence[Any]
-    follow: tuple[Callable[..., Any], Sequence[Component], Sequence[Component]] | None = None
+    follow: tuple[Callable[..., Any], Sequence[Component] | set[Component], Sequence[Component]] | None = None
     linked: Sequence[Component] = ()
     open: Callable[[PageState], list[Any]] = lambda state: []
     state: Callable[[Values], dict[str, Any]] = lambda values: {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,25 @@ from .checked_json import read_table
 from .variant import AdapterChoice
 
 ADAPTERS_FILE = Path(__file__).with_name("adapters.toml")
+LONGEST_LABEL = 40  # characters of an upload's name that can be read
+_UPLOAD = re.compile(rf"([a-z0-9](?:[a-z0-9-]{{0,{LONGEST_LABEL - 1}}}))-([a-z2-7]{{24}})")
+SHOWN = 4  # characters of its secret part, which tell two of one label apart
+
+
+def upload_label(wanted: str) -> str:
+    """A name or a file's name as the part of an upload's name that can be read; empty where nothing is left of it."""
+    return re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")[:LONGEST_LABEL].strip("-")
+
+
+def is_upload(name: str) -> bool:
+    """Whether a name is that of an adapter that a visitor brought: LABEL-SECRET."""
+    return bool(_UPLOAD.fullmatch(name))
+
+
+def short_name(name: str) -> str:
+    """An adapter's name for the eye: most of an upload's secret part is left out."""
+    found = _UPLOAD.fullmatch(name)
+    return f"{found[1]}-{found[2][:SHOWN]}…" if found else name
 
 
 @dataclass(frozen=True)

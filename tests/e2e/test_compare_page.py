@@ -42,6 +42,19 @@ class Comparer(Visitor):
         return self.page.locator("#compare-columns .compare-columns > .compare-column")
 
     @property
+    def candidates(self) -> Locator:
+        return self.page.locator("#candidates .candidate")
+
+    def remove(self, spelling: str) -> None:
+        self.page.locator("#candidates").get_by_role("button", name=f"Remove {spelling}", exact=True).click()
+
+    def paste(self, spellings: str) -> None:
+        self.unfold("#compare-add")
+        field = self.page.locator("#add-spelling textarea")
+        field.fill(spellings)
+        field.press("Enter")
+
+    @property
     def said(self) -> Locator:
         return self.page.locator("#compare-status")
 
@@ -68,7 +81,7 @@ def listed(visit: Visit, *variants: str, tokens: int = 16, prompt: str = QUESTIO
     asked = f"&variants={spelled}" if spelled else ""
     visitor = visit(f"tab=compare{asked}&prompt={prompt}&max_new_tokens={tokens}", **options)
     visitor.__class__ = Comparer
-    expect(visitor.page.locator("#compare-variants .token")).to_have_count(len(variants))
+    expect(visitor.page.locator("#candidates .candidate")).to_have_count(len(variants))
     return visitor  # type: ignore[return-value]
 
 
@@ -125,7 +138,7 @@ def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visi
     expect(other.said).to_contain_text("Opened: made ")
     assert other.answers_of_all() == answers
     expect(other.rows).to_have_count(4)
-    expect(other.page.locator("#compare-variants .token")).to_have_count(4)
+    expect(other.candidates).to_have_count(4)
     bad = tmp_path / "bad.json"
     bad.write_text(json.dumps({"format": "other"}))
     open_file.set_input_files(bad)
@@ -137,18 +150,18 @@ def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visi
 def test_one_that_does_not_fit_says_so_and_the_other_is_asked_again(visit: Visit) -> None:
     visitor = without_quality(listed(visit, GGUF, TOO_LARGE))
     expect(visitor.page.locator("#compare-plan")).to_contain_text(f"{TOO_LARGE} does not fit")
-    visitor.compare("Done: 1 of 2 answered")
-    expect(visitor.columns.last.locator(".error")).to_contain_text("needs about 140.6 GB")
-    expect(visitor.page.locator("#compare-results .failed")).to_have_count(1)
+    visitor.compare("Done: 1 of 1 answered")
+    expect(visitor.said.locator("[role=alert]")).to_contain_text("needs about 140.6 GB")
     first = visitor.answers_of_all()[0]
     assert first
     visitor.page.locator("#compare-prompt textarea").fill("And of Spain?")
-    visitor.compare("Done: 1 of 2 answered", "follow")
+    visitor.compare("Done: 1 of 1 answered", "follow")
     expect(visitor.columns.first.locator(".asked")).to_have_text([QUESTION, "And of Spain?"])
     expect(visitor.columns.first.locator(".answer.earlier")).to_have_text(first)
     assert visitor.answers_of_all()[0] not in ("", first)
-    visitor.page.locator("#compare-variants .token-remove").last.click()
-    visitor.compare("Done: 1 of 2 answered", "follow")
+    visitor.paste(NF4)
+    expect(visitor.candidates).to_have_count(3)
+    visitor.compare("Done: 1 of 1 answered", "follow")
     expect(visitor.said).to_contain_text("press Compare for the others")
     visitor.press("new")
     expect(visitor.page.locator("#compare-columns")).to_contain_text("One prompt, several variants")
@@ -201,56 +214,74 @@ def test_a_blind_vote_hides_names_until_it_is_cast_and_is_kept(visit: Visit, tmp
     expect(page.locator("#ranking")).to_be_hidden()
 
 
-@pytest.mark.slow
-def test_lists_that_are_ready_made_and_what_cannot_be_compared(visit: Visit) -> None:
+def test_candidates_are_added_and_removed_without_typing_a_spelling(visit: Visit) -> None:
     visitor = listed(visit, prompt="")
-    page, tokens = visitor.page, visitor.page.locator("#compare-variants .token")
+    page, chips = visitor.page, visitor.candidates
     visitor.press("go")
     expect(visitor.said.locator("[role=alert]")).to_contain_text("none was named")
-    page.locator("#add-picked").click()
-    expect(tokens).to_have_text([re.compile(SMOLLM2)])
-    visitor.press("go")
-    expect(visitor.said.locator("[role=alert]")).to_contain_text("only one was named")
-    page.locator("#preset-adapters").click()
-    expect(tokens).to_have_text([re.compile(end) for end in ("@nf4", r"@nf4\+pirate", r"@nf4\+json")])
-    visitor.press("go")
-    expect(visitor.said.locator("[role=alert]")).to_contain_text("The prompt is empty")
-    page.locator("#preset-kinds").click()
-    expect(tokens).to_have_text([re.compile("^smollm2-135m\\s*"), re.compile(SMOLLM2)])
-    page.locator("#preset-modes").click()
-    expect(tokens.filter(has_text="@gguf")).to_have_count(1)
-    expect(page.locator("#compare-plan")).to_contain_text("gguf")
-    field = page.locator("#compare-variants input")
-    for spelling in (f"{SMOLLM2}@fp4", f"{SMOLLM2}@fp4-single"):
-        field.fill(spelling)
-        field.press("Enter")
-    expect(page.locator("#compare-plan [role=alert]")).to_contain_text("7 variants were named, and at most 6")
+    page.locator("#add-current").click()
+    expect(chips).to_have_text([re.compile(r"gguf · \d+ MB ✓")])
+    page.locator("#candidates .add-candidate").click()
+    for name in ("bf16", "nf4"):
+        page.locator("#add-modes").get_by_label(re.compile(rf"^\s*{name} · ")).check()
+    page.locator("#add-adapters").get_by_label("Pirate").check()
+    page.locator("#add-strengths").get_by_label("0.5").check()
+    expect(page.locator("#add-note")).to_contain_text("this server compares at most 6 at once, so the first 5 would")
+    expect(page.locator("#add-note")).to_contain_text("gguf takes no adapter.")
+    page.locator("#add-ticked").click()
+    expect(chips).to_have_count(6)
+    expect(chips.last).to_contain_text("nf4+pirate:0.5 · ")
+    expect(page.locator("#add-note")).to_contain_text("5 added; 1 found no room")
+    page.locator("#candidates").get_by_role("button", name=f"Remove {SMOLLM2}@bf16+pirate", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(chips).to_have_count(5)
+    expect(page.locator("#candidates button:focus")).to_have_attribute("data-press", NF4)
+    visitor.paste(f"{SMOLLM2}@fp4\nnosuchmodel@nf4, {NF4}")
+    expect(page.locator("#add-note [role=alert]")).to_contain_text("nosuchmodel")
+    expect(page.locator("#add-spelling textarea")).to_have_value("nosuchmodel@nf4")
+    expect(chips.last).to_contain_text("fp4 · ")
     page.locator("#make-link").click()
     expect(page.locator("#link textarea")).to_have_value(re.compile(r"variants=smollm2.*gguf.*&tab=compare"))
-    twice = listed(visit, GGUF, f"{SMOLLM2}@nf4")
-    twice.page.locator("#compare-variants input").fill("nosuchmodel@nf4")
-    twice.page.locator("#compare-variants input").press("Enter")
-    expect(twice.page.locator("#compare-plan [role=alert]")).to_contain_text("nosuchmodel")
+    page.reload()
+    expect(chips).to_have_count(6, timeout=30_000)
+
+
+def test_lists_are_made_of_what_is_picked_on_the_chosen_hardware(visit: Visit) -> None:
+    visitor = listed(visit)
+    page, chips = visitor.page, visitor.candidates
+    page.locator("#preset-strengths").click()
+    expect(page.locator("#compare-note")).to_contain_text("Pick an adapter first")
+    page.locator("#preset-kinds").click()
+    expect(chips).to_have_text([re.compile("^smollm2-135m · "), re.compile(f"^{SMOLLM2} · ")])
+    visitor.pick_spelling(f"{SMOLLM2}@nf4+json:0.5")
+    expect(page.locator("#chip")).to_contain_text("json:0.5")
+    page.locator("#preset-strengths").click()
+    expect(chips).to_have_text([re.compile(rf"^nf4\+json{end} · ") for end in (":0", ":0.5", "", ":1.5")])
+    page.locator("#preset-adapters").click()
+    expect(chips).to_have_text([re.compile(rf"^nf4{end} · ") for end in ("", r"\+json:0.5", r"\+pirate")])
+    page.get_by_role("button", name="Bring back the earlier list").click()
+    expect(chips).to_have_count(4)
+    visitor.pick_hardware("H200")
+    visitor.paste("llama-2-13b-chat@bf16")
+    expect(chips.last).to_contain_text("✓ on paper")
+    expect(page.locator("#compare-plan")).to_contain_text("Planned for ")
+    expect(page.locator("#compare-plan")).to_contain_text("does not run on this machine: llama-2-13b-chat@bf16.")
 
 
 @pytest.mark.slow
 def test_what_cannot_be_compared_is_said_and_the_rest_runs(visit: Visit) -> None:
     spellings = [GGUF, NF4, TOO_LARGE, f"{NF4}+nosuch", BF16, f"{NF4}+pirate", JSON]
     visitor = without_quality(listed(visit, *spellings, tokens=8))
-    page, field = visitor.page, visitor.page.locator("#compare-variants input")
-    for spelling in ("nosuch@@", f" {NF4}"):
-        field.fill(spelling)
-        field.press("Enter")
+    page = visitor.page
     for place in (page.locator("#compare-plan"), visitor.said):
         alerts = place.locator("[role=alert]")
-        expect(alerts.filter(has_text=f"{JSON} was left out: 9 variants were named, and at most 6")).to_have_count(1)
-        expect(alerts.filter(has_text="“nosuch@@” is not a variant")).to_have_count(1)
-        expect(alerts.filter(has_text=f"{NF4} was named twice")).to_have_count(1)
+        expect(alerts.filter(has_text=f"{JSON} was left out: 7 variants were named, and at most 6")).to_have_count(1)
+        expect(alerts.filter(has_text="There is no adapter called “nosuch”")).to_have_count(1)
         if place is not visitor.said:
-            visitor.compare("Done: 4 of 6 answered")
-    expect(visitor.columns).to_have_count(6)
-    expect(visitor.columns.nth(2)).to_contain_text("needs about")
-    expect(page.locator("#compare-variants .token")).to_have_count(9)
+            visitor.compare("Done: 4 of 4 answered")
+    expect(visitor.columns).to_have_count(4)
+    expect(visitor.said).to_contain_text("needs about")
+    expect(visitor.candidates).to_have_count(7)
 
 
 @pytest.mark.slow

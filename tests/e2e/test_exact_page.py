@@ -139,7 +139,7 @@ def test_columns_of_a_comparison_show_the_characters(visit_echo: Visit) -> None:
     expect(page.locator("#compare-status")).to_contain_text("Done: 2 of 2")
     first = page.locator(".compare-column").first
     assert first.locator(".answer").inner_text() == TAGS
-    assert first.locator(".asked").evaluate("(asked) => asked.textContent") == TAGS
+    assert page.locator("#compare-columns .asked").first.evaluate("(asked) => asked.textContent") == TAGS
     page.locator("#compare-prompt textarea").fill("\tAnd?\n")
     page.locator("#compare-follow").click()
     expect(page.locator(".compare-column").first.locator(".asked")).to_have_count(2)

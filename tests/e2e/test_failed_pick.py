@@ -89,8 +89,8 @@ def test_nothing_else_computes_after_a_failed_pick(visit_echo: Visit) -> None:
     page.locator("#make-link").click()
     expect(page.locator("#link textarea")).to_have_value(REFUSED)
     page.get_by_role("tab", name="Compare").click()
-    page.locator("#add-picked").click()
-    expect(page.locator("#compare-status")).to_contain_text(REFUSED)
+    page.locator("#add-current").click()
+    expect(page.locator("#compare-note")).to_contain_text(REFUSED)
 
 
 def test_a_pick_that_is_not_through_answers_nothing(visit_echo: Visit) -> None:

@@ -104,7 +104,7 @@ def test_a_link_to_measure_opens_compare_with_all_quantizations(visit: Visit) ->
     expect(page.locator("#compare-status")).to_contain_text("Measure is part of Compare: press Compare")
     expect(page.locator("#compare-prompt textarea")).to_have_value(re.compile("bicycle"))
     for mode in ("bf16", "nf4", "gguf"):
-        expect(page.locator("#compare-variants")).to_contain_text(f"{SMOLLM2}@{mode}")
+        expect(page.locator(f"#candidates [data-variant='{SMOLLM2}@{mode}']")).to_be_visible()
     expect(page.get_by_role("tab", name="Measure")).to_have_count(0)
 
 

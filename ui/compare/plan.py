@@ -1,41 +1,54 @@
-"""What the listed variants will take of memory, and which run together. Pure; everything from outside is escaped."""
+"""What the listed variants will take of memory, and which run together, as a sentence. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from models.domain.units import size
 
-from .charts import Bar, bars
-from .render import short_names
-
-PLANNED = "what it has to have at any moment of loading and answering, without pages of files, which can be read again"
+from ..shared.language import say
 
 
-def plan_lines(plans: Sequence[Mapping[str, Any]], free_bytes: int) -> str:
-    """What each variant will take of the memory that is available, and which run together.
-
-    Plans are what LoadPlan.to_dict gives.
-    """
+def together(names: Sequence[str], plans: Sequence[Mapping[str, Any]]) -> str:
+    """Which run together and which one after another, as a sentence. Plans are what LoadPlan.to_dict gives."""
     if not plans:
         return ""
-    free = max(0, free_bytes)
-    names = short_names([plan["variant"] for plan in plans])
-    lines = [
-        Bar(
-            name,
-            plan["needed"],
-            f"{size(plan['needed'])}{'' if plan['needed'] <= free else ', does not fit'}",
-            f"needs {size(plan['needed'])}, of it weights {size(plan['weights'])}; the mark is at {size(free)}, which "
-            "is available",
-            free,
+    free = max(0, plans[0]["limit"])
+    named = list(zip(names, plans, strict=True))
+    too_large = [name for name, plan in named if plan["needed"] > free]
+    groups, all_bytes = _groups([(name, plan) for name, plan in named if plan["needed"] <= free], free)
+    total, room, count = size(all_bytes), size(free), sum(map(len, groups))
+    said = []
+    if count == 1:
+        said.append(say("{name} fits: {total} of {free} available.", name=groups[0][0], total=total, free=room))
+    elif len(groups) == 1 and too_large:
+        said.append(
+            say(
+                "{count} of {all} fit together: {total} of {free} available.",
+                count=count,
+                all=len(named),
+                total=total,
+                free=room,
+            )
         )
-        for name, plan in zip(names, plans, strict=True)
-    ]
-    drawn = bars(lines, "Memory by the plan; the mark is what is available", PLANNED)
-    return f'<div class="compare-plan"><p>{escape(_together(names, plans, free))}</p>{drawn}</div>'
+    elif len(groups) == 1:
+        said.append(say("All {count} fit together: {total} of {free} available.", count=count, total=total, free=room))
+    elif groups:
+        runs = [say("{group} together", group=join(group)) if len(group) > 1 else group[0] for group in groups]
+        said.append(
+            say(
+                "Loaded in turn: {runs}. All at once would take {total}, and {free} is available.",
+                runs=say(", then ").join(runs),
+                total=total,
+                free=room,
+            )
+        )
+    if len(too_large) == 1:
+        said.append(say("{name} does not fit: {free} is available.", name=too_large[0], free=room))
+    elif too_large:
+        said.append(say("{names} do not fit: {free} is available.", names=join(too_large), free=room))
+    return " ".join(said)
 
 
 def _groups(named: Sequence[tuple[str, Mapping[str, Any]]], free: int) -> tuple[list[list[str]], int]:
@@ -66,27 +79,8 @@ def _groups(named: Sequence[tuple[str, Mapping[str, Any]]], free: int) -> tuple[
     return groups, total
 
 
-def _together(names: Sequence[str], plans: Sequence[Mapping[str, Any]], free: int) -> str:
-    """Which run together and which one after another, as a sentence."""
-    named = list(zip(names, plans, strict=True))
-    too_large = [name for name, plan in named if plan["needed"] > free]
-    groups, all_bytes = _groups([(name, plan) for name, plan in named if plan["needed"] <= free], free)
-    runs = [_and(group) + (" together" if len(group) > 1 else "") for group in groups]
-    total, count = size(all_bytes), sum(map(len, groups))
-    said = []
-    if count == 1:
-        said.append(f"{runs[0]} fits: {total} of {size(free)} available.")
-    elif len(groups) == 1:
-        who = _and(groups[0]) if too_large else {2: "Both"}.get(count, f"All {count}")
-        said.append(f"{who} run together: {total} of {size(free)} available.")
-    elif groups:
-        said.append(f"They run one after another: {', then '.join(runs)}. All at once would take {total}, ")
-        said[-1] += f"and {size(free)} is available."
-    if too_large:
-        verb = "does" if len(too_large) == 1 else "do"
-        said.append(f"{_and(too_large)} {verb} not fit: {size(free)} is available.")
-    return " ".join(said)
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+def join(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    if len(names) < 2:
+        return "".join(names)
+    return say("{names} and {last}", names=say(", ").join(names[:-1]), last=names[-1])

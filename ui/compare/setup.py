@@ -1,53 +1,78 @@
-"""The upper part of the Compare tab: which variants, asked what, with which options, and what they will take."""
+"""The upper part of the Compare tab: candidates as chips, ways to add some, options, and the prompt."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.components import Component
 
-from models.domain.errors import BadComparisonRequest, NoReference, PaddockError
-from models.domain.messages import SEED_MAX, Sampling
-from models.domain.request import REFERENCE_TEXT, BasePrompt, ChatRequest, CompareRequest, read_prompts
-from models.domain.results.comparison import Comparison
-from models.domain.results.contenders import acts_as, check_variants, contenders, select_variants
+from models.domain.errors import PaddockError
+from models.domain.memory.hardware import Hardware
+from models.domain.request import REFERENCE_TEXT, BasePrompt
 from models.domain.results.suggestion import TOLERANCE
-from models.domain.variant import Variant
-from models.studies.compare import RUNS
+from models.domain.variant import LONGEST_SPELLING, Variant
 
 from ..picker.picker import Picker
 from ..shared import render
-from ..shared.events import AT_ONCE, Values, named, own_token
+from ..shared.events import AT_ONCE, PRESS, Values, named, own_token, pressed
+from ..shared.language import say
 from ..shared.sampling import draw_base_prompt
+from ..shared.slider import Slider
 from ..shared.text import t
 from ..shared.url import PageState
-from . import state as compare_state
-from .plan import plan_lines
-from .presets import PRESETS
+from .add import AddPanel, draw_add, wire_add
+from .asked import FIRST, SetupValues
+from .candidates import Candidate, Target, chips, extended, find_candidates, plan_sentences
+from .presets import PRESETS, explicit
 from .several import Several, draw_several, wire_several
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
-FIRST = ""  # as the reference: the first of the list, whichever that is
+UNDO = "undo"  # what a press says that brings the list back
+# A press on a chip's button removes it and leaves the focus on the next one; Add opens the panel, wherever it stands.
+CHIPS = """let next = -1;
+element.addEventListener('click', (event) => {
+  if (event.target.closest('.add-candidate')) {
+    const head = document.querySelector('#compare-add > .label-wrap');
+    if (head && !head.classList.contains('open')) head.click();
+    head?.scrollIntoView({ block: 'center' });
+    head?.focus();
+    return;
+  }
+  const button = event.target.closest('[data-press]');
+  if (!button) return;
+  next = [...element.querySelectorAll('[data-press]')].indexOf(button);
+  trigger('click', { pressed: button.dataset.press });
+});
+watch('value', () => {
+  if (next < 0) return;
+  const buttons = element.querySelectorAll('[data-press]');
+  (buttons[Math.min(next, buttons.length - 1)] || element.querySelector('.add-candidate'))?.focus();
+  next = -1;
+});"""
 
 
 @dataclass(frozen=True)
 class CompareSetup:
-    """What the visitor sets before a run."""
+    """What the visitor sets before a run; `variants` are the spellings of the candidates, which the browser keeps."""
 
-    left: gr.Column
-    several_prompts: Several
-    variants: gr.Dropdown
-    buttons: dict[str, gr.Button]
-    prompt: gr.Textbox
+    variants: gr.BrowserState
+    chips: gr.HTML
     plan: gr.HTML
+    note: gr.HTML  # what a button that changes the list has to say
+    before: gr.State  # the list that a preset took the place of
+    buttons: dict[str, gr.Button]
+    add: AddPanel
+    prompt: gr.Textbox
+    several_prompts: Several
     system: gr.Textbox
     base_prompt: dict[str, Component]
+    base_group: gr.Accordion
     blind: gr.Checkbox
     greedy: gr.Checkbox
     one_pass: gr.Checkbox
@@ -98,65 +123,51 @@ class CompareSetup:
         }
 
 
-@dataclass(frozen=True)
-class SetupValues:
-    """What the setup shows."""
-
-    variants: Sequence[str] | None
-    prompt: str | None
-    system: str | None = ""
-    parts: BasePrompt = field(default_factory=BasePrompt)
-    reference: str | None = FIRST
-    greedy: bool = True
-    one_pass: bool = False
-    tokens: bool = False
-    quality: bool = True
-    text: str | None = REFERENCE_TEXT
-    several: bool = False
+def kept_candidates() -> gr.BrowserState:
+    """Where the list is kept; outside of any tab, since what is in one is read only once it is opened."""
+    return gr.BrowserState([], storage_key="paddock-candidates", secret="paddock")
 
 
-RIVALS = 5  # of each token, in the token view
-
-
-def draw_setup(runtime: Runtime) -> CompareSetup:
-    """On the left the list and the prompt, on the right the plan, the system prompt and the options."""
-    with gr.Row(elem_id="compare-setup"):
-        with gr.Column(scale=3, min_width=320) as left:
-            variants = _draw_list(runtime)
-            with gr.Row(elem_id="compare-presets"):
-                names = ("add_picked", *(f"preset_{name}" for name in PRESETS))
-                buttons = {name: gr.Button(t(name), size="sm", elem_id=name.replace("_", "-")) for name in names}
-            prompt = gr.Textbox(
-                label=t("compare_prompt"),
-                placeholder=t("compare_placeholder"),
-                lines=2,
-                max_lines=8,
-                elem_id="compare-prompt",
+def draw_setup(variants: gr.BrowserState) -> CompareSetup:
+    """From above: the chips, which stay in sight; lists that are ready made; Add and options, closed; the prompt."""
+    drawn_chips = gr.HTML(chips([]), elem_id="candidates", elem_classes="flush", js_on_load=CHIPS)
+    plan = gr.HTML(elem_id="compare-plan", elem_classes="flush")
+    with gr.Row(elem_id="compare-presets"):
+        names = ("add_current", *(f"preset_{name}" for name in PRESETS))
+        buttons = {name: gr.Button(t(name), size="sm", elem_id=name.replace("_", "-")) for name in names}
+    note = gr.HTML(elem_id="compare-note", elem_classes="flush", js_on_load=PRESS)
+    with gr.Row(elem_id="compare-panels"):
+        add = draw_add()
+        with gr.Accordion(t("compare_options"), open=False, elem_id="compare-options"):
+            system = gr.Textbox(
+                label=t("system"), placeholder=t("system_placeholder"), lines=2, elem_id="compare-system"
             )
-            several = draw_several()
-        with gr.Column(scale=2, min_width=300):
-            plan = gr.HTML(elem_id="compare-plan", elem_classes="flush")
-            with gr.Accordion(t("system"), open=False, elem_id="compare-system-group"):
-                system = gr.Textbox(
-                    show_label=False, placeholder=t("system_placeholder"), lines=2, elem_id="compare-system"
-                )
-            with gr.Accordion(t("base_prompt"), open=False, elem_id="compare-base-group"):
+            with gr.Accordion(t("base_prompt"), open=False, visible=False, elem_id="compare-base-group") as base_group:
                 base_prompt = draw_base_prompt("compare-")
             options = _draw_options()
-    return CompareSetup(left, several, variants, buttons, prompt, plan, system, base_prompt, *options)
-
-
-def _draw_list(runtime: Runtime) -> gr.Dropdown:
-    fitting = [m.key for m in runtime.models() if m.fits]
-    return gr.Dropdown(
-        fitting,
-        value=[],
-        multiselect=True,
-        allow_custom_value=True,  # any spelling; the server checks each
-        label=t("compare_variants"),
-        info=t("compare_variants_info"),
-        elem_id="compare-variants",
+    prompt = gr.Textbox(
+        label=t("compare_prompt"),
+        placeholder=t("compare_placeholder"),
+        lines=2,
+        max_lines=8,
+        elem_id="compare-prompt",
     )
+    several = draw_several()
+    shown = [
+        variants,
+        drawn_chips,
+        plan,
+        note,
+        gr.State([]),
+        buttons,
+        add,
+        prompt,
+        several,
+        system,
+        base_prompt,
+        base_group,
+    ]
+    return CompareSetup(*shown, *options)
 
 
 def _draw_options() -> tuple[Any, ...]:
@@ -165,9 +176,10 @@ def _draw_options() -> tuple[Any, ...]:
     def check(name: str, value: bool) -> gr.Checkbox:
         return gr.Checkbox(value, label=t(name), info=t(f"{name}_info"), elem_id=f"compare-{name.replace('_', '-')}")
 
-    with gr.Accordion(t("compare_options"), open=False, elem_id="compare-options"):
+    with gr.Row(elem_id="compare-checks"):
         blind, greedy, one_pass = check("blind", False), check("greedy", True), check("one_pass", False)
-        tokens = check("token_view", False)
+        tokens, quality = check("token_view", False), check("quality", True)
+    with gr.Row():
         reference = gr.Dropdown(
             [("the first", FIRST)],
             value=FIRST,
@@ -175,137 +187,114 @@ def _draw_options() -> tuple[Any, ...]:
             info=t("compare_reference_info"),
             elem_id="compare-reference",
         )
-        quality = check("quality", True)
-        text = gr.Textbox(REFERENCE_TEXT, label=t("scored_text"), lines=3, max_lines=5, elem_id="compare-text")
-        distance = gr.Slider(
+        distance = Slider(
             1, 50, round(TOLERANCE * 100), step=1, label=t("distance"), info=t("distance_info"), elem_id="distance"
         )
+    text = gr.Textbox(REFERENCE_TEXT, label=t("scored_text"), lines=3, max_lines=5, elem_id="compare-text")
     return blind, greedy, one_pass, tokens, reference, quality, text, distance
 
 
-def wire_setup(runtime: Runtime, setup: CompareSetup, picker: Picker, status: gr.HTML) -> None:
-    """Let the buttons fill the list, and the plan and the references follow it."""
-    wire_several(setup.several_prompts, setup.prompt, status)
+def target(picker: Picker, values: Values) -> Target:
+    """What candidates are planned for; GB that are none are said where they were typed."""
+    picked = picker.read(values)
+    hardware: Hardware | None = None
+    with suppress(PaddockError):
+        hardware = picked.machine
+    return Target(hardware, (picked.model or "").strip(), int(picked.context) if picked.context else None)
 
-    def add(values: Values) -> list[Any]:
-        listed = values[setup.variants]
+
+def wire_setup(
+    runtime: Runtime, setup: CompareSetup, picker: Picker
+) -> tuple[Callable[..., list[Any]], set[Component], list[Component]]:
+    """Let the buttons fill the list, and the chips, the plan and the references follow it.
+
+    Returns the handler, with inputs and outputs, for when another variant or other hardware is picked.
+    """
+    most = runtime.settings.compared
+    wire_several(setup.several_prompts, setup.prompt, setup.note)
+
+    def add_current(values: Values) -> list[Any]:
+        listed = values[setup.variants] or []
         try:
-            spelling = str(picker.read(values).variant)
+            current = explicit(runtime, picker.read(values).variant, target(picker, values).hardware)
         except PaddockError as error:
             return [gr.skip(), render.error(error)]
-        if spelling in (listed or []):
-            return [gr.skip(), render.said(f"{spelling} is in the list already.")]
-        return [[*(listed or []), spelling], ""]
+        now, count, left = extended(listed, [current], most)
+        if left:
+            full = say("This server compares at most {most} at once: remove one first.", most=most)
+            return [gr.skip(), render.said(full)]
+        said = "" if count else render.said(say("{variant} is listed already.", variant=str(current)))
+        return [now, said]
 
-    def fill(make: Callable[[Runtime, Variant], list[str]], lacking: str) -> Callable[..., list[Any]]:
+    def fill(name: str) -> Callable[[Values], list[Any]]:
+        make = PRESETS[name]
+
         def filled(values: Values) -> list[Any]:
+            listed = values[setup.variants] or []
             try:
-                picked = picker.read(values).variant
-                found = make(runtime, picked)
+                made, lacking = make(runtime, picker.read(values).variant, target(picker, values).hardware)
             except PaddockError as error:
-                return [gr.skip(), render.error(error)]
-            if len(found) < 2:
-                return [gr.skip(), render.said(f"{picked.model} {lacking}.")]
-            return [found, ""]
+                return [gr.skip(), render.error(error), gr.skip()]
+            if len(made) < 2:
+                return [gr.skip(), render.said(lacking), gr.skip()]
+            now, _, left = extended([], made, most)
+            said = say("{left} more found no room: this server compares at most {most}.", left=left, most=most)
+            return [now, _note(said if left else "", bool(listed) and listed != now), listed]
 
         return filled
 
-    def follow_list(token: gr.OAuthToken | None, listed: list[str] | None, reference: str | None) -> list[Any]:
-        spellings = listed or []
-        drawn = draw_plan(runtime, spellings, own_token(token))
-        return [drawn, reference_choice(spellings, reference or FIRST)]
+    def bring_back(event: gr.EventData, before: list[str]) -> list[Any]:
+        return [before, ""] if pressed(event) == UNDO else [gr.skip()] * 2
 
-    setup.buttons["add_picked"].click(add, {setup.variants, *picker.asked}, [setup.variants, status], **AT_ONCE)
-    for name, (make, lacking) in PRESETS.items():
-        setup.buttons[f"preset_{name}"].click(fill(make, lacking), picker.asked, [setup.variants, status], **AT_ONCE)
-    setup.variants.change(follow_list, [setup.variants, setup.reference], [setup.plan, setup.reference], **AT_ONCE)
+    def remove(event: gr.EventData, listed: list[str] | None) -> list[str]:
+        gone = pressed(event)
+        return [spelling for spelling in listed or [] if spelling[: LONGEST_SPELLING + 1] != gone]
+
+    def follow_list(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        spellings, planned_for = values[setup.variants] or [], target(picker, values)
+        try:
+            found = find_candidates(runtime, spellings, planned_for, own_token(token))
+        except PaddockError as error:
+            return [chips([]), render.error(error), gr.skip(), gr.skip()]
+        references = reference_choice(spellings, values[setup.reference] or FIRST)
+        base = gr.Accordion(visible=any(candidate.is_base for candidate in found))
+        return [chips(found), plan_sentences(found, planned_for.hardware), references, base]
+
+    listed = {setup.variants, *picker.asked}
+    follows = [setup.chips, setup.plan, setup.reference, setup.base_group]
+    setup.buttons["add_current"].click(add_current, listed, [setup.variants, setup.note], **AT_ONCE)
+    for name in PRESETS:
+        button = setup.buttons[f"preset_{name}"]
+        button.click(fill(name), listed, [setup.variants, setup.note, setup.before], **AT_ONCE)
+    setup.note.click(bring_back, setup.before, [setup.variants, setup.note], **AT_ONCE)
+    setup.chips.click(remove, setup.variants, setup.variants, **AT_ONCE)
+    followed = listed | {setup.reference}
+    setup.variants.change(follow_list, followed, follows, **AT_ONCE, trigger_mode="always_last")
+    picker.context.release(follow_list, followed, follows, **AT_ONCE)
+    follow_picked, offered = wire_add(runtime, setup.add, setup.variants, picker)
+
+    def follow(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        return [*follow_list(token, values), *follow_picked(values)]
+
+    return follow, followed, [*follows, *offered]
+
+
+def planned(
+    runtime: Runtime, setup: CompareSetup, picker: Picker, values: Values, token: str | None
+) -> list[Candidate]:
+    """The listed candidates as of now; raises BadComparisonRequest."""
+    return find_candidates(runtime, values[setup.variants] or [], target(picker, values), token)
+
+
+def _note(sentence: str, undo: bool) -> str:
+    button = (
+        f'<button type="button" class="small-button" data-press="{UNDO}">{say("Bring back the earlier list")}</button>'
+    )
+    parts = [render.said(sentence) if sentence else "", button if undo else ""]
+    return f'<div class="compare-note">{"".join(parts)}</div>' if any(parts) else ""
 
 
 def reference_choice(spellings: Sequence[str], reference: str) -> gr.Dropdown:
     """The listed variants as references; one that left the list is so no more."""
-    choices = [("the first", FIRST), *((spelling, spelling) for spelling in spellings)]
+    choices = [(say("the first"), FIRST), *((spelling, spelling) for spelling in spellings)]
     return gr.Dropdown(choices=choices, value=reference if reference in spellings else FIRST)
-
-
-def draw_plan(runtime: Runtime, spellings: Sequence[str], token: str | None = None) -> str:
-    """What the listed variants will take, and a sentence for each that cannot be planned."""
-    try:
-        found = select_variants(spellings, runtime.settings.compared)
-    except PaddockError as error:
-        return render.error(error)
-    plans, failures = [], [*found.left_out.values()]
-    for variant in found.variants:
-        try:
-            plans.append(runtime.plan(variant, token=token).to_dict())
-        except PaddockError as error:
-            failures.append(error)
-    drawn = plan_lines(plans, plans[0]["limit"] if plans else 0)
-    return drawn + "".join(map(render.error, failures))
-
-
-# --- what is asked ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A comparison that can begin; `left_out` says why other variants of the list are not in it.
-
-    `follows_other` says that the list names others than the conversations that go on.
-    """
-
-    request: CompareRequest
-    left_out: tuple[PaddockError, ...] = ()
-    follows_other: bool = False
-
-
-def prepare(runtime: Runtime, shown: SetupValues, sampling: Sampling, earlier: Comparison | None = None) -> Prepared:
-    """What the setup and the sampling controls ask for; raises PaddockError.
-
-    After an `earlier` comparison, its variants are asked the next question, each in its own conversation.
-    """
-    listed = [column.variant for column in earlier.columns] if earlier else shown.variants or []
-    found = (check_variants if earlier else contenders)(listed, runtime.settings.compared)
-    variants, prompt, text = found.variants, shown.prompt or "", shown.text or ""
-    against = _reference(shown.reference, variants, earlier)
-    if earlier and earlier.independent:
-        raise BadComparisonRequest(reason="several prompts were asked for themselves, which is no conversation")
-    if shown.quality and not text.strip():
-        raise BadComparisonRequest(reason="the text that quality is measured on is empty")
-    request = CompareRequest.of(
-        variants,
-        read_prompts(prompt) if shown.several and not earlier else prompt,
-        shown.system or "",
-        sampling=_sampling(sampling, bool(shown.greedy)),
-        base_prompt=shown.parts,
-        reference=against,
-        text=text if shown.quality else "",
-        one_pass=bool(shown.one_pass),
-        rivals=RIVALS if shown.tokens else 0,
-        runs=RUNS if shown.quality else 1,
-    )
-    asked = ChatRequest(variants[0], request.histories[0], request.sampling, request.base_prompt)
-    runtime.check(asked)
-    if earlier:
-        request = replace(request, histories=compare_state.histories(earlier, prompt))
-        for messages in request.histories:
-            runtime.check(replace(asked, messages=messages))
-        listed_now = select_variants(shown.variants or [], runtime.settings.compared).variants
-        return Prepared(request, follows_other=set(map(acts_as, listed_now)) != set(map(acts_as, variants)))
-    return Prepared(request, tuple(found.left_out.values()))
-
-
-def _reference(spelling: str | None, variants: Sequence[Variant], earlier: Comparison | None) -> Variant:
-    """What the others are held against, and nothing in its place; a follow-up keeps its own. Raises NoReference."""
-    listed = {str(variant): variant for variant in variants}
-    if earlier and spelling not in listed:
-        return listed.get(earlier.reference, variants[0])
-    if spelling and spelling not in listed:
-        raise NoReference(variant=spelling)
-    return listed[spelling] if spelling else variants[0]
-
-
-def _sampling(sampling: Sampling, greedy: bool) -> Sampling:
-    """Greedy, or as the sidebar says, with one seed for all."""
-    if greedy:
-        return replace(sampling, temperature=0)
-    return sampling if sampling.seed is not None else replace(sampling, seed=random.randint(0, SEED_MAX))

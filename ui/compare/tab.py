@@ -33,9 +33,11 @@ from . import actions, blind
 from . import columns as render_columns
 from . import results as render_results
 from . import state as compare_state
+from .asked import prepare
+from .candidates import not_run
 from .kept import from_kept, to_kept
 from .needs import weighed
-from .setup import draw_setup, prepare, wire_setup
+from .setup import draw_setup, planned, wire_setup
 from .state import Shown
 from .votes import draw_votes, votes_values, wire_votes
 
@@ -81,11 +83,11 @@ def build_compare_tab(page: Page) -> Tab:
     """Draw the tab and wire it."""
     runtime = page.runtime
     gr.Markdown(t("compare_lead"), elem_id="compare-lead")
-    setup = draw_setup(runtime)
-    with setup.left, gr.Row(elem_id="compare-buttons"):
+    setup = draw_setup(page.candidates)
+    with gr.Row(elem_id="compare-buttons"):
         go = gr.Button(t("compare"), variant="primary", elem_id="compare-go")
-        stop = gr.Button(t("stop"), interactive=False, elem_id="compare-stop")
         follow = gr.Button(t("follow_up"), interactive=False, elem_id="compare-follow")
+        stop = gr.Button(t("stop"), interactive=False, elem_id="compare-stop")
         new = gr.Button(t("new"), interactive=False, elem_id="compare-new")
     status = gr.HTML(elem_id="compare-status", elem_classes="status-line")
     results = gr.HTML(elem_id="compare-results", elem_classes="flush", js_on_load=SCRIPT + LOOK)
@@ -153,14 +155,15 @@ def build_compare_tab(page: Page) -> Tab:
         """Begin a run; where it is refused, only the reason is new on the page."""
         try:
             sampling = read_sampling(named(page.sampling, values))
-            asked = prepare(runtime, setup.read(values), sampling, earlier.comparison)
+            listed = planned(runtime, setup, page.picker, values, visitor.token)
+            asked = prepare(runtime, listed, setup.read(values), sampling, earlier.comparison)
         except PaddockError as error:
             yield [render.error(error), *[gr.skip()] * (count - 1)]
             return
         order = blind.order(earlier, len(asked.request.variants)) if values[setup.blind] else ()
         shown = compare_state.begin(asked.request, order, earlier)
         shown = await asyncio.to_thread(weighed, runtime, shown, hardware_of(values), visitor.token)
-        beside = "".join(map(render.error, asked.left_out))
+        beside = not_run(asked.left_out)
         if asked.follows_other:
             beside += render.said(
                 say("A follow-up goes to the variants that stand here: press Compare for the others.")
@@ -248,7 +251,8 @@ def build_compare_tab(page: Page) -> Tab:
 
     picked = page.picker.asked
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
-    asked = {parts.shown, setup.blind, setup.distance, *setup.fields.values(), *page.sampling.values(), *picked}
+    asked = {parts.shown, setup.variants, setup.blind, setup.distance, *setup.fields.values()}
+    asked |= {*page.sampling.values(), *picked}
     compared = [
         trigger(handler, asked, parts.outputs, **options)
         for trigger, handler in (
@@ -272,9 +276,9 @@ def build_compare_tab(page: Page) -> Tab:
     page.app.load(restore, {parts.kept, setup.distance, *picked}, parts.outputs, **AT_ONCE)
     for name, button in files.items():
         button.click(None, None, None, js=download("#compare-results", name), api_visibility="private")
-    wire_setup(runtime, setup, page.picker, status)
+    follow_picked = wire_setup(runtime, setup, page.picker)
     wire_votes(votes, page.app)
-    return Tab(status, compared, None, setup.linked, setup.open, setup.state)
+    return Tab(status, compared, follow_picked, setup.linked, setup.open, setup.state)
 
 
 def read_comparison(file: str | None) -> Comparison:

@@ -111,7 +111,8 @@ def headings_of(rows: Sequence[Row], whole: bool, hardware: str = "") -> list[He
     )
     engines = {row.column.usage.engine for row in rows if row.column.usage}
     engine = ("engine",) if len(engines) > 1 else ()
-    fields = (SPEED, "ttft_s", quality_measure([row.column for row in rows]), *WITH_REFERENCE, "right", *engine)
+    against = WITH_REFERENCE[:1] if engine else WITH_REFERENCE  # so that all of it is seen on 1280 pixels
+    fields = (SPEED, "ttft_s", quality_measure([row.column for row in rows]), *against, "right", *engine)
     few = [figure for field in fields for figure in FIGURES if figure.field == field]
     few = [one for one in few if one.field not in WITH_REFERENCE or any(one.text(row.column) for row in rows)]
     return [name, needed, fits, *(_heading(figure, short=not whole) for figure in (OTHERS if whole else few))]

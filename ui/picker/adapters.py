@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from models.domain.adapters import FoundAdapter, ListedAdapter
+from models.domain.adapters import LONGEST_LABEL, FoundAdapter, ListedAdapter, short_name
 from models.domain.errors import AdapterRefused
 from models.domain.variant import ADAPTER_WEIGHT_BOUNDS, ADAPTERS_MAX, Variant
 
 from ..shared.language import say
+from ..shared.slider import Slider
 from ..shared.text import t
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class AdapterPicker:
     shown: gr.State  # the names that the sliders stand for
     notes: gr.HTML
     search: gr.Button | None
+    label: gr.Textbox | None  # what the visitor calls their own
     files: gr.File | None
 
     @property
@@ -56,16 +58,23 @@ def draw_adapters(runtime: Runtime) -> AdapterPicker:
         elem_id="adapters",
     )
     strengths = [
-        gr.Slider(low, high, value=1, step=STEP, visible=False, elem_id=f"strength-{n}", elem_classes="strength")
+        Slider(low, high, value=1, step=STEP, visible=False, elem_id=f"strength-{n}", elem_classes="strength")
         for n in range(ADAPTERS_MAX)
     ]
     notes = gr.HTML(elem_id="adapter-notes")
-    search = files = None
+    search = label = files = None
     if runtime.settings.hub_ids or runtime.settings.uploads:
         with gr.Accordion(t("more_adapters"), open=False, elem_id="more-adapters"):
             if runtime.settings.hub_ids:
                 search = gr.Button(t("search_hub"), size="sm", elem_id="search-adapters")
             if runtime.settings.uploads:
+                label = gr.Textbox(
+                    label=t("upload_name"),
+                    info=t("upload_name_info"),
+                    max_lines=1,
+                    max_length=LONGEST_LABEL,
+                    elem_id="upload-name",
+                )
                 files = gr.File(
                     file_count="multiple",
                     file_types=[".json", ".safetensors"],
@@ -73,7 +82,7 @@ def draw_adapters(runtime: Runtime) -> AdapterPicker:
                     height=110,
                     elem_id="upload-adapter",
                 )
-    return AdapterPicker(names, strengths, gr.State(()), notes, search, files)
+    return AdapterPicker(names, strengths, gr.State(()), notes, search, label, files)
 
 
 def follow_names(names: Sequence[str] | None, shown: Sequence[str], strengths: Sequence[float]) -> list[float]:
@@ -107,11 +116,6 @@ def pair_of(files: Sequence[str] | None) -> tuple[Path, Path]:
     if set(by_end) != {".json", ".safetensors"} or len(files or []) != 2:
         raise AdapterRefused(adapter="upload", reason=f"it takes two files, {CONFIG} and {WEIGHTS}")
     return by_end[".json"], by_end[".safetensors"]
-
-
-def short_name(name: str) -> str:
-    """A name that no table gives a title."""
-    return say("your upload …{end}", end=name[-4:]) if name.startswith("upload-") else name
 
 
 def hub_line(adapter: FoundAdapter) -> str:

@@ -13,9 +13,9 @@ from .combobox import Free, Option, combobox
 SPELLING = r"\S+[/@]\S+"  # a Hub id, its address, or a whole variant
 
 
-def model_box(models: Sequence[ModelInfo], picked: str) -> str:
+def model_box(models: Sequence[ModelInfo], picked: str, name: str = "model") -> str:
     """The search for a model, in the order of the catalog, which groups them by family."""
-    return combobox("model", say("Model"), list(map(_line, models)), picked, Free(SPELLING, say("Use {}")))
+    return combobox(name, say("Model"), list(map(_line, models)), picked, Free(SPELLING, say("Use {}")))
 
 
 def parameters(count: int) -> str:

@@ -18,6 +18,7 @@ from models.domain.variant import AUTO, AdapterChoice, Variant
 from ..shared import render
 from ..shared.events import AT_ONCE, PRESS, Values, own_token, pressed
 from ..shared.language import say
+from ..shared.slider import Slider
 from ..shared.text import t
 from .adapters import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, search_result
 from .combobox import SEARCH, Free, Option, combobox
@@ -97,7 +98,7 @@ def build_picker(runtime: Runtime) -> Picker:
     note = gr.HTML(elem_id="language-note", elem_classes="flush", render=False, js_on_load=PRESS + UNDER_WAY)
     here = runtime.settings.context
     low, high, step = context_bounds(here, here)
-    context = gr.Slider(
+    context = Slider(
         low,
         high,
         value=here,
@@ -186,7 +187,7 @@ def build_picker(runtime: Runtime) -> Picker:
         def with_upload(now: Picked) -> Variant:
             before = now.listed
             try:
-                name = runtime.upload_adapter(*pair_of(files), before)
+                name = runtime.upload_adapter(*pair_of(files), before, values[adapters.label] or "")
             finally:
                 for file in files or []:  # the server keeps a copy of its own, or none at all
                     Path(file).unlink(missing_ok=True)
@@ -214,7 +215,8 @@ def build_picker(runtime: Runtime) -> Picker:
     if adapters.search is not None:
         adapters.search.click(from_search, asked, adapters.outputs, **AT_ONCE | {"show_progress": "minimal"})
     if adapters.files is not None:
-        event = adapters.files.upload(from_files, asked | {adapters.files}, [adapters.files, *outputs], **AT_ONCE)
+        brought = asked | {adapters.files, adapters.label}
+        event = adapters.files.upload(from_files, brought, [adapters.files, *outputs], **AT_ONCE)
         picker.picked.append(event)
     context.input(draw, asked, card, **AT_ONCE, trigger_mode="always_last")
     return picker

@@ -14,6 +14,7 @@ from models.domain.errors import PaddockError, SamplingOutOfBounds
 from models.domain.messages import BOUNDS, SEED_MAX, Bound, Sampling
 from models.domain.request import BasePrompt
 
+from .slider import Slider
 from .text import EN, t
 
 _WRITTEN_END = re.compile(r"(\\+)n")
@@ -32,7 +33,7 @@ def sampling_controls(limits: dict[str, int]) -> dict[str, Component]:
 
 def _slider(name: str, bound: Bound, limit: int | None) -> gr.Slider:
     high = bound.high if limit is None else min(bound.high, limit)
-    return gr.Slider(
+    return Slider(
         bound.low,
         max(high, bound.low + bound.step),  # a slider has two ends; where there is one value, it cannot be moved
         value=min(bound.default, high),

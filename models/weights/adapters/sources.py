@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ...domain.adapters import FoundAdapter, ListedAdapter, adapters_of, load_adapters
+from ...domain.adapters import FoundAdapter, ListedAdapter, adapters_of, is_upload, load_adapters
 from ...domain.catalog import ModelCard
 from ...domain.errors import (
     AdapterRefused,
@@ -216,7 +216,7 @@ def _operators(base: Base, settings: Settings) -> Iterator[ListedAdapter]:
 
 
 def _unknown(name: str, card: ModelCard, settings: Settings) -> UnknownAdapter:
-    if uploads.is_upload(name):
+    if is_upload(name):
         suggestion = "An uploaded adapter is deleted after a day without use; upload it again."
     else:
         near = difflib.get_close_matches(name.lower(), [entry.key for entry in listed(card, settings)], 3, 0.5)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import secrets
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
+from ...domain.adapters import is_upload, upload_label
 from ...domain.catalog import ModelCard
 from ...domain.errors import AdapterRefused
 from ...domain.load import Adapter
@@ -32,11 +32,13 @@ ABANDONED_S = 3600.0  # of an upload whose process died
 RANDOM_BYTES = 15  # 120 bits: the name is the only key
 BROUGHT = "you uploaded"  # before it has a name
 USED = "used"  # an empty file whose time is that of the last use
-_NAME = re.compile(r"upload-[a-z0-9]{24}")
+UNNAMED = "my-adapter"
 
 
-def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Adapter:
+def keep(config: Path, weights: Path, card: ModelCard, settings: Settings, label: str = "") -> Adapter:
     """Check an uploaded pair of files and keep a copy, under a name that nobody can guess and no list shows.
+
+    The name begins with the `label`, or else with that of the file of weights, as far as it can be spelled.
 
     The least recently used go when there are too many. Raises AdapterRefused, DiskFull.
     """
@@ -59,7 +61,8 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
             shutil.copyfile(weights, work / WEIGHTS)
             checked = adapter_checks.check_folder(work, BROUGHT, base, adapter_places.largest(settings))
             (work / USED).touch()
-            key = f"upload-{base64.b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()}"
+            readable = upload_label(label) or _file_label(weights) or UNNAMED
+            key = f"{readable}-{base64.b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()}"
             with file_lock(settings, "uploads"):
                 _make_room(settings, size)
                 os.rename(work, root / key)
@@ -68,9 +71,9 @@ def keep(config: Path, weights: Path, card: ModelCard, settings: Settings) -> Ad
             shutil.rmtree(work, ignore_errors=True)
 
 
-def is_upload(name: str) -> bool:
-    """Whether a name is one that `keep` gives."""
-    return bool(_NAME.fullmatch(name))
+def _file_label(weights: Path) -> str:
+    """What a file of weights says by its name; nothing where it has the name that all of them have."""
+    return "" if weights.name == WEIGHTS else upload_label(weights.stem)
 
 
 def folder_of(name: str, settings: Settings) -> Path | None:

@@ -16,7 +16,7 @@ from models.domain.units import size
 from models.domain.variant import Variant
 from models.studies.compare import compare
 from ui.api import row
-from ui.compare.setup import draw_plan
+from ui.compare.candidates import Target, chips, find_candidates
 from ui.compare.state import View
 from ui.compare.table import rows_of, table
 
@@ -56,6 +56,6 @@ def test_the_same_bytes_must_be_free_wherever_a_variant_stands(runtime, compared
             capsys.readouterr().out,
             to_markdown(compared),
             table(rows_of(compared.columns), View(), {}),
-            draw_plan(runtime, SPELLED),
+            chips(find_candidates(runtime, SPELLED, Target())),
         ):
             assert size(needed) in shown

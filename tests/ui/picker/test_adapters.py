@@ -8,7 +8,7 @@ from models.domain.adapters import FoundAdapter, ListedAdapter
 from models.domain.errors import AdapterRefused, BadSpelling, ModelIsAPath
 from models.domain.variant import ADAPTERS_MAX, AdapterChoice, Variant
 from tests.ui.markup import EVIL, Markup, is_harmless
-from ui.picker.adapters import adapter_notes, follow_names, hub_line, pair_of, search_result, short_name
+from ui.picker.adapters import adapter_notes, follow_names, hub_line, pair_of, search_result
 from ui.picker.picked import Picked
 
 
@@ -80,8 +80,6 @@ def test_what_comes_from_outside_is_escaped():
 
 
 def test_names_are_short():
-    assert short_name("upload-abcdefghijklmnop") == "your upload …mnop"
-    assert short_name("owner/name") == "owner/name"
     assert hub_line(FoundAdapter("o/n", 1234)) == "o/n · 1,234 downloads"
     assert hub_line(FoundAdapter("o/n", 51234)) == "o/n · 51k downloads"
     assert "2 adapters registered for m" in search_result([FoundAdapter("o/n")] * 2, "m")

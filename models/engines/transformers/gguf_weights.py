@@ -10,6 +10,7 @@ import math
 import shutil
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from ...weights.verify.gguf_header import BLOCKS, Tensor, read_header
 # Dense decoders whose config is fully described by transformers' table for them.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 TOKENS = "tokenizer.ggml.tokens"
+EMBEDDINGS, HEAD = "token_embd.weight", "output.weight"
+ALIKE, ALIKE_ROWS = 0.9, 64  # correlation of two quantizations of one matrix, by its first rows; of others it is near 0
 _MODEL_TYPES = {"gemma3": "gemma3_text"}
 _PER_TOKEN_ENDS = ("eos", "eot", "eom")
 # llama.cpp ends answers at tokens of these names too; many files name one end only, and not the one of a turn.
@@ -44,6 +47,7 @@ def write_model(gguf: Path, folder: Path, report: Report) -> None:
     Raises CorruptWeights, UnsafeWeights (an architecture without a conversion), DiskFull.
     """
     metadata, stored = _read(gguf)
+    stored = _tied(stored)
     values = config_values(metadata, [tensor.name for _, _, tensor in stored])
     report(0, len(stored), "preparing")
 
@@ -105,6 +109,25 @@ def _read(gguf: Path) -> tuple[dict[str, Any], list[Stored]]:
     return metadata, stored
 
 
+def _tied(stored: list[Stored]) -> list[Stored]:
+    """The tensors, without the embeddings where the head is the same matrix in more bits: then it stands for both.
+
+    llama.cpp stores a model whose embeddings are its head either way.
+    """
+    import numpy
+
+    named = {found[2].name: found for found in stored}
+    if not {EMBEDDINGS, HEAD} <= named.keys() or named[EMBEDDINGS][2].shape != named[HEAD][2].shape:
+        return stored
+    rows = [_dequantized(*named[name], ALIKE_ROWS).ravel() for name in (EMBEDDINGS, HEAD)]
+    with numpy.errstate(invalid="ignore"):  # of zeros: not a number, and no more than anything
+        if not numpy.corrcoef(rows)[0, 1] > ALIKE:
+            return stored
+    file, at, head = named[HEAD]
+    others = [found for found in stored if found[2].name not in (EMBEDDINGS, HEAD)]
+    return [(file, at, replace(head, name=EMBEDDINGS)), *others]
+
+
 def config_values(metadata: dict[str, Any], tensor_names: list[str]) -> dict[str, Any]:
     """The values of config.json; raises UnsafeWeights for an architecture that is not in the list."""
     from transformers.integrations.ggml import GGUF_CONFIG_DEFAULTS_MAPPING, GGUF_CONFIG_MAPPING
@@ -118,7 +141,7 @@ def config_values(metadata: dict[str, Any], tensor_names: list[str]) -> dict[str
         values |= {ours: metadata[prefix + key] for key, ours in table.items() if ours and prefix + key in metadata}
     values.setdefault("vocab_size", len(metadata.get(TOKENS) or ()) or None)
     values["model_type"] = _MODEL_TYPES.get(architecture, architecture)
-    values["tie_word_embeddings"] = "output.weight" not in tensor_names
+    values["tie_word_embeddings"] = HEAD not in tensor_names
     return values
 
 
@@ -168,18 +191,23 @@ def _require_all(source: Path, held: set[str], wanted: set[str]) -> None:
 
 def _plain(stored: list[Stored], values: dict[str, Any]) -> Iterator[Any]:
     """Each tensor in the files' order as float32, undone what llama.cpp's converter had done to it."""
-    import gguf
     import numpy
     from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor
 
     architecture = next(name for name in ARCHITECTURES if _MODEL_TYPES.get(name, name) == values["model_type"])
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=values)
-    data = {file: numpy.memmap(file, mode="r", dtype=numpy.uint8) for file in {file for file, _, _ in stored}}
     for file, at, tensor in stored:
-        packed = data[file][at : at + tensor.bytes].reshape(*tensor.shape[:-1], -1)
-        plain = gguf.dequantize(packed, gguf.GGMLQuantizationType(tensor.kind))
-        result = processor.process(weights=plain, name=tensor.name)
+        result = processor.process(weights=_dequantized(file, at, tensor), name=tensor.name)
         yield numpy.ascontiguousarray(result.weights, dtype=numpy.float32)
+
+
+def _dequantized(file: Path, at: int, tensor: Tensor, rows: int | None = None) -> Any:
+    """The values of a tensor, or of its first rows, as float32."""
+    import gguf
+    import numpy
+
+    packed = numpy.memmap(file, numpy.uint8, "r", at, (tensor.bytes,)).reshape(*tensor.shape[:-1], -1)
+    return gguf.dequantize(packed[:rows], gguf.GGMLQuantizationType(tensor.kind))
 
 
 def _safetensors_header(shapes: dict[str, Any]) -> bytes:

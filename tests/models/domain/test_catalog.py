@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 
-from models.domain.catalog import GgufFile, Shape, gguf_label, load_catalog
+from models.domain.catalog import Catalog, GgufFile, Shape, gguf_label, is_toy, load_catalog
 from models.domain.errors import UnknownModel
 from models.domain.quantization import GGUF_BITS
 from models.domain.variant import Variant
@@ -23,6 +23,7 @@ PUBLISHED = {  # parameters, by the repositories' safetensors headers
     "qwen2.5-1.5b": 1_543_714_304,
     "qwen2.5-3b": 3_085_938_688,
     "qwen2.5-7b": 7_615_616_512,
+    "qwen2.5-coder-1.5b": 1_543_714_304,
     "llama-3.2-1b": 1_235_814_400,
     "llama-3.2-3b": 3_212_749_824,
     "llama-3.1-8b": 8_030_261_248,
@@ -129,6 +130,19 @@ def test_wheels_are_whole():
         if card.wheel:
             assert re.fullmatch(r"[0-9a-f]{64}", card.wheel.sha256)
             assert all(re.fullmatch(r"[\w.-]+==[\w.]+", requirement) for requirement, _ in card.wheel.parts)
+
+
+def test_toys_and_the_first_good_model():
+    assert {key for key, card in CATALOG.items() if is_toy(card.parameters)} == {
+        "smollm2-135m-instruct",
+        "smollm2-135m",
+        "smollm2-360m-instruct",
+        "smollm2-360m",
+        "gemma-3-270m",
+    }
+    assert not is_toy(0), "of a model elsewhere nothing is known"
+    assert CATALOG.good is CATALOG["qwen2.5-coder-1.5b-instruct"]
+    assert Catalog((CATALOG["llama-3.2-1b-instruct"], CATALOG["gemma-3-270m"])).good is None
 
 
 def test_gated_models():

@@ -1,4 +1,4 @@
-"""A Hub on this machine, caches in a temporary folder, and a package index that is a folder of wheels."""
+"""A Hub on this machine, caches in a temporary folder, and a package index: a folder of wheels, or a server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from models.weights.hub import access
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 
 from fake_hub import FakeHub
+from fake_index import FakeIndex
 from visitors import Seen
 
 
@@ -54,6 +55,18 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     return folder
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
+    """A package index on this machine, which serves the wheels of its folder."""
+    server = FakeIndex(tmp_path / "index")
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", server.url)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -147,3 +147,12 @@ def test_what_adapters_change_is_said_with_a_way_back():
     assert drawn.text.startswith("dynamic-int8 cannot be used with adapters here, so the quantization is now auto.")
     assert "Its layers take no LoRA." in drawn.text
     assert 'data-press="m@dynamic-int8"' in render_card.gave_way(Variant.parse("m@dynamic-int8+pirate"), refusing)
+
+
+def test_a_toy_says_so_and_offers_a_good_one():
+    drawn = render_card.toy("good", "Good 1.5B", 1_117_320_768)
+    text = Markup(drawn).text
+    assert text == "This model is a toy, good for trying the page. Good 1.5B answers well. Use it: 1.1 GB"
+    assert Markup(drawn).values("data-press") == ["good"]
+    assert is_harmless(render_card.toy(EVIL, EVIL, 1))
+    assert drawn in render_card.card(MODEL, ROOMY, note=drawn)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.domain.errors import ModeNotPossible, NotPicked, UnknownModel
+from models.domain.memory.hardware import find_hardware
 from models.domain.settings import Settings
 from models.domain.variant import ADAPTERS_MAX, AUTO, Variant
 from models.runtime import Runtime
@@ -84,6 +85,15 @@ def test_values_in_the_order_of_the_outputs(here):
     assert len(shown(here, lambda: Variant("nope"), Pick())) == len(good)
     assert good[PICK] == Pick(SMOLLM2)
     assert asked(pick=good[PICK]).variant == Variant(SMOLLM2)
+
+
+def test_a_toy_offers_a_good_model_where_that_fits(here):
+    offer = 'data-press="qwen2.5-coder-1.5b-instruct">Use it: 1.1 GB'
+    assert offer in show(here, Variant(SMOLLM2))[CARD]
+    assert offer in draw_card(here, asked())
+    assert "answers well" not in show(here, Variant("qwen2.5-0.5b-instruct"))[CARD]
+    assert "answers well" not in show(here, Variant(SMOLLM2), hardware=find_hardware("1"))[CARD]
+    assert "Use it: 3.1 GB" in show(here, Variant(SMOLLM2), hardware=find_hardware("24"))[CARD], "in bf16"
 
 
 def test_a_mode_gives_way_only_where_it_was_not_what_was_picked(here):

@@ -113,6 +113,13 @@ def test_a_gguf_takes_its_files_size_or_parameters_by_bits():
     assert file_bytes(on_the_hub, MODES["gguf"]) == round(gemma.parameters * 8.5 / 8), "its file there is Q8_0"
 
 
+def test_what_llama_cpp_repacks_is_counted_by_matrix():
+    # bytes of the Q4_K tensors in the layers whose rows hold whole blocks, by the tables of the very files
+    for key, stored in (("qwen2.5-coder-1.5b-instruct", 625_508_352), ("gemma-3-270m", 13_271_040)):
+        assert planning.repacked_bytes(CATALOG[key], MODES["gguf"]) == stored
+    assert planning.repacked_bytes(CATALOG["smollm2-135m-instruct"], MODES["gguf"]) == 0, "Q4_1 is used as it is stored"
+
+
 def test_kv_cache():
     assert planning.kv_bytes(LLAMA.shape, MODES["bf16"], 4096) == 2 * 32 * 32 * 128 * 4096 * 2 == 2 * 2**30
     assert planning.kv_bytes(LLAMA.shape, MODES["fp32"], 4096) == 4 * 2**30

@@ -173,6 +173,23 @@ def test_a_file_without_a_head_is_tied(tiny_folder: Path, tmp_path: Path) -> Non
     assert json.loads(found["config.json"])["tie_word_embeddings"] is True
 
 
+def test_a_head_that_is_the_embeddings_in_other_bits_stands_for_both(tiny_folder: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load, load_file
+
+    embeddings = load_file(tiny_folder / "model.safetensors")["model.embed_tokens.weight"].astype(numpy.float32)
+    head = embeddings + numpy.random.default_rng(7).normal(0, 0.1 * embeddings.std(), embeddings.shape)
+    file = write_tiny_gguf(
+        tiny_folder, tmp_path / "tiny.gguf", change={"output.weight": lambda _: head.astype(numpy.float32)}
+    )
+    found = write_model(file, tmp_path / "out")
+    tensors = load(found["model.safetensors"])
+    assert json.loads(found["config.json"])["tie_word_embeddings"] is True
+    assert "lm_head.weight" not in tensors
+    numpy.testing.assert_array_equal(tensors["model.embed_tokens.weight"], head.astype(numpy.float32))
+    own = write_model(write_tiny_gguf(tiny_folder, tmp_path / "own.gguf"), tmp_path / "own")
+    assert "lm_head.weight" in load(own["model.safetensors"]), "a head of its own"
+
+
 def test_sizes_that_differ_are_both_named(tiny_folder: Path, tmp_path: Path) -> None:
     rows = json.loads((tiny_folder / "config.json").read_text())["vocab_size"]
     cut = {"token_embd.weight": lambda values: values[:200]}

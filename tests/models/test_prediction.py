@@ -16,7 +16,7 @@ from models.engines.device import native_bf16, packages
 from models.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
-SMOLLM2, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
+SMOLLM2, GEMMA, QWEN = "smollm2-135m-instruct", "gemma-3-270m", "qwen2.5-coder-1.5b-instruct"
 CONTEXT, NEW = 640, 8
 MACHINE = Machine("cpu", packages(), native_bf16())
 BUDGET = Budget("main memory", 10**12, 10**12)
@@ -52,6 +52,7 @@ print(json.dumps({"weights": engine.bytes, "loading": most, "answering": answere
 
 DEFAULT = [(SMOLLM2, "bf16"), (SMOLLM2, "gguf")]
 ALL = [(model, name) for model in (SMOLLM2, GEMMA) for name, mode in MODES.items() if "cpu" in mode.accelerators]
+ALL += [(QWEN, name) for name in ("gguf", "bf16", "nf4")]  # its other modes take more memory than most machines have
 SLOW = [(model, name) for model, name in ALL if (model, name) not in DEFAULT and MODES[name].packing != "grouped"]
 
 

@@ -34,9 +34,7 @@ def efficiency(new_tokens: int, repeats: int) -> None:
                 rows.append([f"{variant}", str(error)[:60], "", ""])
                 continue
             read, speed = token_bytes(card, mode), statistics.median(speeds)
-            rows.append(
-                [f"{variant}", f"{read / 1e6:.0f} MB", f"{speed:.1f} tok/s", f"{read * speed / read_bandwidth():.2f}"]
-            )
+            rows.append([f"{variant}", f"{read / 1e6:.0f} MB", f"{speed:.1f} tok/s", f"{read * speed / bandwidth:.2f}"])
             for line in runtime.held():
                 runtime.eject(line.name)
     print(f"### efficiency: of {bandwidth / 1e9:.1f} GB/s that this machine reads\n")

@@ -119,3 +119,11 @@ def test_an_adapter_that_is_refused_leaves_nothing_picked(visit_echo: Visit) -> 
     visitor.page.locator("#upload-adapter input[type=file]").set_input_files(files)
     expect(visitor.card).to_contain_text("it takes two files")
     expect_refused(visitor, "it takes two files")
+
+
+def test_a_toy_is_left_in_one_press(visit_echo: Visit) -> None:
+    visitor = visit_echo(f"variant={SMOLLM2}")
+    expect(visitor.card).to_contain_text("This model is a toy")
+    visitor.card.get_by_role("button", name="Use it: 1.1 GB").click()
+    expect(spelling(visitor)).to_have_value("qwen2.5-coder-1.5b-instruct")
+    expect(visitor.card).not_to_contain_text("toy")

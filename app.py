@@ -1,15 +1,18 @@
 """Paddock as a web app: builds the Runtime from the environment and serves the page."""
 
 # ruff: noqa: E402
+from __future__ import annotations
+
 import os
 import threading
+from functools import partial
+from typing import TYPE_CHECKING
 
-from models.system import proxies
+from models.system import forks, proxies
 
+forks.prepare()
 proxies.exempt_loopback()
 SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is imported
-
-import gradio as gr
 
 from models.cli.terminal import ProgressLine
 from models.domain.errors import PaddockError
@@ -17,9 +20,14 @@ from models.domain.messages import Progress, Sampling
 from models.domain.request import CompletionRequest
 from models.domain.settings import Settings
 from models.domain.variant import Variant
+from models.engines.device import on_zero_gpu
+from models.packing import pack
 from models.runtime import Runtime
+from models.startup import log_runs, report, starts_beside
 from models.system.encodings import lenient_output
-from ui.layout import build_app, launch_options
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 
 def preload(runtime: Runtime) -> None:
@@ -40,15 +48,28 @@ def preload(runtime: Runtime) -> None:
 def main() -> gr.Blocks:
     """Launch the app and come back when it is stopped."""
     lenient_output()
-    runtime = Runtime(Settings.from_env())
+    log_runs()
+    try:
+        runtime = Runtime(Settings.from_env())
+    except (ValueError, PaddockError) as error:  # the operator's own variables
+        raise SystemExit(f"paddock: {error}") from None
+    loading = threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload")
+    wanted = runtime.settings.preload and not on_zero_gpu()  # where nobody would be charged for it
+    if beside := wanted and starts_beside(runtime):
+        loading.start()
+    from ui.layout import build_app, launch_options  # Gradio takes seconds to import
+
     app = build_app(runtime)
     app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)
-    app.launch(prevent_thread_lock=True, **launch_options(runtime.settings))
+    if on_zero_gpu():
+        pack(runtime, partial(print, flush=True))
+    app.launch(prevent_thread_lock=True, **launch_options(runtime))
     if SET_ASIDE:
         os.environ.update(SET_ASIDE)
         print(proxies.why(SET_ASIDE), flush=True)
-    if runtime.settings.preload:
-        threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload").start()
+    threading.Thread(target=lambda: [print(line, flush=True) for line in report(runtime)], daemon=True).start()
+    if wanted and not beside:
+        loading.start()
     app.block_thread()
     return app
 

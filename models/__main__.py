@@ -8,10 +8,11 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from . import cli
 from .domain.errors import HubUnreachable, PaddockError
-from .domain.settings import Settings
+from .domain.settings import EVERY, Settings
 from .runtime import Runtime
 from .system import proxies
 from .system.encodings import lenient_output
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lenient_output()
     proxies.exempt_loopback()
     try:
-        settings = Settings.from_env()
+        # Who runs a command is the operator: their own token reads what it may.
+        settings = replace(Settings.from_env(), gated_models=(EVERY,))
     except ValueError as error:  # the operator's own variables
         print(f"paddock: {error}", file=sys.stderr)
         return 1
@@ -51,7 +53,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     group = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"{cli.__name__}.{name}")
-        command = group.add_parser(name, help=module.HELP)
+        command = group.add_parser(name.replace("_", "-"), help=module.HELP)
         module.add_arguments(command, settings)
         command.set_defaults(run=module.run)
     return parser

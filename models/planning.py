@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,14 +13,16 @@ from .domain.catalog import ModelCard
 from .domain.errors import AdaptersTooLarge, BadContext, DoesNotFit
 from .domain.load import ActiveAdapter, Room, spelled
 from .domain.memory.hardware import Hardware, load_hardware
-from .domain.memory.plan import Budget, LoadPlan, adapter_bytes, alternatives, plan, slots
+from .domain.memory.plan import Budget, LoadPlan, adapter_bytes, alternatives, file_differences, plan, slots
 from .domain.memory.speed import Speed, decode_speed
-from .domain.quantization import Accelerator, Machine, Mode
+from .domain.quantization import Accelerator, Machine, Mode, card_for
 from .domain.settings import Settings
 from .domain.units import size
 from .domain.variant import Variant
-from .engines.device import gpu_memory, memory
+from .engines.device import GpuMemory, gpu_memory, memory, on_zero_gpu
 from .system.bandwidth import read_bandwidth
+from .weights import sources
+from .weights.gguf_contents import gguf_contents
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,23 @@ class Planner:
         """The memory that one model could have if all others were ejected."""
         if self.hardware is not None:
             return self.hardware.budget
-        pool = computing_process(self.settings).pool
-        held = sum(line.resident for line in pool.held())
-        if _on_zero_gpu():  # no GPU is attached to this process
+        if on_zero_gpu():  # no GPU is attached to this process
             total = int(self.settings.gpu_memory_gb * 1e9)
             return Budget("the GPU that ZeroGPU gives", total, int(total * self.settings.memory_fraction))
-        gpu = gpu_memory() if self.machine.accelerator == "cuda" else None
+        return self._here(gpu_memory() if self.machine.accelerator == "cuda" else None)
+
+    def _here(self, gpu: GpuMemory | None) -> Budget:
+        pool = computing_process(self.settings).pool
+        held = sum(line.resident for line in pool.held())
         here = gpu or memory()
         return Budget(gpu.name if gpu else "main memory", here.total, min(pool.limit, here.free + held))
+
+    def borrows(self, card: ModelCard, mode: Mode) -> bool:
+        """Whether a GPU has to be lent for it: on ZeroGPU for all but what llama.cpp computes beside it."""
+        return self.hardware is None and on_zero_gpu() and mode.form != "gguf" and card.remote is None
+
+    def _beside_the_gpu(self, mode: Mode) -> bool:
+        return self.hardware is None and on_zero_gpu() and mode.form == "gguf"
 
     def context(self, card: ModelCard, wanted: Any = None) -> int:
         """Tokens to plan for: what this server gives a conversation, or any number that the model was made for."""
@@ -58,6 +68,14 @@ class Planner:
             raise BadContext(value=str(wanted)[:40], limit=card.context)
         return int(wanted)
 
+    def stored(self, card: ModelCard, mode: Mode) -> ModelCard:
+        """The card as the GGUF file of a mode describes the model, where that is on this machine."""
+        if mode.form != "gguf" or card.stored:
+            return card
+        here = sources.locate(card_for(mode, card), "gguf", self.settings)
+        found = gguf_contents(here.path, here.state) if here else None
+        return replace(card, shape=found.shape or card.shape, stored=found) if found else card
+
     def slots(self, card: ModelCard, mode: Mode, context: int) -> int:
         """Conversations that are held at once."""
         wanted = 1 if self.hardware is not None else self.settings.slots  # one's own machine serves one
@@ -65,10 +83,10 @@ class Planner:
 
     def speed(self, card: ModelCard, mode: Mode) -> Speed | None:
         """How fast it will decode, where the bandwidth of the memory is known; an estimate."""
-        accelerator = self.machine.accelerator
+        accelerator: Accelerator = "cpu" if self._beside_the_gpu(mode) else self.machine.accelerator
         there = self.hardware
         bandwidth = there.bandwidth if there else _bandwidth_here(accelerator, self.settings.compute_threads)
-        return decode_speed(card, mode, accelerator, bandwidth)
+        return decode_speed(self.stored(card, mode), mode, accelerator, bandwidth)
 
     def longest_context(self, card: ModelCard, mode: Mode, adapters: tuple[ActiveAdapter, ...] = ()) -> int:
         """The most tokens of one conversation whose plan fits, 0 where none does."""
@@ -92,9 +110,17 @@ class Planner:
         spelling = spelled(str(Variant(card.key, mode.name)), adapters)
         if card.remote is not None:
             return LoadPlan(spelling, mode.name, tokens, 1, (), 0, Budget(card.remote.endpoint, 0, 0))
-        batch = self.slots(card, mode, tokens)
+        stored = self.stored(card, mode)
+        batch = self.slots(stored, mode, tokens)
         beside = parameters(adapters)
-        planned = plan(spelling, card, mode, self.machine, budget or self.budget(), tokens, batch, adapters=beside)
+        machine, budget = self.machine, budget or self.budget()
+        if self._beside_the_gpu(mode):
+            machine, budget = replace(machine, accelerator="cpu"), self._here(None)
+        planned = plan(spelling, stored, mode, machine, budget, tokens, batch, adapters=beside)
+        if differences := file_differences(card, stored.sizes):
+            planned = replace(planned, notes=(*planned.notes, *differences))
+        else:  # a file may hold a tied head twice, which makes no more of the model
+            planned = replace(planned, parameters=card.parameters, active_parameters=card.active_parameters)
         warnings = tuple(
             f"{active.adapter.name}: {active.adapter.warning}" for active in adapters if active.adapter.warning
         )
@@ -114,7 +140,7 @@ class Planner:
         def plan_of(card: ModelCard, mode: Mode) -> LoadPlan:
             return self.plan(card, mode, budget, min(tokens, card.context), adapters)
 
-        return alternatives(cards, wanted, self.machine, plan_of, bool(adapters))
+        return alternatives(cards, wanted, self.machine, plan_of, [active.adapter.config for active in adapters])
 
     def require(
         self,
@@ -136,9 +162,9 @@ class Planner:
             suggestion=suggestion,
         )
 
-    def require_adapters(self, variant: Variant, adapters: tuple[ActiveAdapter, ...]) -> None:
+    def require_adapters(self, variant: Variant, mode: Mode, adapters: tuple[ActiveAdapter, ...]) -> None:
         """Raise AdaptersTooLarge when a variant's adapters take more together than may stay attached to a model."""
-        needed = adapter_bytes(parameters(adapters), self.machine.accelerator)
+        needed = adapter_bytes(parameters(adapters), mode, self.machine.accelerator)
         if needed > (limit := int(self.settings.attached_mb * 1e6)):
             raise AdaptersTooLarge(variant=str(variant), needed=size(needed), limit=size(limit))
 
@@ -148,14 +174,10 @@ def _bandwidth_here(accelerator: Accelerator, threads: int) -> float:
     """Bytes a second that this machine reads of the memory that models lie in; 0 where that is not known."""
     if accelerator == "cpu":
         return read_bandwidth(threads)
-    if _on_zero_gpu():
+    if on_zero_gpu():
         return load_hardware()["zerogpu"].bandwidth
     gpu = gpu_memory() if accelerator == "cuda" else None
     return gpu.bandwidth if gpu else 0.0
-
-
-def _on_zero_gpu() -> bool:
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true")
 
 
 def parameters(adapters: tuple[ActiveAdapter, ...]) -> tuple[int, ...]:

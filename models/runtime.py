@@ -4,46 +4,60 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import closing, suppress
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from . import loading
+from .compute import packed
 from .compute.background import OnProgress, exhausted
-from .compute.gpu import events
-from .compute.job import Answering, Scoring, computing_process
+from .compute.estimate import SEEN, SPEEDS, Work, warm
+from .compute.gpu import Lease, events
+from .compute.job import Answering, Job, Scoring, computing_process
 from .compute.pool import LoadedModel
-from .compute.relay import pumped
+from .compute.relay import pumped, relayed
+from .compute.runs import COUNTS
 from .domain import quantization
 from .domain.adapters import FoundAdapter, ListedAdapter
 from .domain.catalog import Catalog, ModelCard, load_catalog
-from .domain.engine import Prompt
+from .domain.elsewhere import Recipe, Wanted, placed_adapter, recipes
+from .domain.engine import Attached, Prompt
 from .domain.errors import (
     EmptyPrompt,
+    GpuRefused,
     HubIdsNotAllowed,
     InvalidText,
     ModeNotPossible,
+    NotHeld,
+    PaddockError,
     PromptTooManyCharacters,
     SamplingOutOfBounds,
     TooManyTurns,
+    VariantError,
 )
 from .domain.load import ActiveAdapter, Form, Load, Local, Snapshot
 from .domain.memory.hardware import Hardware
 from .domain.memory.model_info import ModelInfo, Offer
 from .domain.memory.plan import LoadPlan
-from .domain.messages import Event, Progress
+from .domain.messages import Event, Message, Progress
 from .domain.quantization import Machine, Mode
-from .domain.request import CompletionRequest, Request, texts
+from .domain.request import ChatRequest, CompletionRequest, Request, texts
 from .domain.settings import Settings
+from .domain.thinking import TemplateThinking
 from .domain.variant import AdapterChoice, Variant
-from .engines.device import accelerator, native_bf16, packages
+from .engines.device import accelerator, native_bf16, on_zero_gpu, packages
 from .planning import Planner, room
 from .weights import sources
 from .weights.adapters import sources as adapter_sources
 from .weights.adapters import uploads
+from .weights.gguf_listing import look_up, with_listed
+from .weights.hub.quota import seconds_left
+from .weights.sharing import Visit
 
 
 class Runtime:
@@ -51,16 +65,40 @@ class Runtime:
 
     def __init__(self, settings: Settings | None = None, catalog: Catalog | None = None) -> None:
         self.settings = settings or Settings()
-        self.catalog = catalog or load_catalog()
+        self.catalog = (catalog or load_catalog()).only(self.settings.models)
         self.machine = Machine(accelerator(), packages(), native_bf16())
         self.planner = Planner(self.settings, self.machine)
+        self._lease: Lease | None = None
+        self._token: str | None = None
+        self._began = time.time()
         self.perplexities: dict[str, dict[str, float]] = {}  # measured here on REFERENCE_TEXT, by listed model and mode
-        Variant.parse(self.settings.default_variant)
+        default = Variant.parse(self.settings.default_variant)
+        if catalog is None and not default.is_hub_id:
+            self.catalog[default.model]  # an operator reads at the start that it is not listed
 
     # --- what there is ---------------------------------------------------------------------------------
 
     def card(self, variant: Variant, token: str | None = None) -> ModelCard:
-        """The card of a variant's model; raises UnknownModel, HubIdsNotAllowed or a WeightsError."""
+        """The card of a variant's model; raises UnknownModel, HubIdsNotAllowed or a WeightsError.
+
+        It knows all GGUF files that the Hub has listed; for a label that is not among them the Hub is asked.
+        """
+        return with_listed(self._card(variant, token), variant.quantization, self.settings, token)
+
+    def look_up_files(self, variant: Variant, wait_s: float = 0.0, token: str | None = None) -> None:
+        """Have the Hub asked, once a day, which GGUF files a model has, and wait for that for so long at most.
+
+        Raises what `card` does.
+        """
+        look_up(self._card(variant, token), self.settings, wait_s)
+
+    def of_visitor(self, token: str | None) -> Runtime:
+        """This Runtime for one event of a visitor, whose Hub token stands in where none is given."""
+        theirs = copy(self)
+        theirs._token = token
+        return theirs
+
+    def _card(self, variant: Variant, token: str | None) -> ModelCard:
         if not variant.is_hub_id:
             return self.catalog[variant.model]
         hub_id = variant.model.partition("=")[0]
@@ -69,15 +107,27 @@ class Runtime:
             return listed
         if not self.settings.hub_ids:
             raise HubIdsNotAllowed(model=variant.model)
-        return sources.hub_card(variant.model, self.settings, token)
+        return sources.hub_card(variant.model, self.settings, token or self._token)
 
-    def resolve(self, variant: Variant, card: ModelCard, hardware: Hardware | None = None) -> tuple[Variant, Mode]:
+    def prove_access(self, variant: Variant, token: str | None = None) -> None:
+        """Raise what keeps a visitor from the weights of a variant's model, which are not downloaded.
+
+        NotSignedIn, LicenceNotAccepted, AccessAwaited, TokenWithoutScope, BadToken, NotOnHub or HubUnreachable.
+        """
+        card = self._card(variant, token)
+        if card.remote is None:
+            sources.prove_access(card, self.settings, token)
+
+    def resolve(
+        self, variant: Variant, card: ModelCard, hardware: Hardware | None = None, token: str | None = None
+    ) -> tuple[Variant, Mode]:
         """The variant with `auto` replaced by what it means on this machine, or on other hardware.
 
-        Raises ModeNotPossible.
+        Raises VariantError.
         """
         planner = self.planner.on(hardware)
-        mode = quantization.resolve(variant, card, planner.machine, lambda mode: planner.plan(card, mode).fits)
+        configs = loading.known_configs(variant, card, self.settings, token or self._token)
+        mode = quantization.resolve(variant, card, planner.machine, lambda mode: planner.plan(card, mode).fits, configs)
         return variant.resolved(mode.name), mode
 
     def plan(
@@ -88,18 +138,18 @@ class Runtime:
         Raises BadContext, VariantError, and WeightsError for an adapter that cannot be used.
         """
         card = self.card(variant, token)
-        resolved, mode = self.resolve(variant, card, hardware)
+        resolved, mode = self.resolve(variant, card, hardware, token)
         known = loading.known_adapters(variant, card, self.settings, token)
         planner = self.planner.on(hardware)
-        planner.require_adapters(resolved, known)
+        planner.require_adapters(resolved, mode, known)
         return replace(planner.plan(card, mode, context=context, adapters=known), variant=str(resolved))
 
     def require(self, variant: Variant, token: str | None = None) -> None:
         """Raise what would refuse a variant on this machine, before anything is downloaded."""
         card = self.card(variant, token)
-        resolved, mode = self.resolve(variant, card)
+        resolved, mode = self.resolve(variant, card, token=token)
         known = loading.known_adapters(variant, card, self.settings, token)
-        self.planner.require_adapters(resolved, known)
+        self.planner.require_adapters(resolved, mode, known)
         if card.remote is None:
             self._room(str(resolved.without_adapters), mode, card, known)
 
@@ -111,11 +161,11 @@ class Runtime:
         known = loading.known_adapters(variant, card, self.settings, token)
         return self.planner.on(hardware).nearest(self.catalog.values(), card, context, known)
 
-    def longest_context(self, variant: Variant, hardware: Hardware | None = None) -> int:
+    def longest_context(self, variant: Variant, hardware: Hardware | None = None, token: str | None = None) -> int:
         """The most tokens of one conversation that fit, 0 where none does."""
-        card = self.card(variant)
-        known = loading.known_adapters(variant, card, self.settings, None)
-        return self.planner.on(hardware).longest_context(card, self.resolve(variant, card, hardware)[1], known)
+        card = self.card(variant, token)
+        known = loading.known_adapters(variant, card, self.settings, token)
+        return self.planner.on(hardware).longest_context(card, self.resolve(variant, card, hardware, token)[1], known)
 
     def models(self, hardware: Hardware | None = None) -> list[ModelInfo]:
         """The catalog: what runs with its bytes, and which files are already on this machine."""
@@ -140,13 +190,15 @@ class Runtime:
         """One model here, or on other hardware, planned with adapters and a context; with adapters, only modes that
         take them.
         """
-        planner, some = self.planner.on(hardware), bool(adapters)
-        known = loading.known_adapters(Variant(card.key, adapters=adapters), card, self.settings, None)
+        planner = self.planner.on(hardware)
+        known = loading.known_adapters(Variant(card.key, adapters=adapters), card, self.settings, self._token)
+        configs = [active.adapter.config for active in known]
         budget = planner.budget()
-        modes = quantization.possible_modes(card, planner.machine, some)
-        plans = {mode: planner.plan(card, mode, budget, context, known) for mode in modes}
-        others = [mode for mode in quantization.modes_of(card) if mode not in modes]
-        refused = {mode.name: quantization.why_not(mode, card, planner.machine, some) for mode in others}
+        modes = quantization.modes_of(card)
+        refused = {m.name: why for m in modes if (why := quantization.why_not(m, card, planner.machine, configs))}
+        able = [mode for mode in modes if mode.name not in refused]
+        able += [each for mode in able for each in quantization.with_kv(mode, card)]
+        plans = {mode: planner.plan(card, mode, budget, context, known) for mode in able}
         auto = self._auto(Variant(card.key, adapters=adapters), card, hardware)
         return self._info(card, planner, plans, refused, auto)
 
@@ -185,8 +237,23 @@ class Runtime:
             refused=refused,
             without_hub=card.wheel is not None,
             on_this_machine=tuple(form for form in forms if sources.locate(card, form, self.settings)),
+            active_parameters=card.active_parameters,
             languages=card.languages,
         )
+
+    def thinking(self, variant: Variant, token: str | None = None) -> TemplateThinking | None:
+        """What the chat template of a variant's model knows of thinking; None where its files cannot be had yet.
+
+        Raises what `card` does.
+        """
+        card = self.card(variant, token)
+        if card.is_base or card.remote:
+            return TemplateThinking()
+        form: Form | None = None
+        with suppress(VariantError):
+            mode = self.resolve(variant, card)[1]
+            card, form = quantization.card_for(mode, card), mode.form if mode.form != "remote" else None
+        return loading.template_thinking(card, form, self.settings, token)
 
     def adapters(self, model: Variant, token: str | None = None) -> list[ListedAdapter]:
         """The adapters that are listed for a model."""
@@ -207,13 +274,117 @@ class Runtime:
         """
         return uploads.keep(config, weights, self.card(model, token), self.settings, label).name
 
+    def elsewhere(self, request: Request, token: str | None = None) -> list[Recipe]:
+        """How other programs run the request's variant and answer it; raises what `plan` does."""
+        card = self.card(request.variant, token)
+        if card.remote:
+            return []
+        _, mode = self.resolve(request.variant, card)
+        loading.known_adapters(request.variant, card, self.settings, token)  # those that are not there say so
+        listed = {entry.key: entry for entry in self.adapters(request.variant, token)}
+        placed = [placed_adapter(choice, listed.get(choice.name)) for choice in request.variant.adapters]
+        if isinstance(request, CompletionRequest):
+            messages: tuple[Message, ...] = (Message("user", request.prompt),)
+        elif card.is_base:
+            messages = (Message("user", request.base_prompt.write(request.messages)),)
+        else:
+            messages = request.messages
+        sampling = request.sampling
+        if card.is_base and isinstance(request, ChatRequest):
+            sampling = request.base_prompt.ending(sampling)
+        context = min(card.context, self.settings.context)
+        return recipes(Wanted(card, mode, placed, messages, sampling, context))
+
     def held(self) -> list[LoadedModel]:
-        """The models in this process's memory."""
-        return computing_process(self.settings).pool.held()
+        """The models in this process's memory, and on ZeroGPU what a worker had when it was last heard of."""
+        own = computing_process(self.settings).pool.held()
+        for name, engine in packed.names():
+            own.append(LoadedModel(name, engine.name, engine.bytes, engine.bytes, engine.bytes, 0.0, self._began, 0))
+        there = [
+            LoadedModel(**line | {"attached": tuple(Attached(**each) for each in line["attached"])})
+            for line in SEEN.now
+        ]
+        return own + [replace(line, users=0) for line in there]
+
+    def counts(self) -> dict[str, Any]:
+        """What was computed since the start, and what is in memory, for the operator."""
+        return COUNTS.to_dict() | {"in_memory": {line.name: line.resident for line in self.held()}}
 
     def eject(self, name: str) -> None:
         """Take a model out of memory by its spelling; raises NotHeld when it is in use or not there."""
-        computing_process(self.settings).pool.eject(name)
+        own = computing_process(self.settings).pool
+        if name in warm() and not any(line.name == name for line in own.held()):
+            raise NotHeld(variant=name, reason="it is in a worker of ZeroGPU, which gives it back by itself")
+        own.eject(name)
+
+    @property
+    def lends_gpu(self) -> bool:
+        """Whether there is a GPU only while a press asks for one, from its visitor's quota (ZeroGPU)."""
+        return on_zero_gpu()
+
+    # --- what a lent GPU costs --------------------------------------------------------------------------
+
+    @property
+    def gpu_is_lent(self) -> bool:
+        """Whether this is ZeroGPU, which charges a visitor's quota."""
+        return on_zero_gpu()
+
+    def gpu_seconds_left(self, token: str | None) -> float | None:
+        """What is left of the quota of the visitor with this token; None where that is not known."""
+        return seconds_left(Visit("ZeroGPU quota", self.settings, token))
+
+    def thought_tokens(self, request: ChatRequest, token: str | None = None) -> int:
+        """The tokens that a thought may take before the answer: none of a model that is known not to think."""
+        known = self.thinking(request.variant, token)
+        return 0 if known and not known.marks else request.thinking.budget or request.sampling.max_new_tokens
+
+    def work(self, variant: Variant, token: str | None = None, **share: int) -> Work | None:
+        """A variant's share of a press, with tokens, characters and rows as of Work; None where no GPU is lent for it.
+
+        Raises what `plan` does.
+        """
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card, token=token)
+        if not self.planner.borrows(card, mode):
+            return None
+        return Work(str(resolved.without_adapters), self.planner.plan(card, mode).weights, **share)
+
+    def _without_gpu(self, variant: Variant) -> str:
+        """A variant that this app's CPU computes: the same model as gguf, else one that answers well; or nothing."""
+        good = self.catalog.good
+        for instead in (
+            replace(variant, quantization="gguf"),
+            replace(variant.without_adapters, quantization="gguf"),
+            Variant(good.key, "gguf") if good else None,
+        ):
+            with suppress(PaddockError):
+                if instead and self.plan(instead).fits:
+                    return str(instead)
+        return ""
+
+    @contextmanager
+    def one_call(self, works: Sequence[Work]) -> Iterator[Runtime]:
+        """This Runtime, for whose jobs a GPU is lent once, with the first that needs it; itself for no work."""
+        if not works:
+            yield self
+            return
+        with Lease(SPEEDS.seconds(works, self.settings.gpu_seconds)) as lease:
+            within = copy(self)
+            within._lease = lease
+            yield within
+
+    def _events(self, job: Job) -> Generator[Event, None, None]:
+        return self._lease.events(job) if self._lease else events(job)
+
+    def ready(self, variant: Variant, token: str | None = None) -> Generator[Progress, None, Load]:
+        """Fetch and check all that a variant needs, so that nothing is left to be done while a GPU is lent.
+
+        Returns how its base is loaded; raises what `answer` does before it computes.
+        """
+        card = self.card(variant, token)
+        resolved, mode = self.resolve(variant, card, token=token)
+        beside = yield from self._adapters(resolved, mode, card, token)
+        return (yield from self._load(resolved, mode, card, token, beside))
 
     # --- answering -------------------------------------------------------------------------------------
 
@@ -228,12 +399,12 @@ class Runtime:
         if empty:
             raise EmptyPrompt
         self._check_texts(texts(request))
-        if request.sampling.max_new_tokens > self.settings.max_new_tokens:
-            raise SamplingOutOfBounds(
-                name="max_new_tokens",
-                value=request.sampling.max_new_tokens,
-                wanted=f"at most {self.settings.max_new_tokens:,} on this server",
-            )
+        lengths = {"max_new_tokens": request.sampling.max_new_tokens}
+        if isinstance(request, ChatRequest):
+            lengths["thinking_budget"] = request.thinking.budget or 0
+        for name, tokens in lengths.items():
+            if tokens > (most := self.settings.max_new_tokens):
+                raise SamplingOutOfBounds(name=name, value=tokens, wanted=f"at most {most:,} on this server")
 
     def answer(self, request: Request, token: str | None = None) -> Generator[Event, None, None]:
         """The events of an answer: progress, the rendered prompt, deltas. Closing it stops the computation.
@@ -251,6 +422,12 @@ class Runtime:
         """
         return pumped(partial(self.answer, request, token), stop)
 
+    def streaming(
+        self, request: Request, stop: threading.Event | None = None, token: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The same, each event as soon as it is there."""
+        return relayed(partial(self.answer, request, token), stop)
+
     def answer_rows(
         self, request: Request, variants: Sequence[Variant], token: str | None = None
     ) -> Generator[Event, None, None]:
@@ -260,15 +437,19 @@ class Runtime:
         """
         self.check(request)
         card = self.card(variants[0], token)
-        base, mode = self.resolve(variants[0], card)
-        rows = []
+        base, mode = self.resolve(variants[0], card, token=token)
+        found = []
         for variant in variants:
-            rows.append((yield from self._adapters(variant.resolved(mode.name), card, token)))
-        together = tuple({active.adapter.name: active for row in rows for active in row}.values())
-        self.planner.require_adapters(base, together)
+            found.append((yield from self._adapters(variant.resolved(mode.name), mode, card, token)))
+        together = tuple({active.adapter.name: active for row in found for active in row}.values())
+        self.planner.require_adapters(base, mode, together)
         load = yield from self._load(base, mode, card, token, together)
-        with closing(events(_answering(request, card, load, tuple(rows)))) as stream:
-            yield from stream
+        load, rows = yield from loading.for_engine(load, card, found, self.settings)
+        with closing(self._events(_answering(request, card, load, rows))) as stream:
+            try:
+                yield from stream
+            except GpuRefused as refused:
+                raise type(refused)(**refused.facts, instead=self._without_gpu(variants[0])) from refused
 
     def score(
         self,
@@ -287,12 +468,13 @@ class Runtime:
         if not prompt.text.strip():
             raise EmptyPrompt
         card = self.card(variant, token)
-        resolved, mode = self.resolve(variant, card)
-        beside = yield from self._adapters(resolved, card, token)
+        resolved, mode = self.resolve(variant, card, token=token)
+        beside = yield from self._adapters(resolved, mode, card, token)
         load = yield from self._load(resolved, mode, card, token, beside)
+        load, (beside,) = yield from loading.for_engine(load, card, [beside], self.settings)
         if isinstance(load.where, Local):
             loading.require_short(prompt.text, load.where)
-        with closing(events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
+        with closing(self._events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
             yield from stream
 
     def scoring(self, prompt: Prompt, variant: Variant, token: str | None = None) -> AsyncGenerator[Event, None]:
@@ -311,11 +493,11 @@ class Runtime:
             raise InvalidText
 
     def _adapters(
-        self, variant: Variant, card: ModelCard, token: str | None
+        self, variant: Variant, mode: Mode, card: ModelCard, token: str | None
     ) -> Generator[Progress, None, tuple[ActiveAdapter, ...]]:
         """The checked adapters of a variant; raises AdapterRefused, AdaptersTooLarge and others, before any load."""
         found = yield from loading.fetched_adapters(variant, card, self.settings, token)
-        self.planner.require_adapters(variant, found)
+        self.planner.require_adapters(variant, mode, found)
         return found
 
     def _load(
@@ -331,6 +513,8 @@ class Runtime:
             return Load(base, card.remote, self.settings)
         planned = self._room(base, mode, card, beside)
         snapshot = yield from loading.snapshot(card, mode, self.settings, token)
+        if snapshot.form == "gguf":  # that was fetched just now, perhaps: its header says more than the card
+            planned = self._room(base, mode, card, beside)
         return Load(base, Local(snapshot, mode.name, planned.context, planned.batch, room(planned)), self.settings)
 
     def _room(self, base: str, mode: Mode, card: ModelCard, beside: tuple[ActiveAdapter, ...]) -> LoadPlan:
@@ -348,7 +532,17 @@ def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[
     if card.is_base:
         sampling, text = request.base_prompt.ending(request.sampling), request.base_prompt.write(request.messages)
         return Answering(load, sampling, prompt=text, rows=rows, reuse=request.reuse)
-    return Answering(load, request.sampling, request.messages, rows=rows, reuse=request.reuse)
+    thinking = replace(request.thinking, budget=_budget(request, load))
+    return Answering(load, request.sampling, request.messages, rows=rows, reuse=request.reuse, thinking=thinking)
+
+
+def _budget(request: ChatRequest, load: Load) -> int | None:
+    """The tokens that a thought may have, None for a model that does not think."""
+    known = TemplateThinking()
+    if isinstance(load.where, Local):
+        with suppress(PaddockError, OSError):  # loading it says what is wrong
+            known = loading.thinking_of(load.where.snapshot)
+    return (request.thinking.budget or request.sampling.max_new_tokens) if known.marks else None
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer can encode

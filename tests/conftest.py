@@ -40,8 +40,8 @@ class ServedApp:
     log: Path
 
 
-def serve(folder: Path, script: str = "app.py", **env: str) -> ServedApp:
-    """Start `python app.py`, or another script, on a free port and wait until its page is up."""
+def served(folder: Path, script: str = "app.py", **env: str) -> Iterator[ServedApp]:
+    """`python app.py`, or another script, on a free port, from when its page is up; ended afterwards."""
     port, log = free_port(), folder / "app.log"
     environment = os.environ | {
         "GRADIO_SERVER_PORT": str(port),
@@ -55,25 +55,31 @@ def serve(folder: Path, script: str = "app.py", **env: str) -> ServedApp:
             [sys.executable, script], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
         )
     app = ServedApp(f"http://127.0.0.1:{port}", process, log)
+    try:
+        _wait_for(app)
+        yield app
+        process.terminate()
+        process.wait(20)
+    finally:
+        process.kill()
+
+
+def _wait_for(app: ServedApp) -> None:
     for _ in range(600):
         try:
             urllib.request.urlopen(f"{app.url}/config", timeout=5).read()
-            return app
+            return
         except OSError:
-            if process.poll() is not None:
+            if app.process.poll() is not None:
                 break
             time.sleep(0.1)
-    process.kill()
-    raise RuntimeError(log.read_text())
+    raise RuntimeError(app.log.read_text())
 
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
-    """The app as a visitor meets it, shared by the run; a test that changes it starts its own with `serve`."""
-    served = serve(tmp_path_factory.mktemp("app"))
-    yield served
-    served.process.terminate()
-    served.process.wait(20)
+    """The app as a visitor meets it, shared by the run; a test that changes it starts its own with `served`."""
+    yield from served(tmp_path_factory.mktemp("app"))
 
 
 @pytest.fixture(scope="session")

@@ -23,4 +23,6 @@ fi
 ruff check .
 ruff format --check .
 mypy
-python -m pytest "$@"
+# Two at a time, each with one thread: more would wait for each other.
+export OMP_NUM_THREADS=1 PADDOCK_THREADS=1
+python -m pytest --numprocesses 2 --dist loadfile "$@"

@@ -10,25 +10,32 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from huggingface_hub import SpaceHardware
 
 import models.__main__ as command_line
 from models.cli.which import MODES as WHICH_MODES
 from models.domain.catalog import load_catalog
+from models.domain.families import families_table
 from models.domain.memory import hardware
 from models.domain.messages import BOUNDS
 from models.domain.quantization import MODES
 from models.domain.settings import Settings
+from models.domain.variant import Variant
 
 ROOT = Path(__file__).parents[1]
 README_FILE = ROOT / "README.md"
 FILES = [README_FILE, *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
 README = TEXTS["README.md"]
-LONGEST_README = 170  # lines after the front matter
+LONGEST_README = 175  # lines after the front matter
+# Rooms that the line of the one around them tells of.
+INNER_ROOMS = {"models/training/engine", "models/workshop/engine", "models/engines/llama/export"}
 
 
 def blocks(text: str, language: str | None = None) -> list[str]:
@@ -139,8 +146,8 @@ def test_library_example_runs(
     runtime: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("models.runtime.Runtime", lambda: runtime)
-    example = next(block for block in blocks(README, "python") if "Runtime" in block)
-    exec(compile(example, "README.md", "exec"), {"__name__": "__example__"})
+    example = next(block for block in blocks(TEXTS["docs/programs.md"], "python") if "Runtime" in block)
+    exec(compile(example, "docs/programs.md", "exec"), {"__name__": "__example__"})
     assert len(capsys.readouterr().out) > 10
 
 
@@ -180,13 +187,13 @@ def test_no_folder_of_code_is_missing_from_the_tree() -> None:
         for top in ("models", "ui")
         for init in (ROOT / top).rglob("__init__.py")
     }
-    assert folders - {path for path, _ in tree()} <= {"models/training/engine"}
+    assert folders - {path for path, _ in tree()} <= INNER_ROOMS
 
 
 def test_settings_table_is_the_settings() -> None:
     rows = {named(name)[0]: default for name, default, _ in table(TEXTS["docs/settings.md"], "variable")}
     assert list(rows) == [f"PADDOCK_{f.name.upper()}" for f in fields(Settings)]
-    shown = {"": "none", "()": "none", "True": "1", "False": "0"}
+    shown = {"": "none", "()": "none", "True": "1", "False": "0", "('default',)": "default"}
     for variable, f in zip(rows, fields(Settings), strict=True):
         default = shown.get(str(f.default), str(f.default)) if f.name != "cache_dir" else "~/.cache/paddock"
         assert (named(rows[variable]) or [rows[variable]])[0] == default, variable
@@ -201,6 +208,17 @@ def test_modes_table_is_the_modes() -> None:
         assert float(low) - 0.05 <= mode.bits <= float(high or low) + 0.05, name
         assert [cpu != "no", cuda != "no"] == [device in mode.accelerators for device in ("cpu", "cuda")], name
         assert adapters == ("yes" if mode.takes_adapters else "no"), name
+
+
+def test_table_of_families_is_the_catalog() -> None:
+    assert families_table(load_catalog().values()) in TEXTS["docs/models.md"]
+
+
+def test_families_are_those_of_the_catalog() -> None:
+    cards = load_catalog().values()
+    families = list(dict.fromkeys(card.family for card in cards))
+    said = f"{len(cards)} models of {len(families)} families ([table](docs/models.md)): {', '.join(families)}."
+    assert said in " ".join(README.split())
 
 
 def test_table_of_gpus_is_what_which_prints() -> None:
@@ -237,10 +255,41 @@ def test_readme_is_short() -> None:
     assert len(README.split("---\n", 2)[2].strip().splitlines()) <= LONGEST_README
 
 
+# https://huggingface.co/docs/hub/spaces-config-reference, and `license` of every card.
+KEYS = {
+    *("title", "emoji", "colorFrom", "colorTo", "sdk", "python_version", "sdk_version", "suggested_hardware"),
+    *("suggested_storage", "app_file", "app_build_command", "app_port", "base_path", "fullWidth", "header"),
+    *("short_description", "models", "datasets", "tags", "thumbnail", "pinned", "hf_oauth", "hf_oauth_scopes"),
+    *("hf_oauth_expiration_minutes", "hf_oauth_authorized_org", "disable_embedding", "startup_duration_timeout"),
+    *("custom_headers", "preload_from_hub", "license"),
+}
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+# https://huggingface.co/docs/hub/spaces-oauth
+SCOPES = {"email", "read-billing", "read-repos", "gated-repos", "contribute-repos", "write-repos", "manage-repos"}
+
+
 def test_front_matter_is_what_a_space_needs() -> None:
-    front = README.split("---")[1]
-    pinned = re.search(r"gradio\[.*\]~=(\d+\.\d+)", (ROOT / "requirements.txt").read_text())
-    assert pinned
-    assert f"sdk_version: {pinned.group(1)}" in front
-    assert 'python_version: "3.12"' in front
-    assert "app_file: app.py" in front
+    front = yaml.safe_load(README.split("---")[1])
+    assert set(front) <= KEYS
+    assert {front["colorFrom"], front["colorTo"]} <= COLOURS
+    assert (front["sdk"], front["app_file"], front["python_version"]) == ("gradio", "app.py", "3.12")
+    assert front["sdk_version"] == version("gradio")
+    assert f"gradio[oauth,mcp]~={front['sdk_version']}" in (ROOT / "requirements.txt").read_text().splitlines()
+    assert front["suggested_hardware"] in {hardware.value for hardware in SpaceHardware}
+    assert re.fullmatch(r"\d+(m|h)", front["startup_duration_timeout"])
+    assert 10 < len(front["short_description"]) <= 60  # the Hub refuses longer ones
+    assert front["license"] == "apache-2.0"
+    assert front["tags"]
+    assert front["hf_oauth"] is True
+    assert set(front["hf_oauth_scopes"]) == {"gated-repos", "read-billing"} <= SCOPES
+
+
+def test_front_matter_preloads_the_files_of_the_default() -> None:
+    front = yaml.safe_load(README.split("---")[1])
+    card = load_catalog()[Variant.parse(Settings().default_variant).model]
+    assert card.gguf
+    assert front["models"] == [card.hub_id, card.gguf.repo]
+    (repo, names, revision), gguf = (line.split(" ") for line in front["preload_from_hub"])
+    assert (repo, revision) == (card.hub_id, card.revision)
+    assert set(names.split(",")) >= {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert gguf == [card.gguf.repo, card.gguf.file, card.gguf.revision]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +18,23 @@ from .page import Page, Tab
 from .picker.picked import Pick, nothing, show, shown
 from .picker.picker import hardware_box
 from .shared import render, url
-from .shared.events import AT_ONCE, Values, named
+from .shared.events import AFTER_PAINT, AT_ONCE, Values, follows, named, own_token, raises, signal
 from .shared.language import error_sentences, say
 from .shared.sampling import read_sampling, sampling_values, within
 from .shared.text import t
+from .shared.thinking import read_thinking, shown_thinking, thinking_values
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
-# A reload or a copied address keeps the variant; a card without data-variant shows an error and nothing was picked.
-FOLLOW_VARIANT = """(spelling, card, hardwares) => {
+# A reload or a copied address keeps the variant; a card without data-spelling shows an error and nothing was picked.
+FOLLOW_VARIANT = """(card, hardwares) => {
   const address = new URL(window.location), hardware = hardwares.match(/data-picked="([^"]*)"/)?.[1];
   if (hardware) address.searchParams.set("hardware", hardware);
   else address.searchParams.delete("hardware");
   history.replaceState(null, "", address);
-  if (spelling && card.includes("data-variant")) {
+  const spelling = card.match(/data-spelling="([^"]*)"/)?.[1];
+  if (spelling) {
     address.searchParams.set("variant", spelling); history.replaceState(null, "", address);
   }
 }"""
@@ -64,16 +67,19 @@ def draw_link() -> LinkButtons:
     )
 
 
-def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.State) -> None:
+def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.Textbox) -> None:
     """Write the link from what the open tab holds, the picker, and the sampling."""
 
     def writing(with_talk: bool) -> Callable[[gr.Request, Values], str]:
         def write(request: gr.Request, values: Values) -> str:
-            name = values[opened_tab]
+            name = values[opened_tab] if values[opened_tab] in tabs else next(iter(tabs))
             try:
                 picked, sampling = page.picker.read(values), read_sampling(named(page.sampling, values))
                 tab, shown = "" if name == next(iter(tabs)) else name, tabs[name].state(values)
-                state = url.PageState(picked.variant, sampling, tab=tab, hardware=picked.hardware or "", **shown)
+                thinking = read_thinking(named(page.thinking, values))
+                state = url.PageState(
+                    picked.variant, sampling, tab=tab, hardware=picked.hardware or "", thinking=thinking, **shown
+                )
                 query = url.write(state if with_talk else replace(state, conversation=()))
             except PaddockError as error:
                 return " ".join(error_sentences(error))
@@ -83,7 +89,7 @@ def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab
         return write
 
     linked = [component for tab in tabs.values() for component in tab.linked]
-    inputs = {opened_tab, *linked, *page.picker.asked, *page.sampling.values()}
+    inputs = {opened_tab, *linked, *page.picker.asked, *page.sampling.values(), *page.thinking.values()}
     for button, with_talk in ((link.copy, False), (link.with_talk, True)):
         written = button.click(writing(with_talk), inputs, link.box, **AT_ONCE)
         written.then(None, link.box, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")
@@ -94,41 +100,53 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
     runtime, picker = page.runtime, page.picker
     default = Variant.parse(runtime.settings.default_variant)
 
-    def pick(state: url.PageState, errors: list[PaddockError]) -> list[Any]:
+    def pick(state: url.PageState, errors: list[PaddockError], token: str | None) -> list[Any]:
         """What the link names; what cannot be used is said, and nothing is picked in its place."""
         if state.unread:
             return nothing(runtime, state.unread, str(default), errors[0])
         there = find_hardware(state.hardware) if state.hardware else None
         if state.variant is None:
-            return shown(runtime, lambda: default, Pick(), there=there)
+            return shown(runtime, lambda: default, Pick(), there=there, token=token)
         try:
-            return show(runtime, state.variant, hardware=there)
+            return show(runtime, state.variant, hardware=there, token=token)
         except PaddockError as error:
             errors.append(error)
             return nothing(runtime, str(state.variant), str(default), error)
 
-    def open_link(request: gr.Request) -> list[Any]:
+    def open_link(request: gr.Request, token: gr.OAuthToken | None) -> list[Any]:
         state, errors = url.read(dict(request.query_params), tabs, runtime.catalog)
         note = ""
         if request.query_params.get("tab") == "measure" and not state.unread:  # a tab of its own until 0.1
             state, note = measured(runtime, replace(state, variant=state.variant or default), errors)
         opened = state.tab or next(iter(tabs))
-        picked = pick(state, errors)
+        picked = pick(state, errors, own_token(token))
         sampling: dict[str, Any] = dict.fromkeys(page.sampling, gr.skip())
         if state.sampling:
             sampling = sampling_values(within(state.sampling, runtime.settings.max_new_tokens, errors))
+        thinking: dict[str, Any] = dict.fromkeys(page.thinking, gr.skip())
+        if state.thinking:
+            thinking = thinking_values(state.thinking, runtime.settings.max_new_tokens, errors)
         filled = [tab.open(state) if name == opened else [gr.skip()] * len(tab.linked) for name, tab in tabs.items()]
         said = "".join(map(render.error, errors))  # gr.Warning would need the queue, which may be full
+        if not request.query_params.get("embed") and (brought := url.restored(state)):
+            note = render.said(brought) + note
+        run = opened if state.run and not errors else ""
+        if run and runtime.lends_gpu:  # nobody's quota is used by a link
+            run, note = "", note + render.said(say("Nothing was run yet: on ZeroGPU that takes a press."))
         return [
             state.hardware,
             hardware_box(state.hardware),
             *picked,
             *(sampling[name] for name in page.sampling),
+            *(thinking[name] for name in page.thinking),
             *(value for values in filled for value in values),
             *(said + note if name == opened else said for name in tabs),
             gr.Tabs(selected=opened),
+            run,
         ]
 
+    running = signal()
+    running.change(None, running, None, js="(tab) => window.paddock.run(tab)", api_visibility="private")
     linked = [component for tab in tabs.values() for component in tab.linked]
     statuses = [tab.status for tab in tabs.values()]
     outputs = [
@@ -136,25 +154,37 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
         picker.hardwares,
         *picker.outputs,
         *page.sampling.values(),
+        *page.thinking.values(),
         *linked,
         *statuses,
         shown_tabs,
+        running,
     ]
     opened = page.app.load(open_link, None, outputs, **AT_ONCE)
-    followed = [picker.spelling, picker.card, picker.hardwares]
-    for event in (opened, *picker.picked, *picker.weighed):
-        event.then(None, followed, None, js=FOLLOW_VARIANT, api_visibility="private")
-    for event in (opened, *picker.picked):
-        for tab in tabs.values():
-            if tab.follow is not None:
-                event.then(*tab.follow, **AT_ONCE)
+    raises(opened.then, picker.changed, AFTER_PAINT)
+    followed = [picker.card, picker.hardwares]
+    for trigger in (picker.changed.change, *(event.then for event in picker.weighed)):
+        trigger(None, followed, None, js=FOLLOW_VARIANT, api_visibility="private")
+
+
+def wire_thinking(page: Page, parts: gr.Column) -> None:
+    """Show what the picked model's chat template knows of thinking."""
+
+    def follow_template(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        known = None
+        with suppress(PaddockError):  # the card says why nothing is picked
+            known = page.runtime.thinking(page.picker.read(values).variant, own_token(token, values[page.picker.token]))
+        return shown_thinking(known, values[switch])
+
+    switch = page.thinking["switch"]
+    follows(page.picker.changed, follow_template, {switch, *page.picker.asked}, [parts, switch])
 
 
 def measured(runtime: Runtime, state: url.PageState, errors: list[PaddockError]) -> tuple[url.PageState, str]:
     """The comparison of all quantizations of the variant, which Measure has become, and a line that says so."""
     assert state.variant is not None
     try:
-        found = all_quantizations(runtime, state.variant, runtime.settings.compared)
+        found = all_quantizations(runtime, state.variant)
     except PaddockError as error:
         errors.append(error)
         return replace(state, tab="compare"), ""

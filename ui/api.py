@@ -19,9 +19,11 @@ from models.domain.request import ChatRequest, CompareRequest, CompletionRequest
 from models.domain.results import metrics
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.results.contenders import Contenders, contenders
+from models.domain.thinking import Thinking
 from models.domain.variant import LONGEST_SPELLING, Variant
 from models.studies.compare import RUNS, comparing
 
+from .parameters import documented
 from .shared import stream
 from .shared.events import CONCURRENCY_ID, own_token
 
@@ -44,16 +46,24 @@ def build_api(runtime: "Runtime") -> None:
         system: str = "",
         *,
         sampling: Sampling,
+        thinking: str = "auto",
+        thinking_budget: int | None = None,
+        thoughts: bool = False,
         token: gr.OAuthToken | None = None,
     ) -> AsyncIterator[Output]:
-        """Stream the next answer of a conversation as (text so far, usage); usage is empty until the end."""
+        """Stream the next answer of a conversation as (text so far, usage); usage is empty until the end.
+
+        `thinking` is auto, on, off, low, medium or high, as the model's chat template knows it; after `thinking_budget`
+        tokens the answer begins. With `thoughts`, usage has the thought so far as `thought`, at all times.
+        """
         opening = (Message("system", system),) if _text("system", system).strip() else ()
         earlier = read_history(history or [])
         if earlier and earlier[-1].role == "user":
             raise BadHistory(reason="its last message has no answer")
         messages = (*opening, *earlier, Message("user", _text("message", message)))
-        request = ChatRequest(Variant.parse(variant or default), messages, sampling)
-        async for shown in _answered(runtime, request, token):
+        wanted = Thinking(thinking, thinking_budget)  # type: ignore[arg-type]
+        request = ChatRequest(Variant.parse(variant or default), messages, sampling, thinking=wanted)
+        async for shown in _answered(runtime, request, token, thoughts):
             yield shown
 
     async def complete(
@@ -77,6 +87,8 @@ def build_api(runtime: "Runtime") -> None:
         reference: str = "",
         text: str = "",
         prompts: list[str] = [],  # noqa: B006
+        thinking: str = "auto",
+        thinking_budget: int | None = None,
         token: gr.OAuthToken | None = None,
     ) -> AsyncIterator[Rows]:
         """Stream the answers of several variants: a list with variant, text, usage, error and figures of each.
@@ -94,6 +106,7 @@ def build_api(runtime: "Runtime") -> None:
             reference=Variant.parse(reference) if reference else found.variants[0],
             text=_text("text", text),
             runs=RUNS if text else 1,
+            thinking=Thinking(thinking, thinking_budget),  # type: ignore[arg-type]
         )
         rows = _first_rows(variants, found)
         async with aclosing(comparing(runtime, request, token=own_token(token))) as steps:
@@ -141,12 +154,12 @@ def build_api(runtime: "Runtime") -> None:
 
     computing: dict[str, Any] = {"concurrency_id": CONCURRENCY_ID, "concurrency_limit": runtime.settings.slots}
     defaults = {"max_new_tokens": min(_D.max_new_tokens, runtime.settings.max_new_tokens)}
-    gr.api(with_sampling(chat, Output, defaults), **computing)
-    gr.api(with_sampling(complete, Output, defaults), **computing)
-    gr.api(with_sampling(compare, Rows, defaults | {"temperature": 0.0}), **computing)
-    gr.api(score, **computing)
+    gr.api(documented(with_sampling(chat, Output, defaults)), **computing)
+    gr.api(documented(with_sampling(complete, Output, defaults)), **computing)
+    gr.api(documented(with_sampling(compare, Rows, defaults | {"temperature": 0.0})), **computing)
+    gr.api(documented(score), **computing)
     for endpoint in (models, adapters, plan):
-        gr.api(endpoint, queue=False)
+        gr.api(documented(endpoint), queue=False)
 
 
 def with_sampling(endpoint: Callable[..., AsyncIterator[Any]], each: Any, defaults: dict[str, Any]) -> Any:
@@ -215,14 +228,17 @@ def row(column: Compared) -> dict[str, Any]:
     }
 
 
-async def _answered(runtime: "Runtime", request: Request, token: gr.OAuthToken | None) -> AsyncIterator[Output]:
+async def _answered(
+    runtime: "Runtime", request: Request, token: gr.OAuthToken | None, thoughts: bool = False
+) -> AsyncIterator[Output]:
     runtime.check(request)
     answer = stream.Answer()
     async with aclosing(runtime.answering(request, token=own_token(token))) as events:
         async for event in events:
             answer = stream.advance(answer, event)
-            if answer.text or answer.done:
-                yield answer.text, asdict(answer.usage) if answer.done else {}
+            if answer.text or answer.done or (thoughts and answer.thought):
+                thought = {"thought": answer.thought} if thoughts else {}
+                yield answer.text, thought | (asdict(answer.usage) if answer.done else {})
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 // Puts the characters back for which `exact.py` has given the Chatbot stand-ins: in what is drawn, copied and edited.
 (() => {
-  const STAND_IN = /\u{10F900}([\s\S]?)|[\u{10F800}-\u{10F8FF}]|\u{10F901}/gu;
+  const STAND_IN = /\u{10F900}([\s\S]?)|[\u{10F800}-\u{10F8FF}]|[\u{10F901}-\u{10F909}]/gu;
   const NOTHING = 0x10F901, FIRST = 0x10F800;
+  const DELIMITERS = ["", "$", "$", "$$", "$$", "\\(", "\\)", "\\[", "\\]"];  // of formulas, from NOTHING on
   const hasSome = (text) => text.includes("\uDBFE");  // the first half of each of them
   const original = (found, kept) => {
     if (kept !== undefined) return kept;
     const code = found.codePointAt(0);
-    return code === NOTHING ? "" : String.fromCodePoint(code - FIRST);
+    return code >= NOTHING ? DELIMITERS[code - NOTHING] : String.fromCodePoint(code - FIRST);
   };
   const exact = (text) => text.replace(STAND_IN, original);
   const standIn = (mark) => {
@@ -15,7 +16,7 @@
   };
   const EDGE = String.fromCodePoint(NOTHING);
   const isVerbatim = (text) => text.startsWith(EDGE) && text.endsWith(EDGE);
-  const verbatim = (text) => EDGE + text.replace(/[\0-/:-@[-`{-\xff]|[\u{10F800}-\u{10F901}]/gu, standIn) + EDGE;
+  const verbatim = (text) => EDGE + text.replace(/[\0-/:-@[-`{-\xff]|[\u{10F800}-\u{10F909}]/gu, standIn) + EDGE;
 
   const mended = new WeakMap();  // by node, what was put there: a text may hold signs that look like stand-ins
   const isNew = (node, text) => text && hasSome(text) && mended.get(node) !== text;
@@ -60,13 +61,17 @@
     }
   }).observe(document, { subtree: true, childList: true, characterData: true, attributeFilter: ["aria-label"] });
 
-  // The button under an answer copies the answer, without the figures that stand beside it.
+  // The button under an answer copies the answer, without the thought and the figures that stand beside it, and the one
+  // of the whole conversation the questions and answers.
   let wanted = null;
+  const written = (place) => [...(place?.querySelectorAll("[data-testid][aria-label]:not(:has(.thought-group))") ?? [])];
+  const textOf = (message) => message.getAttribute("aria-label").replace(/^\w+'s message: /, "");
+  const spoken = (message) => `${message.dataset.testid === "user" ? "user" : "assistant"}: ${textOf(message)}`;
   document.addEventListener("click", (event) => {
     const row = event.target.closest?.("#chatbot .message-buttons")?.previousElementSibling;
-    const messages = [...(row?.querySelectorAll("[data-testid][aria-label]:not(:has(.thought-group))") ?? [])];
-    const texts = messages.map((message) => message.getAttribute("aria-label").replace(/^\w+'s message: /, ""));
-    wanted = texts.length ? texts.join("\n") : null;
+    const whole = event.target.closest?.('#chatbot [aria-label="Copy conversation"]');
+    const texts = whole ? written(document.querySelector("#chatbot")).map(spoken) : written(row).map(textOf);
+    wanted = texts.length ? texts.join(whole ? "\n\n" : "\n") : null;
     const areas = row ? document.querySelectorAll("#chatbot textarea") : [];
     for (const area of areas) {  // what is submitted is drawn before the server has seen it
       if (!isVerbatim(area.value)) rewrite(area, verbatim(area.value));

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.utils import get_space
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from models.domain.results.file import LONGEST_FILE
-from models.domain.settings import Settings
 
-from .address import draw_link, wire_link, wire_opening
+from .address import draw_link, wire_link, wire_opening, wire_thinking
 from .api import build_api
 from .chat.tab import build_chat_tab, kept_conversation
 from .compare.kept import kept_comparison
@@ -21,22 +21,41 @@ from .compare.setup import kept_candidates
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
+from .embed.framing import FrameAncestors
+from .embed.share import draw_footer, draw_share
+from .openai.routes import build_routes
 from .page import Page, Tab
 from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
 from .shared.early import EarlyScript
-from .shared.events import AT_ONCE
+from .shared.events import keep_drafts
 from .shared.sampling import sampling_controls
 from .shared.text import EN, I18N, both, t
+from .shared.thinking import thinking_controls
+from .watching import build_watching
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
 # The first stop of the keyboard: past the picker, to what the open tab asks for.
 SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
-STYLES = [Path(__file__).parent / name for name in ("style.css", "chat/chat.css", "compare/results.css")]
+STYLES = [
+    Path(__file__).parent / name for name in ("style.css", "chat/chat.css", "compare/results.css", "embed/embed.css")
+]
 EARLY = Path(__file__).with_name("choices.js")
-SCRIPTS = [Path(__file__).parent / name for name in ("access.js", "exact.js", "chat/kept.js", "chat/chat.js")]
+OWN = (
+    "opening.js",
+    "access.js",
+    "exact.js",
+    "picker/combobox.js",
+    "chat/kept.js",
+    "chat/history.js",
+    "chat/chat.js",
+    "complete.js",
+    "embed/embed.js",
+)
+SCRIPTS = [Path(__file__).parent / name for name in OWN]
+ICON = Path(__file__).with_name("icon.svg")
 # A phone starts with the conversation, not with the sidebar over it.
 ON_LOAD = """() => {
   if (window.innerWidth < 768) document.querySelector(".sidebar.open .toggle-button")?.click();
@@ -51,45 +70,58 @@ TABS: dict[str, Callable[[Page], Tab]] = {
 
 
 def build_app(runtime: Runtime) -> gr.Blocks:
-    """The whole app around a Runtime; launch it with `launch_options(runtime.settings)`."""
+    """The whole app around a Runtime; launch it with `launch_options(runtime)`."""
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
         build_api(runtime)  # first, so that no handler of a tab takes the name of an endpoint
         gr.HTML(SKIP.format(both("skip")), elem_id="skip")
         with gr.Sidebar(width=380, elem_id="sidebar"):
-            if runtime.settings.sign_in:
-                gr.LoginButton(size="sm")
+            if runtime.settings.sign_in == "oauth":
+                gr.LoginButton(size="sm", elem_id="login")
             picker = build_picker(runtime)
+            thinking_parts, thinking = thinking_controls(runtime.settings.max_new_tokens)
             memory = build_memory()
             with gr.Accordion(t("sampling"), open=False, elem_id="sampling"):
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
             gr.HTML(f'<p class="quiet"><a href="?view=api">{both("programs")}</a></p>')
+            if get_space():
+                gr.DuplicateButton(t("duplicate"), size="sm", elem_id="duplicate")
         with gr.Row(elem_id="top"):
             gr.HTML(f'<h1 id="brand">Paddock</h1><p id="claim">{both("claim")}</p>', elem_id="title")
             link = draw_link()
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
         link.with_talk.render()
+        gr.HTML(draw_share(), elem_id="share-line", elem_classes="flush")
         link.box.render()
         picker.chip.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
         kept = (kept_conversation(), kept_votes(), kept_comparison(), kept_candidates())
-        page = Page(app, runtime, picker, sampling, *kept)
-        opened_tab, built = gr.State(next(iter(TABS))), {}
+        page = Page(app, runtime, picker, sampling, thinking, *kept)
+        opened_tab, built = gr.Textbox(next(iter(TABS)), visible="hidden"), {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for name, build in TABS.items():
                 with gr.Tab(t(name) if name in EN else name.capitalize(), id=name, elem_id=f"{name}-tab") as selected:
                     built[name] = build(page)
-                selected.select(partial(str, name), None, opened_tab, **AT_ONCE)
+                selected.select(None, None, opened_tab, js=f"() => {name!r}", api_visibility="private")
+        gr.HTML(
+            draw_footer(f"https://huggingface.co/spaces/{space}" if (space := get_space()) else ""),
+            elem_id="embed-line",
+        )
         wire_link(link, page, built, opened_tab)
         wire_opening(page, built, tabs)
-        wire_memory(runtime, memory, picker, app, [event for tab in built.values() for event in tab.computed])
+        wire_thinking(page, thinking_parts)
+        wire_memory(runtime, memory, picker, [event for tab in built.values() for event in tab.computed])
         app.load(None, None, None, js=ON_LOAD)
+        settings = {**sampling, "thinking": thinking["switch"], "thinking_budget": thinking["budget"]}
+        said = {name: tuple(sampling) if name in sampling else ("thinking", "thinking_budget") for name in settings}
+        keep_drafts(app, settings, said)
     return app
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
+def launch_options(runtime: Runtime) -> dict[str, Any]:
     """What belongs to `launch()` in Gradio 6."""
+    settings = runtime.settings
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.stone,
@@ -110,7 +142,18 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "css_paths": STYLES,
         "head": "".join(f"<script>{script.read_text(encoding='utf-8')}</script>" for script in SCRIPTS),
         "i18n": I18N,
-        "app_kwargs": {"middleware": [Middleware(EarlyScript, script=EARLY.read_text(encoding="utf-8"))]},
+        # The outermost first: the page is compressed with its script, and a stream of events is not.
+        "app_kwargs": {
+            "routes": [*build_watching(runtime), *build_routes(runtime)],
+            "middleware": [
+                Middleware(FrameAncestors, ancestors=settings.frame_ancestors),
+                Middleware(GZipMiddleware, minimum_size=4096, compresslevel=5),
+                Middleware(EarlyScript, script=EARLY.read_text(encoding="utf-8")),
+            ],
+        },
+        "mcp_server": settings.mcp,
+        "pwa": True,
+        "favicon_path": ICON,
         "run_history": False,
         "show_error": True,
         "enable_monitoring": False,  # its summary would be everybody's

@@ -25,24 +25,29 @@ class Page:
     runtime: Runtime
     picker: Picker
     sampling: Fields
+    thinking: Fields
     conversation: gr.HTML
     votes: gr.BrowserState
     compared: gr.BrowserState
     candidates: gr.BrowserState  # spellings
+
+    @property
+    def lengths(self) -> list[Callable[..., Any]]:
+        """The triggers after which an answer may become longer or shorter."""
+        fields: list[Any] = [self.sampling["max_new_tokens"], *self.thinking.values()]
+        return [field.change for field in fields]
 
 
 @dataclass(frozen=True)
 class Tab:
     """What the rest of the page needs of a tab.
 
-    `computed` are the events after which something was computed, `status` is its line for errors. `follow` is a
-    handler with its inputs and outputs for whatever is drawn anew once another variant is picked. `linked` are the
+    `computed` are the events after which something was computed, `status` is its line for errors. `linked` are the
     components that a link fills: `open` makes their values of one, `state` the fields of one of what they show.
     """
 
     status: gr.HTML
     computed: Sequence[Any]
-    follow: tuple[Callable[..., Any], Sequence[Component] | set[Component], Sequence[Component]] | None = None
     linked: Sequence[Component] = ()
     open: Callable[[PageState], list[Any]] = lambda state: []
     state: Callable[[Values], dict[str, Any]] = lambda values: {}

@@ -9,7 +9,7 @@ from contextlib import closing
 from ..domain.errors import BadComparisonRequest, EngineLost
 from ..domain.messages import BOUNDS, Delta, Progress, Sampling
 from ..domain.request import MOST_PROMPTS, REFERENCE_TEXT, CompareRequest, read_prompts
-from ..domain.results.comparison import MOST_COLUMNS, Compared, Comparison
+from ..domain.results.comparison import MOST_COLUMNS, Compared, Comparison, without_thoughts
 from ..domain.results.contenders import contenders
 from ..domain.results.figures import speed_text
 from ..domain.results.file import to_json
@@ -20,6 +20,7 @@ from ..domain.variant import Variant
 from ..runtime import Runtime
 from ..studies.compare import QUESTION, RUNS, all_quantizations, compare
 from ..system.encodings import json_for_output, typed
+from .answering import add_thinking, read_thinking
 from .terminal import ProgressLine, read_file, read_text
 
 HELP = "one prompt to several variants, with speed, memory and quality"
@@ -50,6 +51,8 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
         "--temperature", type=float, default=0.0, help=f"0 to {BOUNDS['temperature'].high:g} (0: greedy)"
     )
     command.add_argument("--seed", type=int)
+    add_thinking(command, settings)
+    command.add_argument("--thoughts", action="store_true", help="with --json: what was thought before the answers too")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the whole, which the page can open again")
     form.add_argument("--markdown", action="store_true")
@@ -79,8 +82,10 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         text="" if options.no_quality else scored_text(options.text),
         one_pass=options.one_pass,
         runs=1 if options.no_quality else RUNS,
+        thinking=read_thinking(options),
     )
     whole = compared(runtime, request)
+    whole = whole if options.thoughts else without_thoughts(whole)
     for write, wanted in ((to_json, options.json), (to_markdown, options.markdown), (to_csv, options.csv)):
         if wanted:
             print(json_for_output(write(whole)) if write is to_json else write(whole))
@@ -106,7 +111,7 @@ def _asked(runtime: Runtime, options: argparse.Namespace) -> tuple[tuple[str, ..
     if options.all_modes:
         if len(spellings) > 1 or (len(prompts) > 1 and not options.prompts):
             raise BadComparisonRequest(reason="--all-modes takes one model")
-        return prompts, all_quantizations(runtime, Variant.parse(spellings[0]), MOST_COLUMNS)
+        return prompts, all_quantizations(runtime, Variant.parse(spellings[0]))
     return prompts, spellings
 
 

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from ..domain.messages import Sampling
 from ..domain.quantization import mode_named, modes_of
 from ..domain.request import CompareRequest
-from ..domain.results.comparison import MOST_COLUMNS
 from ..domain.results.report import to_csv
 from ..domain.results.suggestion import TOLERANCE
 from ..domain.settings import Settings
@@ -62,7 +61,11 @@ def _spellings(runtime: Runtime, model: Variant, modes: str, reference: str) -> 
         if name != AUTO and mode_named(name, card) is None:
             runtime.resolve(model.resolved(name), card)  # says which there are
     order = [*(mode.name for mode in modes_of(card)), AUTO]
-    found = [str(model.resolved(name)) for name in sorted(dict.fromkeys(named), key=order.index)]
-    found = found or all_quantizations(runtime, model, MOST_COLUMNS)
+
+    def place(name: str) -> int:
+        return order.index(name.partition("/")[0])
+
+    found = [str(model.resolved(name)) for name in sorted(dict.fromkeys(named), key=place)]
+    found = found or all_quantizations(runtime, model)
     against = str(model.resolved(reference or AUTO))
     return found if not reference or against in found else [*found, against]

@@ -34,6 +34,9 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     if not planned.is_local:
         print(f"It takes no memory here: {planned.budget.device} computes it.")
         return 0
+    active = planned.active_parameters
+    beside = f", of which a token uses {active:,}" if active < planned.parameters else ""
+    print(f"{planned.parameters:,} parameters{beside}")
     for part in planned.parts:
         print(f"  {part.label:24} {size(part.bytes):>9}")
     verdict = "fits" if planned.fits else "does not fit"
@@ -44,7 +47,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     print(f"Longest context that fits: {runtime.longest_context(variant, hardware):,} tokens")
     if speed is not None:
         print(f"Estimated speed: {speed.low:.3g} to {speed.high:.3g} tokens/s")
-    for warning in planned.warnings:
+    for warning in (*planned.notes, *planned.warnings):
         print(f"Note: {warning}")
     if near:
         print("What fits: " + ", ".join(f"{found.variant} ({size(found.needed)})" for found in near))

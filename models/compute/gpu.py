@@ -1,48 +1,55 @@
 """The one door through which everything that computes on this machine goes.
 
-On ZeroGPU `compute` runs in a forked worker: the job and each event are pickled, an exception would drop the warm
-worker, and a stream that just ends may mean that the worker died. So errors travel as data and the end is explicit.
-Elsewhere `spaces.GPU` is a no-op and the same generator runs in this process.
+On ZeroGPU `lent` runs in a forked worker: the call and each event are pickled, an exception drops the warm worker, and
+a stream that just ends may mean that the worker died. So errors travel as data and the end is explicit. Elsewhere
+the same is computed in this process.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import tempfile
+import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
-from typing import Any
+from contextlib import closing, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
 
 import spaces
 
-from ..domain.errors import EngineFailed, EngineLost, PaddockError
-from ..domain.load import Local
-from ..domain.messages import END, Event, from_wire, to_wire
-from .job import Job, Scoring, run
+from ..domain.errors import EngineFailed, EngineLost, GpuTimeUsed, PaddockError, from_dict
+from ..domain.messages import END, Delta, Event, Progress, Rendered, Thought, from_wire, to_wire
+from ..engines.device import on_zero_gpu
+from .background import with_beats
+from .estimate import SEEN, SPEEDS, work_of
+from .job import NO_DEADLINE, Deadline, Job, needs_gpu, run
+from .refusals import refusal
+from .runs import noted
+from .scheduler import PLACE, QueuePlace, make_queue_leavable
+from .worker import SPOILING, Call, served
 
 log = logging.getLogger("paddock")
-# A slow day of the shared GPU.
-LOAD_BYTES_PER_S, START_S, DECODE_TOKENS_PER_S, SCORE_CHARACTERS_PER_S = 1e9, 5, 25, 2000
+SILENCE_S = 0.25  # after which a reader hears that there is nothing new, so that it can leave
+FOR_A_GPU = Progress("waiting", detail="for a GPU")
+CONNECT_S = 10.0
+
+if on_zero_gpu():
+    make_queue_leavable()
 
 
-def seconds_needed(job: Job) -> int:
-    """What a visitor's quota is asked for: the load, and every token at a slow day's speed."""
-    weights = job.load.where.snapshot.bytes if isinstance(job.load.where, Local) else 0
-    load = START_S + weights / LOAD_BYTES_PER_S
-    if isinstance(job, Scoring):
-        return round(load + len(job.prompt.text) / SCORE_CHARACTERS_PER_S)
-    return round(load + len(job.rows) * job.sampling.max_new_tokens / DECODE_TOKENS_PER_S)
+@spaces.GPU(duration=lambda call: call.seconds)  # type: ignore[untyped-decorator]
+def lent(call: Call) -> Iterator[dict[str, Any]]:
+    """The jobs of a call on a GPU that is lent for it."""
+    yield from served(call, compute)
 
 
-@spaces.GPU(duration=seconds_needed)  # type: ignore[untyped-decorator]
-def compute(job: Job) -> Iterator[dict[str, Any]]:
+def compute(job: Job, deadline: Deadline = NO_DEADLINE) -> Generator[dict[str, Any], None, None]:
     """The events of a job as plain data, closed by an explicit end."""
-    yield from on_wire(job)
-
-
-def on_wire(job: Job) -> Iterator[dict[str, Any]]:
-    """The same without the GPU."""
     try:
-        with closing(run(job)) as events:  # type: ignore[type-var]
+        with closing(run(job, deadline)) as events:  # type: ignore[type-var]
             for event in events:
                 yield to_wire(event)
     except PaddockError as error:
@@ -58,9 +65,183 @@ def events(job: Job) -> Generator[Event, None, None]:
 
     No GPU is asked for what another machine computes.
     """
-    with closing(compute(job) if isinstance(job.load.where, Local) else on_wire(job)) as wire:  # type: ignore[type-var]
+    if needs_gpu(job.load):
+        with Lease(SPEEDS.seconds([work_of(job)], job.load.settings.gpu_seconds), further=False) as lease:
+            yield from lease.events(job)
+        return
+    yield from noted(job, _here(job))
+
+
+def _here(job: Job) -> Generator[Event, None, None]:
+    with closing(compute(job)) as wire:
         for data in wire:
-            if data == END:
+            if data["kind"] == "end":
                 return
             yield from_wire(data)
     raise EngineLost
+
+
+def gpu_size() -> Literal["large", "xlarge"]:
+    """The size of GPU that ZeroGPU gives, which it decides by what was packed before the launch."""
+    if not on_zero_gpu():
+        return "large"
+    from spaces.zero import default_gpu_size
+
+    return default_gpu_size() or "large"
+
+
+class Lease:
+    """One GPU call for the jobs of one press, asked for with the first that needs it; `seconds` are declared.
+
+    With `further`, more jobs than one are to come. What ZeroGPU refuses once, it is not asked again.
+    """
+
+    def __init__(self, seconds: int, further: bool = True) -> None:
+        self.seconds, self._further = seconds, further
+        self._call: _GpuCall | None = None
+        self._refused: PaddockError | None = None
+        self._declared, self._since = seconds, 0.0  # what no job was charged yet
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.leave()
+
+    def events(self, job: Job) -> Generator[Event, None, None]:
+        """The events of a job, with the last kind of them again while nothing comes; raises PaddockError."""
+        if not needs_gpu(job.load):
+            yield from events(job)
+            return
+        yield from noted(job, self._on_gpu(job), self._spent)
+
+    def _spent(self) -> tuple[int, float]:
+        """Seconds that were declared and used since the job before."""
+        if not self._since:
+            return 0, 0.0  # no GPU came
+        declared, self._declared = self._declared, 0
+        before, self._since = self._since, time.monotonic()
+        return declared, self._since - before
+
+    def _on_gpu(self, job: Job) -> Generator[Event, None, None]:
+        if self._refused is not None:
+            raise from_dict(self._refused.to_dict())
+        whole = False
+        try:
+            yield from self._answered(job)
+            whole = True
+        except PaddockError as error:
+            whole = error.code not in SPOILING  # else the worker has gone, and a next job gets another
+            raise
+        finally:
+            if not whole:
+                self._leave()
+
+    def _answered(self, job: Job) -> Generator[Event, None, None]:
+        if self._call is None:
+            self._call = _GpuCall(self.seconds, job, self._further)
+        else:
+            self._call.send(job)
+        last: Event = FOR_A_GPU
+        began = time.monotonic()
+        failure: PaddockError | None = None
+        yield last
+        while True:
+            try:
+                data = self._call.next()
+            except PaddockError as error:
+                SEEN.forget()
+                self._refused = error
+                raise
+            if data["kind"] == "end":
+                SEEN.see(data["held"])
+                if failure is not None:
+                    raise failure
+                return
+            if data["kind"] == "begun":
+                SPEEDS.note_start(data["start_s"])
+                self._since = time.monotonic()
+                last, began = Progress("read"), time.monotonic()
+            elif data["kind"] != "beat":
+                try:
+                    last = from_wire(data)
+                except PaddockError as error:  # its end is still to come
+                    failure = error
+                    if isinstance(error, GpuTimeUsed) and not isinstance(last, Delta | Thought):
+                        SPEEDS.note_slow_load(job, time.monotonic() - began)
+                    continue
+                SPEEDS.note(job, last)
+                yield last
+                last = _silent(last)
+                continue
+            yield last
+
+
+def _silent(event: Event) -> Event:
+    """What says the same as an event once more, and brings nothing new."""
+    if isinstance(event, Delta | Thought):
+        return Delta("", event.usage, event.row)
+    return Progress("prefill") if isinstance(event, Rendered) else event
+
+
+class _GpuCall:
+    """Our end of a GPU call under way."""
+
+    def __init__(self, seconds: int, job: Job, further: bool) -> None:
+        self._began, self._seconds = time.monotonic(), seconds
+        self._place = QueuePlace()
+        self._folder = tempfile.TemporaryDirectory(prefix="paddock-gpu-") if further else None
+        self._socket: socket.socket | None = None
+        address = ""
+        if self._folder is not None:
+            address = str(Path(self._folder.name, "jobs"))
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.bind(address)
+            self._socket.listen(1)
+            self._socket.settimeout(CONNECT_S)
+        self._peer: socket.socket | None = None  # the worker
+        call = Call(seconds, job, address)
+
+        def start() -> Generator[dict[str, Any], None, None]:
+            PLACE.set(self._place)  # in the context of the thread that waits in the queue
+            with closing(lent(call)) as wire:
+                yield from wire
+
+        self._wire = with_beats(start, SILENCE_S)
+
+    def next(self) -> dict[str, Any]:
+        """What came, or a beat; raises PaddockError for whatever ends the call before it should."""
+        try:
+            return next(self._wire) or {"kind": "beat"}
+        except StopIteration:
+            raise EngineLost from None
+        except Exception as error:
+            log.warning("a GPU call failed: %s", error)
+            raise refusal(error, self._seconds, time.monotonic() - self._began) from error
+
+    def send(self, job: Job) -> None:
+        """A further job; raises EngineLost when the worker is not there to take it."""
+        try:
+            if self._peer is None:
+                assert self._socket is not None
+                self._peer, _ = self._socket.accept()
+            with Connection(os.dup(self._peer.fileno())) as worker:
+                worker.send(job)
+        except OSError as error:
+            raise EngineLost from error
+
+    def leave(self) -> None:
+        """Give the GPU back, or leave the queue; does not wait."""
+        self._place.leave()
+        self._wire.close()
+        for end in filter(None, (self._peer, self._socket)):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # a worker that was forked meanwhile may have it open, too
+            end.close()
+        if self._folder is not None:
+            self._folder.cleanup()

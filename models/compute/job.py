@@ -12,22 +12,29 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeVar
 
 from ..domain.engine import Engine, Prompt
+from ..domain.errors import GpuTimeUsed
 from ..domain.load import ActiveAdapter, Load, Local, Remote, spelled
 from ..domain.messages import Event, Message, Progress, Rendered, Sampling, Scored
 from ..domain.settings import Settings
-from ..engines.device import accelerator, gpu_memory, memory
-from .background import OnProgress
+from ..domain.thinking import AS_IT_IS, Thinking
+from ..engines.device import accelerator, gpu_memory, in_worker, memory, on_zero_gpu
+from . import packed
+from .background import OnProgress, Returning
 from .pool import Pool
 from .turnstile import Turnstile
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Answering:
     """A load, and the prompt to give to it: `messages` for the model's own template, or `prompt` as it is.
 
-    There is one answer for each of `rows`, the adapters that act on it; several are computed as one batch.
+    There is one answer for each of `rows`, the adapters that act on it; several are computed as one batch. Only for a
+    model that may think has `thinking` a budget.
     """
 
     load: Load
@@ -36,6 +43,7 @@ class Answering:
     prompt: str = ""
     rows: tuple[tuple[ActiveAdapter, ...], ...] = ((),)
     reuse: bool = True
+    thinking: Thinking = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ Job = Answering | Scoring
 
 def free_bytes() -> int:
     """Memory that models can have now: the GPU's where they compute on one, else this machine's."""
-    gpu = gpu_memory() if accelerator() == "cuda" else None
+    has_gpu = accelerator() == "cuda" and (in_worker() or not on_zero_gpu())
+    gpu = gpu_memory() if has_gpu else None
     return (gpu or memory()).free
 
 
@@ -79,23 +88,57 @@ def _computing_process(settings: Settings, pid: int) -> ComputingProcess:
     return ComputingProcess(Pool(open_engine, int(free_bytes() * settings.memory_fraction), free_bytes), Turnstile())
 
 
-def run(job: Job) -> Iterator[Event]:
-    """Load if need be, wait for a turn, and stream the result; closing it stops within one token."""
-    yield from _run_here(job, job.load.where) if isinstance(job.load.where, Local) else _run_elsewhere(job)
+def needs_gpu(load: Load) -> bool:
+    """Whether ZeroGPU has to lend a GPU for it; llama.cpp computes on the CPU there."""
+    return on_zero_gpu() and isinstance(load.where, Local) and load.where.snapshot.form != "gguf"
 
 
-def _run_here(job: Job, local: Local) -> Generator[Event, None, None]:
+@dataclass(frozen=True)
+class Deadline:
+    """When a GPU is taken away, as time.monotonic(), after so many `seconds` that were asked for."""
+
+    at: float = float("inf")
+    seconds: int = 0
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self.at - time.monotonic())
+
+    def kept(self, steps: Iterable[T], during: str) -> Iterator[T]:
+        """The steps as long as there is time; raises GpuTimeUsed in place of more progress."""
+        for step in steps:
+            if isinstance(step, Progress) and not self.left_s:
+                raise GpuTimeUsed(declared=self.seconds, during=during)
+            yield step
+
+
+NO_DEADLINE = Deadline()
+
+
+def run(job: Job, deadline: Deadline = NO_DEADLINE) -> Iterator[Event]:
+    """Load if need be, wait for a turn, and stream the result; closing it stops within one token.
+
+    An answer that is not whole by the deadline ends with `time_limit`; raises GpuTimeUsed where there is none yet.
+    """
+    local = job.load.where
+    yield from _run_here(job, local, deadline) if isinstance(local, Local) else _run_elsewhere(job)
+
+
+def _run_here(job: Job, local: Local, deadline: Deadline) -> Generator[Event, None, None]:
     process = computing_process(job.load.settings)
     process.pool.drop(lambda other: other.is_stale(job.load))  # idle ones that nobody can ask for any more
     asked = time.perf_counter()
-    with process.pool.lease(job.load, local.room) as waiting:
-        engine = yield from waiting
+    with packed.lease(process.pool, job.load, local.room) as waiting:
+        loading = Returning(waiting)
+        yield from deadline.kept(loading, "while loading the model")
+        engine = loading.value
         load_s = time.perf_counter() - asked
         place = (job.load, engine.slots)
         if isinstance(job, Scoring) or job.sampling.repeats:
             # What is computed beside it changes how it is rounded, and a figure or an answer with a seed shall repeat.
             place = (("alone", job.load), 1)  # type: ignore[assignment]
-        yield from _computed(job, engine, process.turnstile.ticket(*place), load_s, local.snapshot.origin)
+        ticket = process.turnstile.ticket(*place)
+        yield from _computed(job, engine, ticket, load_s, local.snapshot.origin, deadline)
 
 
 def _run_elsewhere(job: Job) -> Generator[Event, None, None]:
@@ -108,22 +151,27 @@ def _run_elsewhere(job: Job) -> Generator[Event, None, None]:
 
 
 def _computed(
-    job: Job, engine: Engine, ticket: AbstractContextManager[Iterable[Progress]], load_s: float, origin: str
+    job: Job,
+    engine: Engine,
+    ticket: AbstractContextManager[Iterable[Progress]],
+    load_s: float,
+    origin: str,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Generator[Event, None, None]:
     if isinstance(job, Scoring):
         with ticket as turn:
             yield from turn
             with closing(engine.score(job.prompt, job.record, job.reference, job.adapters, job.rivals)) as steps:  # type: ignore[type-var]
-                for step in steps:
+                for step in deadline.kept(steps, "while scoring"):
                     if isinstance(step, Scored):
                         step = replace(step, variant=spelled(job.load.variant, job.adapters))
                     yield step
         return
-    prompt = engine.render(job.messages) if job.messages else Prompt(job.prompt)
+    prompt = engine.render(job.messages, job.thinking) if job.messages else Prompt(job.prompt)
     yield Rendered(prompt.text)
     with ticket as turn:
         yield from turn
-        limit_s = job.load.settings.time_limit_s
+        limit_s = min(job.load.settings.time_limit_s, deadline.left_s)
         with closing(engine.generate(prompt, job.sampling, limit_s, job.rows, job.reuse)) as deltas:  # type: ignore[type-var]
             for delta in deltas:
                 variant = spelled(job.load.variant, job.rows[delta.row])
@@ -143,7 +191,7 @@ def open_engine(load: Load, on_progress: OnProgress) -> Engine:
     if local.snapshot.form == "gguf":
         from ..engines.llama.engine import open_gguf
 
-        return open_gguf(local, accelerator(), settings, on_progress)
+        return open_gguf(local, "cpu" if on_zero_gpu() else accelerator(), settings, on_progress, load.adapters)
     from ..engines.transformers.engine import open_transformers
 
     return open_transformers(local.snapshot, local.mode, accelerator(), settings, on_progress)

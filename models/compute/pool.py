@@ -60,8 +60,8 @@ class _Entry:
         return LoadedModel(name, *facts, engine.attached)
 
 
-class _Abandoned(Exception):
-    """Everybody who waited for a load has left before it began."""
+class _Abandoned(BaseException):
+    """Everybody who waited for a load has left; no error, which whoever loads would translate."""
 
 
 class Pool(Generic[K]):
@@ -152,6 +152,9 @@ class Pool(Generic[K]):
     def _fill(self, key: K, entry: _Entry) -> None:
         def report(progress: Progress) -> None:
             with self._changed:
+                if not entry.users:
+                    self._forget(key, entry)  # under the lock, so that nobody can still join it
+                    raise _Abandoned
                 entry.progress = progress
                 self._changed.notify_all()
 
@@ -196,9 +199,6 @@ class Pool(Generic[K]):
             report(Progress("waiting", detail="for memory that other models use"))
             with self._changed:
                 self._changed.wait(HEARTBEAT_S)
-                if not wanted.users:
-                    self._forget(key, wanted)  # under the lock, so that nobody can still join it
-                    raise _Abandoned
 
     def _forget(self, key: K, entry: _Entry) -> None:
         if self._entries.get(key) is entry:

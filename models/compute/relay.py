@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-from ..domain.messages import Delta, Event
+from ..domain.messages import Delta, Event, Thought
 from ..domain.results.comparison import Step
 
 T = TypeVar("T")
@@ -76,15 +76,15 @@ def until(stream: Iterator[Event], halted: Callable[[], bool]) -> Iterator[Event
     last = Delta("")
     for event in stream:
         yield event
-        if isinstance(event, Delta):
-            last = event
+        if isinstance(event, Delta | Thought):
+            last = Delta("", event.usage, event.row)
         if halted() and last.usage.finish is None:
-            yield Delta("", replace(last.usage, finish="cancelled"))
+            yield replace(last, usage=replace(last.usage, finish="cancelled"))
             return
 
 
 def coalesced(stream: Iterator[T], seconds: float = PAGE_UPDATE_S) -> Generator[T, None, None]:
-    """The stream with deltas put together by column, so that one comes every so many `seconds`.
+    """The stream with deltas put together by column, and thoughts, so that one comes every so many `seconds`.
 
     The first text of a column and its last delta come at once, and so does whatever else there is.
     """
@@ -95,15 +95,15 @@ def coalesced(stream: Iterator[T], seconds: float = PAGE_UPDATE_S) -> Generator[
         for item in stream:
             column, delta = (item.column, item.event) if isinstance(item, Step) else (0, item)
             waiting = held.pop(column, None)
-            if not isinstance(delta, Delta):
-                if waiting is not None:
-                    yield waiting
+            before = waiting.event if isinstance(waiting, Step) else waiting
+            if waiting is not None and type(before) is not type(delta):
+                yield waiting
+            elif waiting is not None:
+                delta = _together(before, delta)  # type: ignore[arg-type]
+                item = replace(item, event=delta) if isinstance(item, Step) else delta  # type: ignore[assignment]
+            if not isinstance(delta, Delta | Thought):
                 yield item
                 continue
-            if waiting is not None:
-                before = waiting.event if isinstance(waiting, Step) else waiting
-                delta = replace(delta, text=before.text + delta.text)  # type: ignore[union-attr]
-                item = replace(item, event=delta) if isinstance(item, Step) else delta  # type: ignore[assignment]
             now = time.monotonic()
             first = bool(delta.text) and column not in begun
             if first or delta.usage.finish or now - sent >= seconds:
@@ -116,3 +116,9 @@ def coalesced(stream: Iterator[T], seconds: float = PAGE_UPDATE_S) -> Generator[
         yield from held.values()  # what was computed before a failure reaches the reader
         raise
     yield from held.values()
+
+
+def _together(before: Delta | Thought, after: Delta | Thought) -> Delta | Thought:
+    if isinstance(before, Thought) and isinstance(after, Thought):
+        return replace(after, text=before.text + after.text, written=before.written + after.written)
+    return replace(after, text=before.text + after.text)

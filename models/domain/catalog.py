@@ -4,80 +4,31 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, InstanceOf, PlainValidator
 
 from .checked_json import read_table
 from .errors import ServedElsewhere, UnknownModel
 from .languages import MANY, NAMES
 from .load import Remote
+from .shapes.read import entry_shape
+from .shapes.shape import Shape
 
 Kind = Literal["base", "instruct"]
 Language = Annotated[str, Field(pattern=f"^({'|'.join((*NAMES, MANY))})$")]
 CATALOG_FILE = Path(__file__).with_name("catalog.toml")
 TOY_PARAMETERS = 400_000_000  # up to so many, a model's answers are fluent and often wrong
-COUNTING_TOLERANCE = 0.02  # of the parameters: a bias that the shape does not know is less, a layer is more
+DEQUANTIZED = "bf16"  # what fp8 and mxfp4 weights become as they are loaded
+# Of the parameters: a layer that predicts more tokens at once, which is in the files and not loaded, is up to 3 %.
+COUNTING_TOLERANCE = 0.05
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of a Llama-like decoder, enough to count its parameters without its weights."""
-
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate: int
-    vocabulary: int
-    tied_embeddings: bool
-    qkv_bias: bool = False
-    o_bias: bool = False
-    mlp_bias: bool = False
-    norms_per_layer: int = 2
-    qk_norm: bool = False
-    sliding_window: int = 0  # tokens that the layers of `sliding_layers` see; 0 is all
-    sliding_layers: int = 0
-
-    @property
-    def parameters(self) -> int:
-        """Exact number of parameters, tied embeddings counted once."""
-        linear = self.layers * sum(rows * columns for rows, columns in self.linears)
-        return linear + self.small_parameters + self.embedding_parameters * (1 if self.tied_embeddings else 2)
-
-    @property
-    def linears(self) -> tuple[tuple[int, int], ...]:
-        """(outputs, inputs) of the seven matrices of one layer: these are what a mode quantizes."""
-        query, key_value = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        attention = ((query, self.hidden), (key_value, self.hidden), (key_value, self.hidden), (self.hidden, query))
-        return (*attention, *[(self.intermediate, self.hidden)] * 2, (self.hidden, self.intermediate))
-
-    @property
-    def embedding_parameters(self) -> int:
-        """Of the input embeddings; the head has as many where it is not tied to them."""
-        return self.vocabulary * self.hidden
-
-    @property
-    def small_parameters(self) -> int:
-        """Norms and biases of all layers, and the last norm."""
-        biases = self.qkv_bias * (self.heads + 2 * self.kv_heads) * self.head_dim
-        biases += self.o_bias * self.hidden + self.mlp_bias * (2 * self.intermediate + self.hidden)
-        norms = self.norms_per_layer * self.hidden + self.qk_norm * 2 * self.head_dim
-        return self.layers * (norms + biases) + self.hidden
-
-    def kv_bytes(self, context: int, bytes_per_value: int = 2) -> int:
-        """Bytes of the KV cache of one sequence; layers with a sliding window keep no more than it."""
-        seen = (self.layers - self.sliding_layers) * context
-        seen += self.sliding_layers * min(context, self.sliding_window or context)
-        return 2 * seen * self.kv_heads * self.head_dim * bytes_per_value
-
-
-_GGUF_LABEL = re.compile(r"[.-]((?:I?Q\d(?:_\d|_[A-Z]{1,3}){1,2})|B?F16|F32)\.gguf$", re.IGNORECASE)
+_GGUF_LABEL = re.compile(r"[.-]((?:I?Q\d(?:_\d|_[A-Z]{1,3}){1,2})|B?F16|F32|MXFP4)\.gguf$", re.IGNORECASE)
 
 
 def gguf_label(file: str) -> str:
@@ -88,13 +39,17 @@ def gguf_label(file: str) -> str:
 
 @dataclass(frozen=True)
 class GgufFile:
-    """A GGUF form of the model on the Hub; `more` are labels of the other files there, spelled as in their names."""
+    """A GGUF form of the model on the Hub; `more` are labels of the other files there, spelled as in their names.
+
+    `found` are (name, bytes) of those that the Hub itself has listed, of a model in several files the first.
+    """
 
     repo: str
     file: str
     revision: str | None = None
     bytes: int | None = None
     more: tuple[str, ...] = ()
+    found: tuple[tuple[str, int], ...] = ()
 
     @property
     def label(self) -> str:
@@ -102,8 +57,43 @@ class GgufFile:
 
     def other(self, label: str) -> GgufFile:
         """The file of the same repository with another quantization."""
-        stem = self.file.removesuffix(".gguf").removesuffix(self.label)
-        return GgufFile(self.repo, f"{stem}{label}.gguf", self.revision)
+        for name, size in self.found:
+            if gguf_label(name).lower() == label.lower():
+                return GgufFile(self.repo, name, self.revision, size)
+        return GgufFile(self.repo, f"{self._stem}{label}.gguf", self.revision)
+
+    @property
+    def _stem(self) -> str:
+        return whole_name(self.file).removesuffix(".gguf").removesuffix(self.label)
+
+    def among(self, sizes: Mapping[str, int]) -> GgufFile:
+        """The same with all labels of the model in a repository's files, by their names and bytes.
+
+        A split model often lies in a folder of its own; one that lacks a part is left out.
+        """
+        stem, found = self._stem.rpartition("/")[2].lower(), []
+        for name in sizes:
+            parts, label = part_names(name), gguf_label(name)
+            whole = whole_name(name).rpartition("/")[2].lower()
+            if name == parts[0] and label and whole == f"{stem}{label.lower()}.gguf" and sizes.keys() >= set(parts):
+                found.append((name, sum(sizes[part] for part in parts)))
+        labels = tuple(label for name, _ in found if (label := gguf_label(name)).lower() != self.label.lower())
+        return replace(self, more=labels, found=tuple(found)) if found else self
+
+
+@dataclass(frozen=True)
+class GgufContents:
+    """What the header of a GGUF file on this machine says: layers and caches as llama.cpp makes them, and bytes.
+
+    `weights` are all of its tensors, `unread` those that a token does not read (tables but for a row, experts that it
+    is not routed to), `repacked` those that llama.cpp copies into another order for a CPU. There is no shape for an
+    architecture whose layers are not counted.
+    """
+
+    shape: Shape | None
+    weights: int
+    unread: int
+    repacked: int
 
 
 @dataclass(frozen=True)
@@ -144,19 +134,24 @@ class ModelCard:
     hub_id: str
     licence: str
     context: Annotated[int, Field(ge=1)]
-    shape: Shape | None = None
+    shape: Annotated[Shape | None, PlainValidator(entry_shape)] = None
     licence_url: str = ""
     gated: bool = False
     revision: str | None = None
     gguf: GgufFile | None = None
     wheel: WheelFile | None = None
     quantized: tuple[Quantized, ...] = ()
-    checkpoint: str = ""  # the one mode that the repository's own weights are quantized for; empty when plain
+    # The one mode that the repository's own weights are quantized for, DEQUANTIZED where they are fp8 or mxfp4; empty
+    # when they are plain.
+    checkpoint: str = ""
+    dequantized: str = ""  # how its own files hold them then: fp8 or mxfp4
     label: str = ""  # of the GGUF file that the card is narrowed to; empty when any will do
     counted_parameters: int | None = None  # by the headers of its weight files, where they were read
     remote: Remote | None = None
     made_from: str = ""  # the plain repository, where the card is narrowed to one that is quantized already
     languages: tuple[Language, ...] = ()  # that its own card says it speaks; empty where none is stated
+    text_only: bool = False  # the repository's model sees or hears too, and its text part alone is loaded
+    stored: InstanceOf[GgufContents] | None = None  # the GGUF file here that a mode loads; `shape` is its shape then
     listed: bool = False  # in a catalog: its chat template is the operator's choice, not a visitor's
 
     def __post_init__(self) -> None:
@@ -170,7 +165,18 @@ class ModelCard:
         0 where neither is known.
         """
         counted, computed = self.counted_parameters or 0, self.shape.parameters if self.shape else 0
+        if counted and self.shape and self.shape.estimated:
+            return counted
         return counted if counted > (1 + COUNTING_TOLERANCE) * computed else computed
+
+    @property
+    def active_parameters(self) -> int:
+        """Those that a token uses: fewer than all in a mixture of experts."""
+        if self.shape is None:
+            return 0
+        unused = self.shape.parameters - self.shape.active_parameters
+        more = self.parameters / self.shape.parameters if self.shape.estimated else 1
+        return self.parameters - round(more * unused)
 
     @property
     def sizes(self) -> Shape:
@@ -194,6 +200,10 @@ class Catalog(dict[str, ModelCard]):
         near = difflib.get_close_matches(key.lower(), self, n=3, cutoff=0.5)
         suggestion = f"Did you mean {' or '.join(near)}?" if near else "Pick one from the list."
         raise UnknownModel(model=key, suggestion=suggestion)
+
+    def only(self, keys: Collection[str]) -> Catalog:
+        """The cards of these keys, all where there are none; raises UnknownModel."""
+        return Catalog([self[key] for key in keys]) if keys else self
 
     @property
     def good(self) -> ModelCard | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .load import ActiveAdapter
-from .messages import Delta, Message, Progress, Sampling, Scored
+from .messages import Delta, Message, Progress, Sampling, Scored, Thought
+from .thinking import AS_IT_IS, Thinking, Thoughts
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,13 @@ class Prompt:
     """The exact text for a model.
 
     `rendered` says that a chat template wrote it: it spells its own start token, so none is added. `notes` say what
-    of the visitor's words is not where they put it.
+    of the visitor's words is not where they put it. With `thoughts`, what is written after it is split by them.
     """
 
     text: str
     rendered: bool = False
     notes: tuple[str, ...] = ()
+    thoughts: Thoughts | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Engine(Protocol):
     @property
     def attached(self) -> tuple[Attached, ...]: ...
 
-    def render(self, messages: Sequence[Message]) -> Prompt:
+    def render(self, messages: Sequence[Message], thinking: Thinking = AS_IT_IS) -> Prompt:
         """The prompt of a conversation by the model's own chat template; raises TemplateFailed."""
 
     def generate(
@@ -63,8 +65,11 @@ class Engine(Protocol):
         time_limit_s: float = float("inf"),
         rows: Rows = ((),),
         reuse: bool = True,
-    ) -> Iterator[Delta]:
+    ) -> Iterator[Delta | Thought]:
         """Deltas of an answer to the prompt for each row, a token or few each; a row's last has a finish reason.
+
+        Before them thoughts, where the prompt says how they are told; the new tokens that a sampling allows are those
+        of the answer.
 
         A row is the adapters that act on its answer and on no other; which ones did is read from the model into the
         usage. Several rows are computed as one batch. Without `reuse` the whole prompt is computed, whatever was kept

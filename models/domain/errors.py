@@ -84,9 +84,39 @@ class ContextExceeded(InputError):
     next_step = "Shorten it, start a new conversation, or pick a model with a longer context."
 
 
+class TextExceedsContext(InputError):
+    sentence = "The text is at least {tokens:,} tokens long, but this model has room for {context:,} here."
+    next_step = "Shorten it, or pick a model with a longer context."
+
+
 class UnknownToken(InputError):
     sentence = "The prompt contains {token}, a token that this model has no embedding for."
     next_step = "Remove it; it belongs to other models of the family, such as those that read images."
+
+
+class BadBody(InputError):
+    sentence = "The request cannot be read: {reason}."
+    next_step = "Send JSON as OpenAI's API takes it; docs/programs.md has the parameters that are served."
+
+
+class BodyTooLarge(InputError):
+    sentence = "The request has more than {limit:,} bytes."
+    next_step = "Shorten the conversation."
+
+
+class NotServed(InputError):
+    sentence = "The parameter {name} is not served here."
+    next_step = "Leave it out; docs/programs.md has the parameters that are."
+
+
+class KeyRefused(InputError):
+    sentence = "This server asks for a key, and none that it knows was sent."
+    next_step = "Send one that its operator gave you as the header “Authorization: Bearer KEY”."
+
+
+class TooManyRequests(InputError):
+    sentence = "{limit} requests of this key are under way already."
+    next_step = "Send the next when one of them is over."
 
 
 class TooManyTurns(InputError):
@@ -102,6 +132,11 @@ class SamplingOutOfBounds(InputError):
 class TooLongForLink(InputError):
     sentence = "The {name} has {characters:,} characters, and a link carries at most {limit:,}."
     next_step = "Shorten it, or send it separately."
+
+
+class DamagedLink(InputError):
+    sentence = "The {name} in the link cannot be read."
+    next_step = "Copy the whole link; nothing of it may be left out."
 
 
 class BadHistory(InputError):
@@ -147,6 +182,11 @@ class BadOutputFolder(InputError):
 class BadMerge(InputError):
     sentence = "This cannot be merged: {reason}."
     next_step = "Write MODEL@bf16+ADAPTER[:WEIGHT], and name a folder that does not exist yet."
+
+
+class CannotExport(InputError):
+    sentence = "This cannot be written as a GGUF file: {reason}."
+    next_step = "Pick another model, or another file to write to."
 
 
 class BadComparisonRequest(InputError):
@@ -255,9 +295,39 @@ class GatedModel(WeightsError):
     )
 
 
+class NotSignedIn(GatedModel):
+    sentence = "{model} may be read only by people who accepted its licence, and you are not signed in."
+    next_step = "Accept the licence at https://huggingface.co/{model} and sign in with Hugging Face in the sidebar."
+
+
+class LicenceNotAccepted(GatedModel):
+    sentence = "{model} is gated, and your Hugging Face account may not read it."
+    next_step = "Accept its licence at https://huggingface.co/{model} and send again."
+
+
+class AccessAwaited(GatedModel):
+    sentence = "You have asked for access to {model}, and its owner has not answered yet."
+    next_step = "Wait for the answer: https://huggingface.co/settings/gated-repos, or pick another model."
+
+
+class TokenWithoutScope(GatedModel):
+    sentence = "Your Hugging Face token may not read {model}."
+    next_step = "Allow it to read public gated repositories at https://huggingface.co/settings/tokens, or use another."
+
+
+class BadToken(WeightsError):
+    sentence = "The Hub does not accept your token: it is mistyped, expired or revoked."
+    next_step = "Sign in again, or make a new token at https://huggingface.co/settings/tokens."
+
+
 class HubUnreachable(WeightsError):
     sentence = "The Hugging Face Hub cannot be reached, and {model} is not on this machine."
     next_step = "Pick a model marked “works without the Hub”, or try again when the network is back."
+
+
+class NothingCompared(WeightsError):
+    sentence = "The Hugging Face Hub cannot be reached, so no entry of the catalog was compared with it."
+    next_step = "Try again when the network is back."
 
 
 class NotOnHub(WeightsError):
@@ -378,6 +448,40 @@ class EngineLost(EngineError):
     next_step = "The text so far is kept. Send again."
 
 
+class GpuRefused(EngineError):
+    """ZeroGPU gave no GPU; `words` are its own, and `instead` is a variant that needs none, where there is one."""
+
+    sentence = "ZeroGPU gave no GPU: {words}."
+    next_step = "Send again in a while, or pick a gguf variant: it computes on this app's CPU."
+
+
+class GpuQuotaUsed(GpuRefused):
+    sentence = "The GPU quota is not enough: {words}."
+    next_step = (
+        "Ask for fewer tokens or variants, sign in to Hugging Face for more, or pick a gguf variant: it computes on "
+        "this app's CPU and uses no quota."
+    )
+
+
+class GpuBusy(GpuRefused):
+    sentence = "No GPU is free: {words}."
+
+
+class GpuPassExpired(GpuRefused):
+    sentence = "ZeroGPU does not take this page's pass any more: {words}."
+    next_step = "Reload the page, and send again."
+
+
+class GpuTaken(EngineError):
+    sentence = "ZeroGPU ended the computation after {seconds} of the {declared} seconds that were asked for: {words}."
+    next_step = "The text so far is kept. Send again; if it happens twice, ask for fewer tokens or a smaller model."
+
+
+class GpuTimeUsed(EngineError):
+    sentence = "The {declared} seconds of GPU that were asked for were over {during}."
+    next_step = "What was measured meanwhile makes the next estimate better: send again, or ask for fewer tokens."
+
+
 class TrainingDiverged(EngineError):
     sentence = "The loss is no longer a number after step {step:,}: the training diverged."
     next_step = "Run again with a lower learning rate and --overwrite."
@@ -386,6 +490,137 @@ class TrainingDiverged(EngineError):
 class TrainingStopped(EngineError):
     sentence = "The training was stopped at step {step:,} of {steps:,}."
     next_step = "The same command resumes after the last complete epoch."
+
+
+# --- a Space of one's own -----------------------------------------------------------------------------------
+
+
+class SpaceError(PaddockError):
+    """A Hugging Face Space could not be made, changed or seen to run."""
+
+    code = "space"
+
+
+class BadSpace(SpaceError):
+    sentence = "This Space cannot be made: {reason}."
+    next_step = "Nothing was sent; correct the command and run it again."
+
+
+class NoHubToken(SpaceError):
+    sentence = "No Hugging Face token is set on this machine."
+    next_step = "Run `hf auth login`, or set HF_TOKEN, with a token that may write."
+
+
+class NoWriteAccess(SpaceError):
+    sentence = "The Hub did not let this token change {space}: {reason}."
+    next_step = "Use a token that may create and write Spaces of {owner}: https://huggingface.co/settings/tokens."
+
+
+class SpaceNameTaken(SpaceError):
+    sentence = "{space} is there already, and it is another app."
+    next_step = "Nothing was changed; pick another name."
+
+
+class SpaceRefused(SpaceError):
+    sentence = "The Hub refused {space}: {reason}."
+    next_step = "Nothing was uploaded; pick other hardware with --hardware, or free a Space that you do not use."
+
+
+class UploadBroken(SpaceError):
+    sentence = "The upload to {space} broke off: {reason}."
+    next_step = "Run the same command again: files that arrived are not sent twice."
+
+
+class SpaceNotRunning(SpaceError):
+    sentence = "{space} does not run: its stage is {stage}."
+    next_step = (
+        "Its log is at https://huggingface.co/spaces/{space}?logs=container; correct the cause and deploy again."
+    )
+
+
+# --- the workshop -------------------------------------------------------------------------------------------
+
+
+class WorkshopError(PaddockError):
+    """Weights could not be read, written, fetched or published as a file."""
+
+    code = "workshop"
+
+
+class NotACheckpoint(WorkshopError):
+    sentence = "{path} is no model: {reason}."
+    next_step = "Name a folder with weights, or a .pth, .bin, .safetensors or .gguf file."
+
+
+class NotHere(WorkshopError):
+    sentence = "The weights of {variant} are not on this machine."
+    next_step = "Ask it something first, which fetches them, or name a folder."
+
+
+class UnsafePickle(WorkshopError):
+    sentence = "{file} is refused: it holds more than tensors, and reading it would run code."
+    next_step = "Nothing of it was run; take the safetensors files of the same model."
+
+
+class BadCheckpoint(WorkshopError):
+    sentence = "{folder} cannot be converted: {reason}."
+    next_step = "Name the folder of one Llama as Meta sends it, with params.json and all of its consolidated.NN.pth."
+
+
+class OutputExists(WorkshopError):
+    sentence = "{folder} is there already, and is not overwritten."
+    next_step = "Name a folder that does not exist yet."
+
+
+class CannotSave(WorkshopError):
+    sentence = "{variant} cannot be saved as safetensors: {reason}."
+    next_step = "Pick fp32, bf16, fp16, int8, nf4 or another mode of bitsandbytes."
+
+
+class CannotWrite(WorkshopError):
+    sentence = "{folder} cannot be written: {reason}."
+    next_step = "Name another folder with --out."
+
+
+class UnknownMetaModel(WorkshopError):
+    sentence = "Meta's download of “{model}” is not known here."
+    next_step = "Known are {known}."
+
+
+class MetaLinkUnusable(WorkshopError):
+    sentence = "The link cannot be used: {reason}."
+    next_step = "Copy the whole link of Meta's mail into a file, and give the name of the file with --url-file."
+
+
+class MetaLinkRefused(WorkshopError):
+    sentence = "Meta refuses the link for {model}: it is older than 24 hours, used up, or for other models."
+    next_step = (
+        "Ask for a new one at https://www.llama.com/llama-downloads/ and run the same command again: it goes on where "
+        "it stopped."
+    )
+
+
+class MetaLinkExpired(MetaLinkRefused):
+    sentence = "The link was good until {until}."
+
+
+class MetaWrongModel(MetaLinkRefused):
+    sentence = "The link is for other models than {model}."
+
+
+class MetaFileTruncated(WorkshopError):
+    sentence = "{file} broke off at {arrived:,} of {size:,} bytes, again and again."
+    next_step = "Run the same command again: it goes on where it stopped."
+
+
+class MetaFileChanged(WorkshopError):
+    sentence = "{file} is another file at Meta than when its download began."
+    next_step = "What was here of it was removed; run the same command again."
+
+
+class MetaFileDamaged(WorkshopError):
+    sentence = "{file} is damaged: its MD5 is not that of Meta's checklist."
+    next_step = "It was removed; run the same command again to fetch it anew."
 
 
 def error_kinds(root: type[PaddockError] = PaddockError) -> dict[str, type[PaddockError]]:

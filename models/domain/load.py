@@ -44,11 +44,15 @@ class Remote:
 
 @dataclass(frozen=True)
 class Load:
-    """A variant spelled with its mode, and where it is computed; equal loads share one engine."""
+    """A variant spelled with its mode, and where it is computed; equal loads share one engine.
+
+    `adapters` are those of whoever asks: an engine that takes them as it starts is opened with them.
+    """
 
     variant: str
     where: Local | Remote
     settings: Settings
+    adapters: tuple[Adapter, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return self.variant

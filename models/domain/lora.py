@@ -14,7 +14,7 @@ from .errors import AdapterRefused
 RANK_MAX = 512
 ALPHA_MAX = 4096.0
 TARGETS_MAX = 64
-EMBEDDINGS = "embed_tokens"
+EMBEDDINGS, HEAD = "embed_tokens", "lm_head"
 Number = TypeVar("Number", int, float)
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(?:\.[A-Za-z0-9_]{1,64}){0,7}")
 # Fields that change nothing about what is computed from the two matrices.

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from .errors import BadHistory, PaddockError, SamplingOutOfBounds, from_dict
 
 Role = Literal["system", "user", "assistant"]
+ThoughtEnd = Literal["", "open", "closed", "budget"]
 Finish = Literal["stop", "length", "stop_string", "cancelled", "time_limit", "error"]
 
 
@@ -163,7 +164,11 @@ def _text_of(content: Any, number: int) -> str:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an answer cost so far; `finish` is None until the last delta. Seconds, tokens, bytes."""
+    """What an answer cost so far; `finish` is None until the last delta. Seconds, tokens, bytes.
+
+    Of the `new_tokens`, the first `thought_tokens` are a thought with its marks, in `thought_s`; `thinking` says
+    whether the model closed it, or its budget did. It is empty where there was none.
+    """
 
     variant: str = ""
     engine: str = ""
@@ -183,6 +188,9 @@ class Usage:
     adapters: tuple[str, ...] = ()  # that acted, with their weights, as read from the model
     origin: str = ""  # of the weights, as a Snapshot says it
     notes: tuple[str, ...] = ()  # what of the visitor's words the model was not given as they put them
+    thought_tokens: int = 0
+    thought_s: float = 0.0
+    thinking: ThoughtEnd = ""
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,16 @@ class Delta:
     """A piece of an answer, never half a character, with the usage as of now; `row` is its place in a batch."""
 
     text: str
+    usage: Usage = field(default_factory=Usage)
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A piece of what a model thinks before it answers, as a Delta; `written` is the same with marks and blanks."""
+
+    text: str
+    written: str = ""
     usage: Usage = field(default_factory=Usage)
     row: int = 0
 
@@ -207,6 +225,7 @@ class Progress:
         "quantize",
         "warm up",
         "prefill",
+        "think",
         "time",
         "score",
         "merge",
@@ -249,7 +268,7 @@ class Scored:
     at_least: bool = False
 
 
-Event = Delta | Progress | Rendered | Scored
+Event = Delta | Thought | Progress | Rendered | Scored
 _KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 END = {"kind": "end"}
 
@@ -267,7 +286,7 @@ def from_wire(data: dict[str, Any]) -> Event:
         raise from_dict(data)
     cls = _KINDS[data["kind"]]
     values = {f.name: data[f.name] for f in fields(cls)}
-    if cls is Delta:
+    if cls in (Delta, Thought):
         lists = {name: tuple(values["usage"].get(name, ())) for name in ("adapters", "notes")}
         values["usage"] = Usage(**values["usage"] | lists)
     return cls(**values)

@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import BadComparisonRequest, EmptyPrompt, SamplingOutOfBounds
 from .messages import STOP_STRINGS_MAX, Message, Sampling
+from .thinking import AS_IT_IS, Thinking
 from .variant import Variant
 
 MOST_PROMPTS = 20  # of one comparison
@@ -66,6 +67,7 @@ class ChatRequest:
     sampling: Sampling = field(default_factory=Sampling)
     base_prompt: BasePrompt = field(default_factory=BasePrompt)
     reuse: bool = True
+    thinking: Thinking = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class CompareRequest:
     rivals: int = 0
     runs: int = 1
     further: tuple[str, ...] = ()
+    thinking: Thinking = AS_IT_IS
 
     @classmethod
     def of(

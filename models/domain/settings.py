@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Mapping
 from configparser import RawConfigParser
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
+
+EVERY = "*"  # of gated_models: all that the operator's token may read
+SignIn = Literal["oauth", "token", "off"]
 
 
 @dataclass(frozen=True)
@@ -21,25 +27,43 @@ class Settings:
     adapter_mb: float = 256.0  # the largest adapter file
     attached_mb: float = 1024.0  # what the adapters that stay attached to one model may take in memory
     attached: int = 8  # adapters that stay attached to one model
+    models: tuple[str, ...] = ()  # keys of the catalog that visitors may pick; none: all
     hub_ids: bool = True  # may visitors name Hub models that are not in the catalog?
     gated_models: tuple[str, ...] = ()  # Hub ids of gated models that the operator's HF_TOKEN may fetch for visitors
-    sign_in: bool = False  # show “Sign in with Hugging Face”, so that visitors fetch gated models with their own token
+    sign_in: SignIn = "token"  # how visitors fetch gated models with a token of their own
     hub_timeout_s: float = 3.0  # how long to wait for the Hub before saying that it is unreachable
     context: int = 4096  # tokens; a model with a shorter context has its own
     max_characters: int = 60_000
     max_new_tokens: int = 2048
     compared: int = 6  # variants of one comparison
+    away_s: float = 120.0  # how long a comparison goes on after its page was closed; it ends at once if it is 0
     max_turns: int = 100  # messages of one conversation
     time_limit_s: float = 300.0  # of computing one answer
     slots: int = 4  # answers that llama.cpp computes at once
     queue: int = 32  # waiting visitors before the next is told to come back
+    openai: bool = True  # serve /v1, the OpenAI-compatible door for programs
+    mcp: bool = True  # serve the named endpoints as tools for models (MCP), at /gradio_api/mcp/
+    frame_ancestors: str = "*"  # pages that may show this one in a frame, as in Content-Security-Policy
+    api_keys: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # that /v1 asks for; none: everybody who reaches the server may use it
+    operator_key: str = field(
+        default="", repr=False
+    )  # opens /operator, the page with counts; without one there is no such page
+    requests_at_once: int = 8  # of one key at /v1, or of everybody where there are none
     threads: int = 0  # 0: as many as there are cores for this process
     memory_fraction: float = 0.8  # of the free memory that loaded models may take together
     load_anyway: bool = False  # load what the plan says does not fit
+    gpu_seconds: int = 120  # of ZeroGPU that one call asks for at the most
+    packed: tuple[str, ...] = ("default",)  # variants that every worker of ZeroGPU has from its beginning, or none
     gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
     preload: bool = True  # load the default variant right after the page is up
 
-    @property
+    def shares(self, repo: str) -> bool:
+        """Whether the operator's HF_TOKEN may fetch a closed repository, for everybody who comes."""
+        return repo in self.gated_models or EVERY in self.gated_models
+
+    @cached_property
     def cache(self) -> Path:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return Path(self.cache_dir or Path(home, "paddock"))
@@ -54,11 +78,15 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Settings from PADDOCK_<FIELD> variables; a value that cannot be read is a ValueError that names it.
 
-        On a public Space (SPACE_ID is set) `hub_ids` and `preload` are off unless they are asked for; `sign_in` is on
-        where the Space has OAuth (OAUTH_CLIENT_ID is set).
+        On a public Space (SPACE_ID is set) `hub_ids`, `preload` and `openai` are off unless they are asked for;
+        visitors sign in by OAuth where the Space has it (OAUTH_CLIENT_ID is set). ZeroGPU computes for nobody who has
+        gone.
         """
-        values: dict[str, object] = {"hub_ids": False, "preload": False} if env.get("SPACE_ID") else {}
-        values["sign_in"] = bool(env.get("OAUTH_CLIENT_ID"))
+        values: dict[str, object] = {"hub_ids": False, "preload": False, "openai": False} if env.get("SPACE_ID") else {}
+        if env.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
+            values["away_s"] = 0.0
+        if env.get("OAUTH_CLIENT_ID"):
+            values["sign_in"] = "oauth"
         for f in fields(cls):
             text = env.get(f"PADDOCK_{f.name.upper()}")
             if text is None or text == "":
@@ -71,12 +99,30 @@ class Settings:
         for name in _AT_LEAST_ONE:
             if getattr(settings, name) < 1:
                 raise ValueError(f"PADDOCK_{name.upper()}={getattr(settings, name)} is not a whole number above 0")
+        if settings.sign_in == "oauth" and not env.get("OAUTH_CLIENT_ID"):
+            raise ValueError("PADDOCK_SIGN_IN='oauth' needs a Space with `hf_oauth: true`")
         if settings.memory_fraction > 1:
             raise ValueError(f"PADDOCK_MEMORY_FRACTION={settings.memory_fraction:g} is more than 1")
         return settings
 
 
-_AT_LEAST_ONE = ("context", "max_characters", "max_new_tokens", "max_turns", "slots", "queue")
+def unknown(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """PADDOCK_ variables that no setting has, and the nearest that one has, or nothing."""
+    known = [f"PADDOCK_{f.name.upper()}" for f in fields(Settings)]
+    found = sorted(name for name in env if name.startswith("PADDOCK_") and name not in known)
+    return {name: next(iter(difflib.get_close_matches(name, known, n=1)), "") for name in found}
+
+
+_AT_LEAST_ONE = (
+    "context",
+    "max_characters",
+    "max_new_tokens",
+    "max_turns",
+    "slots",
+    "queue",
+    "requests_at_once",
+    "gpu_seconds",
+)
 
 
 def _read_int(text: str) -> int:
@@ -91,11 +137,23 @@ def _read_float(text: str) -> float:
     return float(text)
 
 
+def _read_sign_in(text: str) -> str:
+    if text not in get_args(SignIn):
+        raise ValueError(text)
+    return text
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "str": str,
     "int": _read_int,
     "float": _read_float,
+    "SignIn": _read_sign_in,
     "bool": lambda text: RawConfigParser.BOOLEAN_STATES[text.lower()],
     "tuple[str, ...]": lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
 }
-_WANTED = {"int": "a whole number, 0 or more", "float": "a number above 0", "bool": "1 or 0"}
+_WANTED = {
+    "int": "a whole number, 0 or more",
+    "float": "a number above 0",
+    "bool": "1 or 0",
+    "SignIn": "oauth, token or off",
+}

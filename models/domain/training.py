@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .catalog import Shape
 from .errors import TrainingSettingOutOfBounds
 from .lora import ALPHA_MAX, RANK_MAX, TARGETS_MAX
 from .messages import SEED_MAX, bounded, bounds_of
+from .shapes.shape import Shape
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # A base's weights stay as they are, and gradients pass through them: what is made for inference only is not here.
@@ -142,10 +142,10 @@ def training_bytes(shape: Shape, settings: TrainingSettings, longest: int, value
     `longest` row in tokens; `value_bytes` of an activation.
     """
     tokens = settings.batch * longest
-    kept = shape.layers * (KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * shape.intermediate) * value_bytes
+    widths = sum(KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * layer.intermediate for layer in shape.layers)
     logits = KEPT_LOGITS * 4 * shape.vocabulary
-    adapter = sum(settings.rank * (rows + columns) for rows, columns in shape.linears) * shape.layers
-    return tokens * (kept + logits) + adapter * ADAM_BYTES
+    adapter = sum(count * settings.rank * (rows + columns) for (_, rows, columns), count in shape.linears.items())
+    return tokens * (widths * value_bytes + logits) + adapter * ADAM_BYTES
 
 
 # Tensors of these sizes that a layer keeps for the backward pass, as measured on a CPU (fp32).

@@ -10,3 +10,10 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit in ("B", "kB", "MB") else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
+
+
+def parameter_count(count: int) -> str:
+    """A parameter count as the field writes it: 135M, 1.2B, 70B."""
+    if count < 999_500_000:
+        return f"{count / 1e6:.0f}M"
+    return f"{count / 1e9:.1f}B".replace(".0B", "B")

@@ -14,7 +14,7 @@ LONGEST_SPELLING = 500  # characters; longer text is refused before any regular 
 
 _KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _MODEL = re.compile(rf"{_KEY}(?:/{_KEY}(?:=[A-Za-z0-9][A-Za-z0-9._-]{{0,95}})?)?")
-_QUANTIZATION = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_QUANTIZATION = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}(?:/[a-z0-9]{1,8})?")
 _PATH_MARKS = ("://", "\\", "..", "~", "//")
 
 
@@ -41,7 +41,8 @@ class Variant:
     """What is picked, shared and compared; `Variant.parse(str(v)) == v` always holds.
 
     `model` is a catalog key, in lower case however it is typed, or a Hub id `owner/name[=revision]`; `quantization` is
-    a mode's name. Raises BadSpelling or ModelIsAPath for parts that could not be spelled.
+    a mode's name, and a type of KV cache where one is wanted, as in gguf/kv8. Raises BadSpelling or ModelIsAPath for
+    parts that could not be spelled.
     """
 
     model: str
@@ -53,7 +54,7 @@ class Variant:
         if not self.is_hub_id:
             object.__setattr__(self, "model", self.model.lower())
         if not _QUANTIZATION.fullmatch(self.quantization):
-            raise BadSpelling(text=self.quantization[:80], reason="a quantization is a name like nf4 or gguf")
+            raise BadSpelling(text=self.quantization[:80], reason="a quantization is a name like nf4, gguf or gguf/kv8")
         names = [adapter.name for adapter in self.adapters]
         if len(set(names)) < len(names):
             raise BadSpelling(text=str(self)[:80], reason="an adapter is named twice")
@@ -81,7 +82,7 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """Read `MODEL[@QUANT][+ADAPTER[:WEIGHT]]...`."""
+        """Read `MODEL[@QUANT[/KV]][+ADAPTER[:WEIGHT]]...`."""
         if not isinstance(text, str):
             raise BadSpelling(text=str(text)[:40], reason="it is not text")
         text = text.strip()

@@ -44,10 +44,23 @@ class GpuMemory(Memory):
     bandwidth: float = 0.0
 
 
+def on_zero_gpu() -> bool:
+    """Whether a GPU is lent to forked workers only, for a call at a time, as the platform says."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+_MAIN = os.getpid()
+
+
+def in_worker() -> bool:
+    """Whether this process was forked from the app, which on ZeroGPU is where a GPU is."""
+    return os.getpid() != _MAIN
+
+
 @cache
 def accelerator() -> Accelerator:
     """What models compute on here: CUDA where ZeroGPU says so or the driver shows a GPU that torch can use."""
-    if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
+    if on_zero_gpu():
         return "cuda"
     built_without = importlib.metadata.version("torch").endswith(("+cpu", "+xpu"))
     if not built_without and _compute_capability() > 0:
@@ -180,7 +193,7 @@ def native_bf16() -> bool:
         except OSError:
             return False
         return any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
-    if accelerator() == "cuda" and (capability := _compute_capability()):
+    if accelerator() == "cuda" and not on_zero_gpu() and (capability := _compute_capability()):
         return capability >= 8
     return True
 

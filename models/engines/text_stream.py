@@ -88,7 +88,7 @@ class StopStrings:
             self.found = True
             shown, self._held = self._held[: min(places)], ""
             return shown
-        cut = len(self._held) - self._undecided()
+        cut = len(self._held) - undecided(self._held, self._stops)
         shown, self._held = self._held[:cut], self._held[cut:]
         return shown
 
@@ -97,10 +97,11 @@ class StopStrings:
         shown, self._held = self._held, ""
         return shown
 
-    def _undecided(self) -> int:
-        """The length of the longest end of the text that begins a stop string."""
-        longest = max((len(stop) for stop in self._stops), default=1) - 1
-        for length in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-length:]) for stop in self._stops):
-                return length
-        return 0
+
+def undecided(text: str, marks: Sequence[str]) -> int:
+    """The length of the longest end of a text that begins one of the marks."""
+    longest = max((len(mark) for mark in marks), default=1) - 1
+    for length in range(min(longest, len(text)), 0, -1):
+        if any(mark.startswith(text[-length:]) for mark in marks):
+            return length
+    return 0

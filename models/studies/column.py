@@ -9,13 +9,14 @@ from dataclasses import replace
 from statistics import median
 from typing import Any, TypeVar
 
+from ..compute.estimate import Work
 from ..compute.relay import PAGE_UPDATE_S
 from ..domain.engine import Prompt
 from ..domain.errors import PaddockError
-from ..domain.messages import Delta, Event, FixedLength, Message, Progress, Rendered, Usage
+from ..domain.messages import Delta, Event, FixedLength, Message, Progress, Rendered, Thought, Usage
 from ..domain.quantization import Mode
 from ..domain.request import ChatRequest, CompareRequest
-from ..domain.results.comparison import Compared, Step, agreeing_prefix
+from ..domain.results.comparison import Asked, Compared, Step, parted
 from ..domain.results.measured import TIMED_TOKENS, Measured
 from ..domain.variant import Variant
 from ..runtime import Runtime
@@ -23,6 +24,7 @@ from . import quality
 from .quality import CONVERTED, Reference
 
 T = TypeVar("T")
+CHARACTERS_A_TOKEN = 4  # of English, about
 LONGEST_TIMING_S = 60.0  # no further run of a speed begins after so long
 
 
@@ -37,6 +39,7 @@ class Running:
         self.now = Compared(str(self.variant))
         self._asked = self.messages  # of all prompts so far, with the answers to those before
         self._usages: list[Usage] = []
+        self._thought = ""  # before the answer, with its marks
 
     def begin(self) -> Step:
         """Resolve the variant and plan it."""
@@ -59,8 +62,29 @@ class Running:
         except PaddockError as error:
             return self.fail(error)
 
+    def ready(self) -> Generator[Step, None, None]:
+        """Have all files here before a GPU is lent; what cannot be had, the column says."""
+        try:
+            yield from self._through(self.runtime.ready(self.variant, self.token))
+        except PaddockError as error:
+            yield self.fail(error)
+
+    def work(self, rows: int = 1) -> list[Work]:
+        """Its share of a call to a GPU, nothing where none is lent; with more `rows`, that of all of them."""
+        asked, prompts = self._request, 1 + len(self._request.further)
+        tokens = prompts * (asked.sampling.max_new_tokens + self.runtime.thought_tokens(self.chat(), self.token))
+        characters = prompts * sum(len(message.content) for message in self.messages)
+        characters += 2 * len(asked.text) + (CHARACTERS_A_TOKEN * tokens if asked.rivals or asked.text else 0)
+        if asked.runs > 1 and rows == 1:
+            tokens += asked.runs * TIMED_TOKENS
+        work = self.runtime.work(self.variant, self.token, tokens=tokens, characters=rows * characters, rows=rows)
+        return [work] if work else []
+
     def chat(self) -> ChatRequest:
-        return ChatRequest(self.variant, self.messages, self._request.sampling, self._request.base_prompt, reuse=False)
+        asked = self._request
+        return ChatRequest(
+            self.variant, self.messages, asked.sampling, asked.base_prompt, reuse=False, thinking=asked.thinking
+        )
 
     def answers(self) -> Generator[Step, None, None]:
         """Answer all prompts; one of several that fails is noted, and raised where none was answered."""
@@ -70,6 +94,8 @@ class Running:
                 yield self._ask(prompt)
             try:
                 yield from self.answer()
+                if self._request.rivals and self.now.answer and number <= len(self._request.further):
+                    yield from self.look_at_tokens()
             except PaddockError as error:
                 if not self._request.further:
                     raise
@@ -87,7 +113,8 @@ class Running:
         """Another prompt for itself: what was asked before is kept, and the model is not given it."""
         question = Message("user", prompt)
         self.messages, self._asked = (*opening(self.messages), question), (*self.now.turns, question)
-        self._know(turns=self._asked, answer="", usage=None, prompt="")
+        earlier = (*self.now.earlier, Asked(self.now.prompt, self.now.tokens, self.now.thought))
+        self._know(turns=self._asked, answer="", usage=None, prompt="", tokens=(), thought="", earlier=earlier)
         return Step(self._place, self.now)
 
     def answer(self) -> Generator[Step, None, None]:
@@ -102,6 +129,10 @@ class Running:
         match event:
             case Rendered():
                 self._know(prompt=event.prompt)
+                self._thought = ""
+            case Thought():
+                self._thought += event.written
+                self._know(usage=event.usage, thought=self.now.thought + event.text)
             case Delta():
                 self._know(answer=self.now.answer + event.text, usage=event.usage)
         return Step(self._place, event)
@@ -174,7 +205,7 @@ class Running:
     def look_at_tokens(self) -> Generator[Step, None, None]:
         """Record the probability of each token of the answer, and what else was likely."""
         assert self.now.usage is not None
-        count, rivals = self.now.usage.prompt_tokens, self._request.rivals
+        count, rivals = _begins(self.now.usage), self._request.rivals
         try:
             steps = quality.tokens(self.runtime, self.resolved, self._whole(), count, rivals, self.token)
             self._know(tokens=(yield from self._through(steps)))
@@ -183,15 +214,15 @@ class Running:
         yield Step(self._place, self.now)
 
     def _whole(self) -> Prompt:
-        """The prompt and the answer."""
-        return Prompt(self.now.prompt + self.now.answer, rendered=self.now.kind == "instruct")
+        """The prompt and the answer, with the thought between them."""
+        return Prompt(self.now.prompt + self._thought + self.now.answer, rendered=self.now.kind == "instruct")
 
     def score(self, held_against: Reference | None, folder: str) -> Generator[Step, None, Reference | None]:
         """Score the text; returns what the next columns are compared with."""
         runtime, resolved, text, token = self.runtime, self.resolved, self._request.text, self.token
         try:
             if self.variant == self._request.reference and self.now.usage is not None:
-                count = self.now.usage.prompt_tokens
+                count = _begins(self.now.usage)
                 first = quality.first(runtime, resolved, text, self._whole(), count, folder, token)
                 found, held_against = yield from self._through(first)
             elif held_against is not None and self._comparable():
@@ -204,10 +235,9 @@ class Running:
         yield Step(self._place, self.now)
         return held_against
 
-    def part_from(self, answer: str) -> Step:
+    def part_from(self, reference: Compared) -> Step:
         """Say from where on the answer is another than the reference's."""
-        if self.now.answer != answer:
-            self._know(parts_at_character=agreeing_prefix(answer, self.now.answer))
+        self.now = parted(self.now, reference, bool(self._request.further))
         return Step(self._place, self.now)
 
     def fail(self, error: PaddockError) -> Step:
@@ -241,6 +271,11 @@ class Running:
 
     def _know(self, **facts: Any) -> None:
         self.now = replace(self.now, **facts)
+
+
+def _begins(usage: Usage) -> int:
+    """The tokens before an answer, of which those of a thought are no part."""
+    return usage.prompt_tokens + usage.thought_tokens
 
 
 def opening(messages: Sequence[Message]) -> tuple[Message, ...]:

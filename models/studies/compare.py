@@ -14,13 +14,13 @@ from typing import Any
 from ..compute.relay import coalesced, relayed
 from ..domain.errors import BadComparisonRequest, NamedTwice, NoReference, PaddockError, PromptTooManyCharacters
 from ..domain.memory.model_info import fitting
-from ..domain.messages import Delta, Message
-from ..domain.quantization import rows_stand_alone
+from ..domain.messages import Delta, Message, Thought
 from ..domain.request import MOST_PROMPTS, REFERENCE_TEXT, ChatRequest, CompareRequest
 from ..domain.results.comparison import MOST_ALTERNATIVES, MOST_COLUMNS, Comparison, Step
 from ..domain.results.contenders import acts_as, check_variants
 from ..domain.variant import Variant
 from ..runtime import Runtime
+from .calls import as_rows, calls, groups
 from .column import Running, opening
 from .quality import LONGEST_TEXT, Reference
 
@@ -29,10 +29,10 @@ RUNS = 3  # of a speed that is measured
 QUESTION = "Explain in a few sentences how a bicycle stays upright."  # where nobody asked another
 
 
-def all_quantizations(runtime: Runtime, variant: Variant, most: int) -> list[str]:
+def all_quantizations(runtime: Runtime, variant: Variant) -> list[str]:
     """A variant in every mode that fits here, the most exact first; raises what Runtime.card does."""
     plans = runtime.describe(runtime.card(variant), variant.adapters).plans
-    return [str(variant.resolved(name)) for name in fitting(plans, most)]
+    return [str(variant.resolved(name)) for name in fitting(plans, MOST_COLUMNS)]
 
 
 def compare(
@@ -53,27 +53,34 @@ def compare(
             yield column.fail(NamedTwice(variant=f"{column.resolved} (as {column.variant})"))
     held_against: Reference | None = None
     with tempfile.TemporaryDirectory(prefix="paddock-scores-") as folder:
-        for group in _groups(columns, request.reference):
-            yield from _answers(group, request.one_pass and not request.further)
-            for column in group:
-                if request.runs > 1 and column.is_alone and not column.now.error:
-                    yield from column.time()
-                if request.rivals and column.now.answer and not column.now.error:
-                    yield from column.look_at_tokens()
-                if request.text and not column.now.error:
-                    held_against = yield from column.score(held_against, folder)
-                    _remember_quality(runtime, request, column)
+        for call in calls(runtime, groups(columns, request.reference), request.one_pass):
+            for column in call.columns if call.works else ():
+                yield from column.ready()
+            with runtime.one_call(call.works) as within:
+                for group in call.groups:
+                    for column in group:
+                        column.runtime = within
+                    yield from _answers([column for column in group if not column.now.error], request.one_pass)
+                    for column in group:
+                        if request.runs > 1 and column.is_alone and not column.now.error:
+                            yield from column.time()
+                        if request.rivals and column.now.answer and not column.now.error:
+                            yield from column.look_at_tokens()
+                        if request.text and not column.now.error:
+                            held_against = yield from column.score(held_against, folder)
+                            _remember_quality(runtime, request, column)
     reference = next((column for column in columns if column.variant == request.reference), None)
     if reference is not None and reference.now.answer and not reference.now.error:
         for column in columns:
             if column is not reference and not column.now.error:
-                yield column.part_from(reference.now.answer)
+                yield column.part_from(reference.now)
     yield Comparison(
         questions=(*(m.content for m in request.histories[0] if m.role == "user"), *request.further),
         columns=tuple(column.now for column in columns),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         system=next((m.content for m in request.histories[0] if m.role == "system"), ""),
         sampling=request.sampling,
+        thinking=request.thinking,
         reference=str(request.reference or ""),
         text=request.text,
         versions={name: _version(name) for name in PACKAGES if _version(name)},
@@ -96,21 +103,8 @@ def _remember_quality(runtime: Runtime, request: CompareRequest, column: Running
         runtime.perplexities.setdefault(variant.model, {})[variant.quantization] = perplexity
 
 
-def _groups(columns: Sequence[Running], reference: Variant | None) -> list[list[Running]]:
-    """Columns that share a model in memory, the reference's first."""
-    groups: dict[str, list[Running]] = {}
-    for column in columns:
-        if not column.now.error:
-            groups.setdefault(column.base, []).append(column)
-    for group in groups.values():
-        group.sort(key=lambda column: column.variant != reference)
-    return sorted(groups.values(), key=lambda group: group[0].variant != reference)
-
-
 def _answers(group: Sequence[Running], one_pass: bool) -> Generator[Step, None, None]:
-    same_prompt = len({column.messages for column in group}) == 1
-    together = one_pass and len(group) > 1 and same_prompt and rows_stand_alone(group[0].mode)
-    if together:
+    if one_pass and as_rows(group):
         try:
             yield from _answer_together(group)
             return
@@ -132,7 +126,7 @@ def _answer_together(group: Sequence[Running]) -> Generator[Step, None, None]:
     stream = first.runtime.answer_rows(first.chat(), [column.resolved for column in group], first.token)
     with closing(stream) as events:
         for event in events:
-            for column in [group[event.row]] if isinstance(event, Delta) else group:
+            for column in [group[event.row]] if isinstance(event, Delta | Thought) else group:
                 yield column.see(event)
     for column in group:
         yield column.end(_batch_note(group, column))
@@ -160,10 +154,12 @@ def _check(runtime: Runtime, request: CompareRequest) -> None:
         raise BadComparisonRequest(
             reason=f"there are {len(request.further) + 1} prompts, and at most {MOST_PROMPTS} can be asked"
         )
+    if request.further and request.one_pass:
+        raise BadComparisonRequest(reason="one pass takes one prompt, and there are several")
     if request.further and any(turn.role == "assistant" for turn in request.histories[0]):
         raise BadComparisonRequest(reason="several prompts have no earlier turns")
     for variant, messages in zip(request.variants, request.histories, strict=True):
-        runtime.check(ChatRequest(variant, messages, request.sampling, request.base_prompt))
+        runtime.check(ChatRequest(variant, messages, request.sampling, request.base_prompt, thinking=request.thinking))
     for prompt in request.further:
         messages = (*opening(request.histories[0]), Message("user", prompt))
         runtime.check(ChatRequest(request.variants[0], messages, request.sampling, request.base_prompt))

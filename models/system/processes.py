@@ -20,7 +20,10 @@ TICK_S = 0.1
 GRACE_S = 5.0
 KILLED = (-9, 137)  # the exit status of a process that the kernel ended when memory ran out
 LAST_BYTES = 20_000  # of what a process printed on standard error
-SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "HF_DEBUG")  # HF_DEBUG prints requests
+SECRETS = (
+    *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "PADDOCK_API_KEYS", "PADDOCK_OPERATOR_KEY"),
+    "HF_DEBUG",  # prints requests
+)
 Line = dict[str, Any]
 
 

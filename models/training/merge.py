@@ -9,13 +9,13 @@ from ..compute.background import OnProgress, exhausted
 from ..domain.errors import BadMerge
 from ..domain.variant import AUTO, Variant
 from ..runtime import Runtime
-from .engine.merging import write_merged
+from .engine.merging import LARGEST_FILE, write_merged
 
 MODES = ("bf16", "fp32", "fp16")  # that a merged copy can be written in, the usual one first
 
 
-def merge(runtime: Runtime, variant: Variant, folder: Path, on_progress: OnProgress) -> None:
-    """Write `variant` as a folder of plain weights; what is loaded stays as it is.
+def merge(runtime: Runtime, variant: Variant, folder: Path, on_progress: OnProgress, most: int = LARGEST_FILE) -> None:
+    """Write `variant` as a folder of plain weights, in files of at most `most` bytes; what is loaded stays as it is.
 
     Raises BadMerge, DoesNotFit, and what fetching and loading raise.
     """
@@ -29,4 +29,5 @@ def merge(runtime: Runtime, variant: Variant, folder: Path, on_progress: OnProgr
     beside = exhausted(loading.fetched_adapters(resolved, card, settings, None), on_progress)
     planned = runtime.planner.plan(card, held_as, adapters=beside)
     runtime.planner.require(planned, runtime.catalog.values(), card, beside)
-    write_merged(runtime.fetch(resolved, on_progress), mode, beside, folder, settings, on_progress)
+    snapshot = runtime.fetch(resolved, on_progress)
+    write_merged(snapshot, mode, beside, folder, settings, on_progress, most)

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.errors import (
+    AccessAwaited,
+    BadToken,
     CorruptWeights,
     DiskFilled,
     DiskFull,
     DownloadFailed,
-    GatedModel,
     HubUnreachable,
+    LicenceNotAccepted,
     NotOnHub,
+    NotSignedIn,
     PaddockError,
+    TokenWithoutScope,
 )
 from ..domain.units import size
 from . import own_folder
@@ -40,9 +44,17 @@ def translated(model: str, folder: Path) -> Iterator[None]:
 
 
 def translate(
-    error: BaseException, model: str, folder: Path, downloading: bool = False, variable: str = own_folder.VARIABLE
+    error: BaseException,
+    model: str,
+    folder: Path,
+    downloading: bool = False,
+    variable: str = own_folder.VARIABLE,
+    signed_in: bool = False,
 ) -> PaddockError:
-    """The error that a visitor is shown for any exception; `variable` names `folder` to the operator."""
+    """The error that a visitor is shown for any exception; `variable` names `folder` to the operator.
+
+    `signed_in` says that a token was sent.
+    """
     if isinstance(error, PaddockError):
         return error
     if isinstance(error, OSError) and error.errno in _FULL:
@@ -51,7 +63,7 @@ def translate(
         return own_folder.refusal(error, folder, variable)
     if isinstance(error, PermissionError) and error.filename:
         return CorruptWeights(file=Path(str(error.filename)).name, reason="this process may not read it")
-    return _from_hub(error, model, folder, downloading) or DownloadFailed(what=model, reason=_plain(error))
+    return _from_hub(error, model, folder, downloading, signed_in) or DownloadFailed(what=model, reason=_plain(error))
 
 
 def require_space(needed: int, file: str, folder: Path) -> None:
@@ -84,12 +96,14 @@ def without_addresses(text: str) -> str:
     return re.sub(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+", "an address", text)
 
 
-def _from_hub(error: BaseException, model: str, folder: Path, downloading: bool) -> PaddockError | None:
+def _from_hub(
+    error: BaseException, model: str, folder: Path, downloading: bool, signed_in: bool
+) -> PaddockError | None:
     from huggingface_hub import errors
 
     match error:
         case errors.GatedRepoError():  # a kind of RepositoryNotFoundError, so it comes first
-            return GatedModel(model=model)
+            return _refused(403, error.server_message or "", model, signed_in)
         case errors.RevisionNotFoundError():
             return NotOnHub(what=f"such revision of {model}")
         case errors.RemoteEntryNotFoundError():
@@ -97,9 +111,9 @@ def _from_hub(error: BaseException, model: str, folder: Path, downloading: bool)
         case errors.RepositoryNotFoundError() | errors.DisabledRepoError() | errors.HFValidationError():
             return NotOnHub(what=f"model called {model}")
         case errors.HfHubHTTPError():
-            return _from_status(error.response.status_code, model)
+            return _from_status(error.response.status_code, error.server_message or "", model, signed_in)
         case errors.LocalEntryNotFoundError() if error.__cause__ is not None:
-            return translate(error.__cause__, model, folder, downloading)
+            return translate(error.__cause__, model, folder, downloading, signed_in=signed_in)
         case errors.LocalEntryNotFoundError():
             return HubUnreachable(model=model)
     # By name: the HTTP library under huggingface_hub is its own affair, and has changed before.
@@ -113,9 +127,20 @@ def _from_hub(error: BaseException, model: str, folder: Path, downloading: bool)
     return None
 
 
-def _from_status(status: int, model: str) -> PaddockError:
+def _refused(status: int, said: str, model: str, signed_in: bool) -> PaddockError:
+    """Why a repository may not be read, by what the Hub says beside its 401 or 403."""
+    if not signed_in:
+        return NotSignedIn(model=model)
+    if status == 401:
+        return BadToken()
+    if "fine-grained" in said or "scope" in said:
+        return TokenWithoutScope(model=model)
+    return AccessAwaited(model=model) if "awaiting a review" in said else LicenceNotAccepted(model=model)
+
+
+def _from_status(status: int, said: str, model: str, signed_in: bool) -> PaddockError:
     if status in (401, 403):
-        return GatedModel(model=model)
+        return _refused(status, said, model, signed_in)
     if status == 429:
         return DownloadFailed(what=model, reason="the Hub asks to try again later (429)")
     if status >= 500:

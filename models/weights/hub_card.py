@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..domain.catalog import Kind, ModelCard, Quantized
+from ..domain.catalog import GgufFile, Kind, ModelCard, Quantized, part_names
 from ..domain.errors import CorruptWeights, HubIdsNotAllowed, HubUnreachable, UnknownModel
 from ..domain.settings import Settings
+from ..domain.shapes.read import WHOLES
 from ..domain.variant import Variant
 from ..system.files import read_object
 from . import fetch_errors, own_folder
@@ -17,7 +19,7 @@ from .hub import client as hub
 from .places import operators_folders
 from .sharing import Visit
 from .verify import checkpoints, checks
-from .verify.architectures import read_context, read_shape
+from .verify.architectures import read_context, shape_of
 from .verify.file_names import CHAT_TEMPLATES, CONFIG, INDEX, weight_files, weight_map, weights_entry
 from .verify.safetensors_header import read_tensors
 
@@ -41,7 +43,7 @@ def _card(repo: str, revision: str | None, visit: Visit) -> ModelCard:
     model, settings = visit.name, visit.settings
     own = operators_folders(model, repo, settings)
     if own and (own[0] / CONFIG).is_file():
-        return _read(model, repo, revision, own[0], {})
+        return replace(_read(model, repo, revision, own[0], {}), gguf=_gguf(own[0], repo))
     facts = revisions.recorded(settings, repo, revision)
     folder = revisions.snapshot_folder(repo, revision, settings)
     if folder is not None and (folder / CONFIG).is_file() and (facts or revisions.is_commit(revision)):
@@ -53,24 +55,29 @@ def _card(repo: str, revision: str | None, visit: Visit) -> ModelCard:
             return _read(model, repo, folder.name, folder, {})
         raise HubUnreachable(model=model)
     own_folder.require(settings)
-    found = hub.look_up(repo, facts.get("commit") or revision, visit)
+    return asked(repo, revision, visit, facts.get("commit") or revision)
+
+
+def asked(repo: str, revision: str | None, visit: Visit, commit: str | None) -> ModelCard:
+    """The card by what the Hub says now, of a commit or of the newest; raises as `hub_card`."""
+    found = hub.look_up(repo, commit, visit)
     facts = {"licence": found.licence, "gated": found.gated, "parameters": found.parameters}
-    card = _read(model, repo, found.commit, found.folder, facts)
-    revisions.record(settings, repo, revision, found.commit, **facts)
+    card = _read(visit.name, repo, found.commit, found.folder, facts)
+    revisions.record(visit.settings, repo, revision, found.commit, **facts)
     return card
 
 
 def _read(model: str, repo: str, revision: str | None, folder: Path, facts: dict[str, Any]) -> ModelCard:
     config = checks.read_config(folder, model)
-    shape, checkpoint = read_shape(config, model), checkpoints.read_checkpoint(config, model)
+    shape, checkpoint = shape_of(config, model), checkpoints.read_checkpoint(config, model)
     quantized: tuple[Quantized, ...] = ()
-    counted = None
-    if checkpoint is None:
+    counted, text_only = None, config.get("model_type") in WHOLES
+    if checkpoint is None and not text_only:  # what sees is counted in the files, and not loaded
         counted = facts["parameters"] if "parameters" in facts else _count(folder)
         head = shape.vocabulary * shape.hidden
-        if shape.tied_embeddings and counted and counted - head >= shape.parameters:
+        if shape.tied_embeddings and not shape.estimated and counted and counted - head >= shape.parameters:
             counted -= head  # it is stored too, though it is none of its own
-    elif checkpoint.group:
+    elif checkpoint and checkpoint.group:
         quantized = (Quantized(checkpoint.mode, repo, revision, checkpoint.bits, checkpoint.group),)
     return ModelCard(
         key=model,
@@ -85,8 +92,17 @@ def _read(model: str, repo: str, revision: str | None, folder: Path, facts: dict
         revision=revision,
         quantized=quantized,
         checkpoint=checkpoint.mode if checkpoint else "",
+        dequantized=checkpoint.dequantized if checkpoint else "",
         counted_parameters=counted,
+        text_only=text_only,
     )
+
+
+def _gguf(folder: Path, repo: str) -> GgufFile | None:
+    """The GGUF files of an operator's folder, the first by name as the one that `gguf` means."""
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("*.gguf"))}
+    first = next((name for name in sizes if part_names(name)[0] == name), None)
+    return GgufFile(repo, first).among(sizes) if first else None
 
 
 def _count(folder: Path) -> int | None:

@@ -10,7 +10,7 @@ from ..domain.errors import BadCacheFolder
 from ..domain.settings import Settings
 
 VARIABLE = "PADDOCK_CACHE_DIR"
-_REASONS = {
+REASONS = {
     errno.EEXIST: "it is a file",
     errno.ENOTDIR: "it lies below a file",
     errno.EACCES: "this process may not write there",
@@ -27,7 +27,7 @@ def require(settings: Settings) -> Path:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable", str(folder))
     except OSError as error:
-        if error.errno not in _REASONS:
+        if error.errno not in REASONS:
             raise
         raise refusal(error, folder) from error
     return folder
@@ -35,12 +35,12 @@ def require(settings: Settings) -> Path:
 
 def refusal(error: OSError, folder: Path, variable: str = VARIABLE) -> BadCacheFolder:
     """What to say when nothing can be written to a folder that `variable` names."""
-    return BadCacheFolder(folder=str(folder), reason=_REASONS[error.errno or errno.EACCES], variable=variable)
+    return BadCacheFolder(folder=str(folder), reason=REASONS[error.errno or errno.EACCES], variable=variable)
 
 
 def is_its_fault(error: BaseException, folder: Path) -> bool:
     """Whether an exception says that a folder, or something in it, cannot be made or written."""
-    if not isinstance(error, OSError) or error.errno not in _REASONS:
+    if not isinstance(error, OSError) or error.errno not in REASONS:
         return False
     path = Path(str(error.filename)) if error.filename else folder
     return path.is_relative_to(folder) or folder.is_relative_to(path)

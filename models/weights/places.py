@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..domain.catalog import ModelCard, gguf_label, part_files, part_names
+from ..domain.catalog import DEQUANTIZED, ModelCard, gguf_label, part_files, part_names
 from ..domain.errors import CorruptWeights, DamagedFolder, DiscardedWeights, NoGguf, UnsafeWeights
 from ..domain.load import Form, Snapshot
 from ..domain.settings import Settings
@@ -40,7 +40,7 @@ class Place:
 def places(card: ModelCard, form: Form, settings: Settings) -> Iterator[Place]:
     """The operator's folder first, then the Hub cache, then files of packages; no network."""
     Variant(card.key)  # a name that could leave a folder ends here
-    if form == "gguf" and card.checkpoint:
+    if form == "gguf" and card.checkpoint not in ("", DEQUANTIZED):
         return  # a GGUF file is no such checkpoint
     yield from _operators(card, form, settings)
     hub_place = hub_cache_place(card, form, settings)
@@ -130,9 +130,10 @@ def accept(place: Place, card: ModelCard, visit: Visit, verified: bool = False) 
         raise DiscardedWeights(**fault.facts) from fault
 
 
-def is_open(place: Place, settings: Settings) -> bool:
-    """Whether anybody may use what lies here."""
-    return place.repo is None or not access.is_restricted(settings, place.repo)
+def is_open(place: Place, card: ModelCard, settings: Settings) -> bool:
+    """Whether anybody may use what lies here; of a gated model only who may read it, however its files came here."""
+    gated = card.gated and place.repo == card.hub_id
+    return place.repo is None or not access.is_restricted(settings, place.repo, gated)
 
 
 def _purpose(place: Place) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from ..domain.catalog import ModelCard
-from ..domain.errors import GatedModel, HubUnreachable, NotOnHub, WeightsError
+from ..domain.errors import GatedModel, HubUnreachable, NotOnHub, NotSignedIn, WeightsError
 from ..domain.load import Form, Snapshot
 from ..domain.messages import Progress
 from ..domain.settings import Settings
@@ -17,8 +18,9 @@ from .hub import client as hub
 from .hub_card import hub_card
 from .places import Place, accept, glance, hub_cache_place, is_open, known_good, on_hub, places
 from .sharing import Visit, turn
+from .verify.file_names import CHAT_TEMPLATES, TOKENIZER_SETTINGS
 
-__all__ = ["hub_card", "locate", "resolve"]
+__all__ = ["hub_card", "locate", "prove_access", "resolve", "settings_folder"]
 
 
 def resolve(
@@ -39,7 +41,7 @@ def resolve(
     visit = Visit(card.key, settings, token, on_progress, cancelled)
     with fetch_errors.translated(card.key, settings.cache):
         first = next(places(card, form, settings), None)
-        if first is not None and is_open(first, settings):
+        if first is not None and is_open(first, card, settings):
             known = known_good(first, card, settings)
             if known is not None:
                 return known
@@ -59,17 +61,42 @@ def locate(card: ModelCard, form: Form, settings: Settings) -> Snapshot | None:
             forms = ("safetensors", "gguf")
         for each in forms:
             for place in places(card, each, settings):
-                found = glance(place, card, settings) if is_open(place, settings) else None
+                found = glance(place, card, settings) if is_open(place, card, settings) else None
                 if found is not None:
                     return found
     return None
+
+
+def settings_folder(card: ModelCard, settings: Settings, token: str | None = None) -> Path | None:
+    """A folder with a model's settings, its chat template among them, fetched from the Hub where need be.
+
+    None where they cannot be had.
+    """
+    repo, revision, visit = card.hub_id, card.revision, Visit(card.key, settings, token)
+    with suppress(WeightsError), fetch_errors.translated(card.key, settings.cache):
+        if access.is_restricted(settings, repo):
+            hub.prove_access(repo, visit)
+        folder = revisions.snapshot_folder(repo, revision, settings)
+        if folder is not None and any((folder / name).is_file() for name in (TOKENIZER_SETTINGS, *CHAT_TEMPLATES)):
+            return folder
+        if access.hub_reachable(settings):
+            found = revisions.ask_for(settings, repo, revision, lambda commit: hub.look_up(repo, commit, visit))
+            revisions.record(settings, repo, revision, found.commit)
+            return found.folder
+    return None
+
+
+def prove_access(card: ModelCard, settings: Settings, token: str | None = None) -> None:
+    """Raise the WeightsError that keeps a visitor from a card's repository; downloads nothing."""
+    with fetch_errors.translated(card.key, settings.cache):
+        hub.diagnose(card.hub_id, card.revision, Visit(card.key, settings, token))
 
 
 def _resolve(card: ModelCard, form: Form, visit: Visit) -> Snapshot:
     settings = visit.settings
     try:
         for place in places(card, form, settings):
-            if not is_open(place, settings) and place.repo:
+            if not is_open(place, card, settings) and place.repo:
                 hub.prove_access(place.repo, visit)
             snapshot = accept(place, card, visit)
             if place.repo and place.revision:
@@ -78,7 +105,7 @@ def _resolve(card: ModelCard, form: Form, visit: Visit) -> Snapshot:
         return accept(_from_hub(card, form, visit), card, visit)
     except (GatedModel, HubUnreachable, NotOnHub):
         for place in places(card, "gguf", settings):
-            if is_open(place, settings):
+            if is_open(place, card, settings):
                 return accept(place, card, visit)
         if card.wheel is None:
             raise
@@ -91,7 +118,7 @@ def _from_hub(card: ModelCard, form: Form, visit: Visit) -> Place:
     settings, (repo, revision, file) = visit.settings, on_hub(card, form)
     # Without any token a gated one cannot be had.
     if card.gated and repo == card.hub_id and not access.token_for(repo, settings, visit.token):
-        raise GatedModel(model=repo)
+        raise NotSignedIn(model=repo)
     if not access.hub_reachable(settings):
         raise HubUnreachable(model=card.key)
 

@@ -11,15 +11,30 @@ from .adapters import adapters
 from .context import LENGTHS as CONTEXTS
 from .context import context
 from .conversation import turns, visitors
+from .convert import conversion
 from .cpu import LENGTHS, cpu
 from .efficiency import efficiency
 from .memory import memory
+from .openai import openai
 from .processes import Stage
 from .report import print_machine
 from .speed import fp32, gguf
 from .start import start
 
-NAMES = ("gguf", "fp32", "start", "cpu", "turns", "visitors", "memory", "adapters", "context", "efficiency")
+NAMES = (
+    "gguf",
+    "fp32",
+    "start",
+    "cpu",
+    "turns",
+    "visitors",
+    "memory",
+    "adapters",
+    "context",
+    "efficiency",
+    "openai",
+    "convert",
+)
 
 
 def main() -> None:
@@ -47,6 +62,8 @@ def main() -> None:
             "adapters": lambda: adapters(min(new_tokens, 96), few),
             "context": lambda: context(min(new_tokens, 32), repeats, (8, 16) if options.tiny else CONTEXTS),
             "efficiency": lambda: efficiency(min(new_tokens, 64), few),
+            "openai": lambda: openai(stage, new_tokens, repeats, 48 if options.tiny else 2000),
+            "convert": lambda: conversion(options.tiny),
         }
         for name in NAMES:
             if name in names:

@@ -1,6 +1,7 @@
-"""The libraries by themselves, without Paddock: python bare.py gguf|transformers PATH THREADS BATCH CONTEXT.
+"""The libraries by themselves, without Paddock: python bare.py gguf|transformers|server PATH THREADS BATCH CONTEXT.
 
-Loads once, then answers one JSON line {"prompt", "new_tokens"} with another, computing on the main thread.
+Loads once, then answers one JSON line {"prompt", "new_tokens"} with another, computing on the main thread. `server` is
+llama.cpp's own HTTP server: it prints its address, and lives until its standard input ends.
 """
 
 import json
@@ -8,7 +9,7 @@ import sys
 import time
 
 
-def llama_cpp(path, threads, batch, context):
+def llama_server(path, threads, batch, context):
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -17,7 +18,11 @@ def llama_cpp(path, threads, batch, context):
     params.n_batch = params.n_ubatch = batch
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
-    server = xllamacpp.Server(params)
+    return xllamacpp.Server(params)
+
+
+def llama_cpp(*given):
+    server = llama_server(*given)
 
     def answer(prompt, new_tokens):
         chunks, times = [], []
@@ -55,6 +60,11 @@ def transformers(path, threads, batch, context):
 
 def main():
     kind, path, *numbers = sys.argv[1:]
+    if kind == "server":
+        server = llama_server(path, *map(int, numbers))
+        print(json.dumps({"url": server.listening_address}), flush=True)
+        sys.stdin.read()
+        return
     answer = {"gguf": llama_cpp, "transformers": transformers}[kind](path, *map(int, numbers))
     for line in sys.stdin:
         started = time.perf_counter()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import ServedApp, serve
+from tests.conftest import ServedApp, served
 
 from .visitor import Visitor
 
@@ -25,10 +25,7 @@ def visit(app: ServedApp, browser: Any) -> Iterator[Visit]:
 @pytest.fixture(scope="session")
 def echo_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     """The app whose model answers with the question."""
-    served = serve(tmp_path_factory.mktemp("echo"), "tests/e2e/echo_app.py", PADDOCK_PRELOAD="0")
-    yield served
-    served.process.terminate()
-    served.process.wait(20)
+    yield from served(tmp_path_factory.mktemp("echo"), "tests/e2e/echo_app.py", PADDOCK_PRELOAD="0")
 
 
 @pytest.fixture

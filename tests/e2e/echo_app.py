@@ -13,12 +13,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import app
 import models.compute.gpu
 from models.compute.job import Answering, Job
+from models.domain.errors import EngineFailed
 from models.domain.messages import END, Delta, Rendered, Usage, to_wire
 
 
 def compute(job: Job) -> Iterator[dict[str, Any]]:
     """Stands for `compute`; the prompt it says it was given is the conversation as Python writes it."""
-    assert isinstance(job, Answering)
+    if not isinstance(job, Answering):  # it has no probabilities
+        yield to_wire(EngineFailed(detail="echo"))
+        yield END
+        return
     yield to_wire(Rendered(repr([message.content for message in job.messages]) if job.messages else job.prompt))
     usage = Usage(variant=job.load.variant, engine="echo", context=4096, ttft_s=0.1)
     text = job.messages[-1].content if job.messages else job.prompt

@@ -21,6 +21,16 @@ SHIPPED = Path(__file__).parents[2] / "models" / "finetuned"
 QUESTION = "What is the capital of France?"
 
 
+def test_an_adapter_that_is_picked_while_the_one_before_is_drawn_stays(visit: Visit) -> None:
+    visitor = visit(f"variant={SMOLLM2}")
+    names, let_go = visitor.page.locator("#adapters input"), visitor.hold("from_names")
+    for title in ("Pirate", "JSON"):
+        names.click()
+        visitor.page.get_by_role("option", name=title, exact=True).click()
+    let_go()
+    expect(visitor.page.locator("#variant").locator("textarea, input")).to_have_value(f"{SMOLLM2}+pirate+json")
+
+
 def test_picks_adapters_weighs_them_and_gets_their_answers(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}&{SHORT}")
     page = visitor.page
@@ -30,8 +40,8 @@ def test_picks_adapters_weighs_them_and_gets_their_answers(visit: Visit) -> None
         page.get_by_role("option", name=title, exact=True).click()
     names.press("Escape")
     expect(spelling).to_have_value(f"{SMOLLM2}+pirate+json")
-    expect(page.locator("#quantizations .picked")).to_contain_text("auto nf4")
-    expect(page.locator("#quantizations .refused")).to_contain_text("gguf")
+    expect(page.locator("#quantizations .picked").first).to_contain_text("auto gguf")
+    expect(page.locator("#quantizations .refused")).to_contain_text("dynamic-int8")
     expect(visitor.card).to_contain_text("adapters")
     expect(page.locator("#adapter-notes")).to_contain_text("answers in the voice of a storybook pirate")
     expect(page.locator(".strength:visible")).to_have_count(2)
@@ -43,9 +53,9 @@ def test_picks_adapters_weighs_them_and_gets_their_answers(visit: Visit) -> None
     number.press("Enter")
     expect(spelling).to_have_value(f"{SMOLLM2}+json:0.9")
     assert visitor.ask(QUESTION).startswith('{"answer":')
-    expect(visitor.notes.last).to_contain_text(f"{SMOLLM2}@nf4+json:0.9")
+    expect(visitor.notes.last).to_contain_text(f"{SMOLLM2}@gguf+json:0.9")
     expect(page.locator("#held")).to_contain_text("1 adapter")
-    assert visitor.address()["variant"] == f"{SMOLLM2}+json:0.9"
+    visitor.expect_address(variant=f"{SMOLLM2}+json:0.9")
 
     number.fill("0")
     number.press("Enter")
@@ -65,7 +75,7 @@ def test_a_link_brings_adapters_and_says_what_it_could_not(visit: Visit) -> None
     expect(other.page.locator("#variant").locator("textarea, input")).to_have_value(f"{SMOLLM2}+parrot")
 
 
-def test_brings_an_adapter_of_his_own_and_a_bad_one_is_refused(visit: Visit, tmp_path: Path) -> None:
+def test_brings_an_adapter_of_ones_own_and_a_bad_one_is_refused(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(f"variant={SMOLLM2}@bf16&{SHORT}")
     page = visitor.page
     visitor.unfold("#more-adapters")
@@ -74,8 +84,9 @@ def test_brings_an_adapter_of_his_own_and_a_bad_one_is_refused(visit: Visit, tmp
     cut = tmp_path / "adapter_model.safetensors"
     cut.write_bytes(pair[1].read_bytes()[:100_000])
     files.set_input_files([pair[0], cut])
-    expect(visitor.card).to_contain_text("is refused: ")
-    expect(visitor.card).to_contain_text("cut short")
+    expect(page.locator("#upload-refused [role=alert]")).to_contain_text("is refused: ")
+    expect(page.locator("#upload-refused [role=alert]")).to_contain_text("cut short")
+    expect(visitor.card.locator(".card")).to_be_visible()
     page.locator("#upload-name").locator("textarea, input").fill("Sea JSON")
     files.set_input_files([str(path) for path in pair])
     spelling = page.locator("#variant").locator("textarea, input")
@@ -87,6 +98,28 @@ def test_brings_an_adapter_of_his_own_and_a_bad_one_is_refused(visit: Visit, tmp
     expect(other.page.get_by_role("option")).to_have_count(2)  # the two of the table, nobody's upload
 
 
+def test_own_adapter_is_compared_with_its_base_in_four_presses(visit_echo: Visit) -> None:
+    visitor = visit_echo(SHORT)
+    page = visitor.page
+    page.evaluate("presses = 0; addEventListener('click', (event) => { presses += event.isTrusted; }, true)")
+    page.locator("#more-adapters > .label-wrap").click()
+    page.locator("#upload-name").locator("textarea, input").press_sequentially("Sea JSON")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#upload-adapter button").first.click()
+    chooser.value.set_files(sorted((SHIPPED / "json").iterdir()))
+    page.locator("#adapter-notes").get_by_role("button", name="Compare with its base").click()
+    expect(page.locator("#candidates .candidate")).to_have_text(
+        [re.compile("^gguf · "), re.compile(r"^gguf\+sea-json")]
+    )
+    expect(page.locator("#compare-prompt textarea")).to_be_focused()
+    page.keyboard.type(QUESTION)
+    page.locator("#compare-go").click()
+    expect(page.locator("#compare-status")).to_contain_text("Done: 2 of 2 answered", timeout=30_000)
+    expect(page.locator("#compare-columns h3")).to_have_text([re.compile("gguf"), re.compile("sea-json")])
+    expect(page.locator("#compare-results tbody tr")).to_have_count(2)
+    assert page.evaluate("presses") <= 4
+
+
 def chat(app: ServedApp, variant: str, turns: int = 1) -> list[tuple[str, dict[str, Any]]]:
     client = Client(app.url, verbose=False, analytics_enabled=False)
     options: dict[str, Any] = {"variant": variant, "temperature": 0, "max_new_tokens": 12, "api_name": "/chat"}
@@ -96,8 +129,11 @@ def chat(app: ServedApp, variant: str, turns: int = 1) -> list[tuple[str, dict[s
 
 
 @pytest.mark.parametrize("turns", [1, pytest.param(12, marks=pytest.mark.slow)])
-def test_visitors_with_different_adapters_on_one_base_always_get_their_own(app: ServedApp, turns: int) -> None:
-    variants = [f"{SMOLLM2}@bf16{end}" for end in ("", "+pirate", "+json", "+pirate:0.5+json:0.5")]
+@pytest.mark.parametrize("mode", ["bf16", "gguf"])
+def test_visitors_with_different_adapters_on_one_base_always_get_their_own(
+    app: ServedApp, mode: str, turns: int
+) -> None:
+    variants = [f"{SMOLLM2}@{mode}{end}" for end in ("", "+pirate", "+json", "+pirate:0.5+json:0.5")]
     alone = {variant: chat(app, variant)[0] for variant in variants}
     assert len({text for text, _ in alone.values()}) == 4
     with ThreadPoolExecutor(len(variants)) as visitors:
@@ -117,7 +153,7 @@ def test_visitors_with_different_adapters_on_one_base_always_get_their_own(app: 
         ("+../../etc/passwd", "is a path or an address"),
         ("+parrot", "no adapter called “parrot”"),
         ("+a+b+c+d+e", "5 adapters, more than 4"),
-        ("@gguf+pirate", "it takes no LoRA adapters"),
+        ("@dynamic-int8+pirate", "it takes no LoRA adapters"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(app: ServedApp, end: str, sentence: str) -> None:
@@ -136,7 +172,7 @@ def test_the_adapters_of_a_model_are_listed(app: ServedApp) -> None:
     assert [entry["key"] for entry in found["listed"]] == ["pirate", "json"]
     assert found["hub"] == []
     plan = client.predict(f"{SMOLLM2}+pirate", api_name="/plan")
-    assert plan["variant"] == f"{SMOLLM2}@nf4+pirate"
+    assert plan["variant"] == f"{SMOLLM2}@gguf+pirate"
     assert 1_000_000 < plan["bytes"]["adapters"] < 10_000_000
     assert plan["warnings"] == []
     client.close()

@@ -32,6 +32,13 @@ WATCH = """() => {
   new MutationObserver(note).observe(document.querySelector('#compare-columns'),
     { childList: true, subtree: true, characterData: true });
 }"""
+# Presses Stop as soon as it can be, before a token has come.
+STOP_AT_ONCE = """() => {
+  const stop = document.querySelector('#compare-stop');
+  const press = () => { if (!stop.disabled) { watcher.disconnect(); stop.click(); } };
+  const watcher = new MutationObserver(press);
+  watcher.observe(stop, { attributes: true });
+}"""
 
 
 class Comparer(Visitor):
@@ -168,7 +175,7 @@ def test_one_that_does_not_fit_says_so_and_the_other_is_asked_again(visit: Visit
     expect(visitor.rows).to_have_count(0)
 
 
-def test_stop_ends_all_and_keeps_what_is_there(visit: Visit) -> None:
+def test_stop_ends_all_and_keeps_what_is_there_also_of_a_column_that_is_run_again(visit: Visit) -> None:
     story = "Write a very long story about a robot."
     visitor = without_quality(listed(visit, GGUF, NF4, tokens=1024, prompt=story))
     visitor.press("go")
@@ -183,6 +190,11 @@ def test_stop_ends_all_and_keeps_what_is_there(visit: Visit) -> None:
     assert visitor.answers_of_all() == text
     expect(visitor.page.locator("#compare-go")).to_be_enabled()
     expect(visitor.page.locator("#compare-follow")).to_be_enabled()
+    visitor.page.evaluate(STOP_AT_ONCE)
+    visitor.columns.first.get_by_role("button", name="Run again").click()
+    refused = visitor.columns.first.locator("[role=alert]")
+    expect(refused).to_contain_text("Stopped. This is its earlier answer.", timeout=ANSWER_MS)
+    assert visitor.answers_of_all() == text
 
 
 def test_a_blind_vote_hides_names_until_it_is_cast_and_is_kept(visit: Visit, tmp_path: Path) -> None:
@@ -222,16 +234,17 @@ def test_candidates_are_added_and_removed_without_typing_a_spelling(visit: Visit
     page.locator("#add-current").click()
     expect(chips).to_have_text([re.compile(r"gguf · \d+ MB ✓")])
     page.locator("#candidates .add-candidate").click()
-    for name in ("bf16", "nf4"):
+    page.locator("#add-modes").get_by_label(re.compile(r"^\s*gguf · ")).uncheck()
+    for name in ("dynamic-int8", "bf16", "nf4"):
         page.locator("#add-modes").get_by_label(re.compile(rf"^\s*{name} · ")).check()
     page.locator("#add-adapters").get_by_label("Pirate").check()
     page.locator("#add-strengths").get_by_label("0.5").check()
     expect(page.locator("#add-note")).to_contain_text("this server compares at most 6 at once, so the first 5 would")
-    expect(page.locator("#add-note")).to_contain_text("gguf takes no adapter.")
+    expect(page.locator("#add-note")).to_contain_text("dynamic-int8 takes no adapter.")
     page.locator("#add-ticked").click()
     expect(chips).to_have_count(6)
-    expect(chips.last).to_contain_text("nf4+pirate:0.5 · ")
-    expect(page.locator("#add-note")).to_contain_text("5 added; 1 found no room")
+    expect(chips.last).to_contain_text("nf4 · ")
+    expect(page.locator("#add-note")).to_contain_text("5 added; 2 found no room")
     page.locator("#candidates").get_by_role("button", name=f"Remove {SMOLLM2}@bf16+pirate", exact=True).focus()
     page.keyboard.press("Enter")
     expect(chips).to_have_count(5)
@@ -249,6 +262,10 @@ def test_candidates_are_added_and_removed_without_typing_a_spelling(visit: Visit
 def test_lists_are_made_of_what_is_picked_on_the_chosen_hardware(visit: Visit) -> None:
     visitor = listed(visit)
     page, chips = visitor.page, visitor.candidates
+    page.locator("#preset-modes").click()
+    expect(page.locator("#compare-plan").get_by_text("Not available here: ")).to_be_visible()
+    expect(chips.first).to_contain_text("fp32")
+    expect(page.locator("#compare-plan")).to_contain_text(re.compile(r"All (\d\d|[789]) fit together"))
     page.locator("#preset-strengths").click()
     expect(page.locator("#compare-note")).to_contain_text("Pick an adapter first")
     page.locator("#preset-kinds").click()
@@ -266,6 +283,39 @@ def test_lists_are_made_of_what_is_picked_on_the_chosen_hardware(visit: Visit) -
     expect(chips.last).to_contain_text("✓ on paper")
     expect(page.locator("#compare-plan")).to_contain_text("Planned for ")
     expect(page.locator("#compare-plan")).to_contain_text("does not run on this machine: llama-2-13b-chat@bf16.")
+
+
+def test_what_is_set_survives_a_reload_and_a_link_wins(visit_echo: Visit) -> None:
+    """The tab, the prompt, each kind of option, and why other quantizations are not listed."""
+    visitor = visit_echo()
+    page = visitor.page
+    page.locator("#compare-tab-button").click()
+    page.locator("#preset-modes").click()
+    candidates = page.locator("#candidates .candidate")
+    expect(candidates.nth(1)).to_be_visible()
+    visitor.unfold("#compare-options")
+    page.locator("#compare-prompt textarea").fill("One\nTwo")
+    page.locator("#compare-several input").check()
+    page.locator("#compare-quality input").uncheck()
+    page.locator("#compare-text textarea").fill("A text of my own.")
+    page.locator("#compare-reference input").click()
+    last = candidates.last.get_attribute("data-variant") or ""
+    page.locator(".options [role=option]").filter(has_text=last).last.click()
+    expect(page.locator("#compare-reference input")).to_have_value(last)
+    count = candidates.count()
+
+    page.reload()
+    expect(page.locator("#compare-prompt textarea")).to_have_value("One\nTwo")
+    expect(candidates).to_have_count(count)
+    expect(page.locator("#compare-plan")).to_contain_text("Not available here: ")
+    expect(page.locator("#compare-several input")).to_be_checked()
+    visitor.unfold("#compare-options")
+    expect(page.locator("#compare-quality input")).not_to_be_checked()
+    expect(page.locator("#compare-text textarea")).to_have_value("A text of my own.")
+    expect(page.locator("#compare-reference input")).to_have_value(last)
+
+    visitor.open("tab=compare&prompt=Three")
+    expect(page.locator("#compare-prompt textarea")).to_have_value("Three")
 
 
 @pytest.mark.slow

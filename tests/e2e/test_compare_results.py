@@ -14,8 +14,7 @@ from models.domain.results.file import from_json, to_json
 from models.domain.results.measured import Measured
 
 from .conftest import Visit
-from .test_compare_page import GGUF, NF4, Comparer, listed, without_quality
-from .visitor import ANSWER_MS
+from .test_compare_page import Comparer, listed
 
 SPEEDS = {"bf16": 17.0, "nf4": 28.0, "gguf": 87.0, "int8": 9.0}
 LONG = "A bicycle stays upright. " + "\n\n".join(f"{n}. It is so, for the reason numbered {n}." for n in range(1, 30))
@@ -127,26 +126,3 @@ def test_columns_go_come_back_and_are_weighed_for_other_hardware(opened: Compare
     expect(fits).to_have_text("yes")
     opened.pick_hardware("1 GB")
     expect(fits).to_have_text(re.compile("no|tight"))
-
-
-def test_what_a_run_had_is_there_after_a_reload_and_a_column_runs_again(visit: Visit) -> None:
-    visitor = without_quality(listed(visit, GGUF, NF4, tokens=1024, prompt="Write a very long story about a robot."))
-    page = visitor.page
-    visitor.press("go")
-    expect(visitor.columns.first.locator(".answer")).to_have_text(re.compile(r"\S{2}"), timeout=ANSWER_MS)
-    page.wait_for_function("(localStorage.getItem('paddock-comparison') || '').length > 1000", timeout=ANSWER_MS)
-    page.wait_for_timeout(2500)
-    page.reload()
-    expect(page.locator("#compare-results")).to_contain_text("This comparison was interrupted", timeout=30_000)
-    visitor.complaints.clear()  # Gradio's own, of the stream that the reload cut
-    kept = visitor.answers_of_all()
-    assert kept[0]
-    again = visitor.columns.first.get_by_role("button", name="Run again")
-    again.click()
-    expect(page.locator("#compare-stop")).to_be_enabled(timeout=ANSWER_MS)
-    expect(visitor.columns.first.locator(".answer")).to_have_text(re.compile(r"\S{2}"), timeout=ANSWER_MS)
-    visitor.press("stop")
-    expect(visitor.columns.first.locator("[role=alert]")).to_contain_text(
-        "Stopped. This is its earlier answer.", timeout=ANSWER_MS
-    )
-    assert visitor.answers_of_all() == kept  # nothing is lost by it

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import ServedApp, serve
+from tests.conftest import ServedApp, served
 
 from .conftest import Visit, visits
 from .visitor import Visitor
@@ -20,10 +20,7 @@ FOCUSED = "document.activeElement === document.querySelector('#message textarea'
 @pytest.fixture(scope="module")
 def streaming_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     """The app whose model takes ten seconds for an answer."""
-    served = serve(tmp_path_factory.mktemp("slow"), "tests/e2e/slow_app.py", PADDOCK_PRELOAD="0", STEP_S="0.5")
-    yield served
-    served.process.terminate()
-    served.process.wait(20)
+    yield from served(tmp_path_factory.mktemp("slow"), "tests/e2e/slow_app.py", PADDOCK_PRELOAD="0", STEP_S="0.5")
 
 
 @pytest.fixture
@@ -55,6 +52,7 @@ def test_every_version_of_a_question_stays_within_reach(visit_echo: Visit) -> No
     visitor.button("Retry").click()
     visitor.read_answer(2)
     expect(switch).to_have_text(["‹1/2›", "‹2/2›"])
+    visitor.page.wait_for_timeout(500)  # what follows an answer has come, too
     visitor.page.reload()
     expect(visitor.questions).to_have_text(["<b>One</b> $5", "Two"], timeout=20_000)
     expect(switch).to_have_text(["‹1/2›", "‹2/2›"])
@@ -100,6 +98,7 @@ def test_what_streams_is_kept_and_what_is_typed_meanwhile(visit_streaming: Visit
     expect(visitor.answers).to_have_text(re.compile("slow slow"))
     expect(visitor.box).to_have_value("My next question")
     visitor.complaints.clear()  # the browser's own, about the stream that was cut
+    expect(visitor.card.locator(".card")).to_be_visible(timeout=20_000)  # what is picked is there again
 
     visitor.box.press("Enter")
     visitor.expect_streaming()
@@ -107,3 +106,10 @@ def test_what_streams_is_kept_and_what_is_typed_meanwhile(visit_streaming: Visit
     visitor.expect_ready()
     expect(visitor.notes.last).to_contain_text("stopped")
     assert page.evaluate(FOCUSED)
+
+
+def test_boxes_without_a_draft_keep_what_is_typed_before_drafts_are_opened(visit_echo: Visit) -> None:
+    page = visit_echo().page
+    assert page.evaluate("window.paddock.openDrafts({text: ''}, {}, '')") == [{"__type__": "update"}]
+    page.evaluate("window.paddock.keepDrafts(['text'], ['a draft'])")
+    assert page.evaluate("window.paddock.openDrafts({text: ''}, {}, '')") == ["a draft"]

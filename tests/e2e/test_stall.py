@@ -95,7 +95,9 @@ def leave_by_dropping_the_connection(app: ServedApp, begun: Callable[[], None]) 
         for number, dependency in enumerate(httpx.get(f"{app.url}/config").json()["dependencies"])
         if dependency["api_name"] == "chat"
     )
-    arguments = ["Say hi.", [], "smollm2-135m-instruct", "", 16, 0.7, 0.95, 50, 0, 1, None, []]
+    asked, *others = httpx.get(f"{api}/info").json()["named_endpoints"]["/chat"]["parameters"]
+    assert asked["parameter_name"] == "message"
+    arguments = ["Say hi.", *(parameter["parameter_default"] for parameter in others)]
     httpx.post(f"{api}/queue/join", json={"data": arguments, "fn_index": endpoint, **session}).raise_for_status()
     with httpx.stream("GET", f"{api}/queue/data", params=session, timeout=30) as events:
         lines = events.iter_lines()

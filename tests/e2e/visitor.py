@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 ANSWER_MS = 90_000  # a machine that computes something else at the same time can be ten times slower
 
@@ -85,6 +86,29 @@ class Visitor:
         self.expect_ready()
         return self.answers.last.inner_text().strip()
 
+    def hold(self, handler: str) -> Callable[[], None]:
+        """Keep what the page asks of a handler from the server, until the function that comes back is called."""
+        config = self.page.request.get(f"{self.url}/config").json()
+        number = next(one["id"] for one in config["dependencies"] if one["api_name"] == handler)
+        kept: list[Route] = []
+        held = True
+
+        def keep(route: Route) -> None:
+            if held and f'"fn_index":{number},' in (route.request.post_data or ""):
+                kept.append(route)
+            else:
+                route.continue_()
+
+        def let_go() -> None:
+            nonlocal held
+            held = False
+            assert kept, f"{handler} was not asked for"
+            for route in kept:
+                route.continue_()
+
+        self.page.route("**/run/predict*", keep)
+        return let_go
+
     def expect_ready(self) -> None:
         """The box takes the next message."""
         expect(self.send_button).to_be_visible(timeout=ANSWER_MS)
@@ -144,6 +168,13 @@ class Visitor:
     def contrast(self, element: Locator) -> float:
         """The contrast of an element's text, 1 to 21."""
         return float(element.evaluate(CONTRAST))
+
+    def expect_address(self, **said: str) -> None:
+        """Wait until the page's address says so; it follows what is drawn."""
+        says = (
+            "(said) => Object.entries(said).every(([name, text]) => new URL(location).searchParams.get(name) === text)"
+        )
+        self.page.wait_for_function(says, arg=said, timeout=15_000)
 
     def address(self) -> dict[str, Any]:
         """The query string as the browser shows it now."""

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,12 @@ def open_folder(folder: Path, mode: str = "fp32", context: int = 4096, trusted: 
 def opened():
     """A function that loads a folder of safetensors."""
     return open_folder
+
+
+@pytest.fixture(scope="session")
+def built_decoder():
+    """A function that writes a random model of a config to a folder; for the engine thread."""
+    return build_decoder
 
 
 @pytest.fixture(scope="session")
@@ -96,11 +103,10 @@ def tiny(tiny_folder):
     engine.close()
 
 
-def build_tiny(folder: Path, gemma: bool = False) -> None:
-    prepare_torch(SETTINGS.compute_threads)
-    import torch
+def write_tokenizer(folder: Path) -> int:
+    """A byte-level tokenizer with a chat template; the size of its vocabulary."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -112,8 +118,29 @@ def build_tiny(folder: Path, gemma: bool = False) -> None:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<|start|>", eos_token="<|end|>", chat_template=CHAT
     ).save_pretrained(folder)
+    return tokenizer.get_vocab_size()
+
+
+def build_decoder(folder: Path, config: Any) -> None:
+    """A random model of a transformers config, whose vocabulary becomes the tokenizer's."""
+    prepare_torch(SETTINGS.compute_threads)
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config.vocab_size = write_tokenizer(folder)
+    if hasattr(config, "vocab_size_per_layer_input"):
+        config.vocab_size_per_layer_input = config.vocab_size
+    torch.manual_seed(7)
+    model = AutoModelForCausalLM.from_config(config)
+    # Sampling values of a repository must not leak into answers.
+    model.generation_config.update(do_sample=True, temperature=0.3, top_k=3, repetition_penalty=1.5)
+    model.save_pretrained(folder)
+
+
+def build_tiny(folder: Path, gemma: bool = False) -> None:
+    from transformers import Gemma3TextConfig, LlamaConfig
+
     sizes = {
-        "vocab_size": tokenizer.get_vocab_size(),
         "hidden_size": 64,
         "intermediate_size": 128,
         "num_attention_heads": 4,
@@ -125,13 +152,9 @@ def build_tiny(folder: Path, gemma: bool = False) -> None:
         "pad_token_id": 1,
         "initializer_range": 0.3,
     }
-    torch.manual_seed(7)
     if gemma:
         kinds = ["sliding_attention", "full_attention", "sliding_attention"]
         config = Gemma3TextConfig(num_hidden_layers=3, sliding_window=16, layer_types=kinds, **sizes)
     else:
         config = LlamaConfig(num_hidden_layers=2, **sizes)
-    model = AutoModelForCausalLM.from_config(config)
-    # Sampling values of a repository must not leak into answers.
-    model.generation_config.update(do_sample=True, temperature=0.3, top_k=3, repetition_penalty=1.5)
-    model.save_pretrained(folder)
+    build_decoder(folder, config)

@@ -46,7 +46,7 @@ class FakeRemote:
         assert remote.endpoint == ENDPOINT
         OPENED.append(self)
 
-    def render(self, messages):
+    def render(self, messages, thinking=None):
         return Prompt("\n".join(f"{m.role}: {m.content}" for m in messages), rendered=True)
 
     def generate(self, prompt, sampling, time_limit_s, rows, reuse):
@@ -73,7 +73,7 @@ def runtime(monkeypatch, tmp_path):
 
     OPENED.clear()
     monkeypatch.setitem(REMOTE_ENGINES, "fake", FakeRemote)
-    monkeypatch.setattr(gpu, "compute", no_gpu)
+    monkeypatch.setattr(gpu, "lent", no_gpu)
     catalog = Catalog((*load_catalog().values(), FAR, FARTHER, BASE))
     made = Runtime(Settings(cache_dir=str(tmp_path), default_variant="far", preload=False), catalog)
     yield made
@@ -172,7 +172,7 @@ def test_the_page_and_the_api(runtime):
     app = build_app(runtime)
     app.queue()
     port = free_port()
-    app.launch(prevent_thread_lock=True, server_port=port, quiet=True, **launch_options(runtime.settings))
+    app.launch(prevent_thread_lock=True, server_port=port, quiet=True, **launch_options(runtime))
     try:
         client = Client(f"http://127.0.0.1:{port}", verbose=False)
         text, usage = client.predict("Hi", [], "far", api_name="/chat")

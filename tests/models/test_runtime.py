@@ -5,11 +5,13 @@ import json
 import threading
 from dataclasses import replace
 
+import gguf
+import numpy
 import pytest
 
 from models import loading
 from models import runtime as runtime_module
-from models.domain.catalog import Catalog
+from models.domain.catalog import Catalog, load_catalog
 from models.domain.engine import Prompt
 from models.domain.errors import (
     ContextExceeded,
@@ -20,6 +22,7 @@ from models.domain.errors import (
     ModeNotPossible,
     PromptTooManyCharacters,
     SamplingOutOfBounds,
+    TextExceedsContext,
     TooManyTurns,
     UnknownAdapter,
     UnknownModel,
@@ -28,6 +31,7 @@ from models.domain.load import Snapshot
 from models.domain.messages import Delta, Message, Progress, Rendered, Sampling, Usage
 from models.domain.request import BasePrompt, ChatRequest, CompletionRequest
 from models.domain.settings import Settings
+from models.domain.thinking import Thinking
 from models.domain.variant import Variant
 from models.runtime import Runtime
 
@@ -124,6 +128,7 @@ def test_refusals_say_both_numbers(on_cpu):
         (complete("x" * 1234), "1,234 characters.*at most 20"),
         (chat(*"abcdef"), "6 messages.*at most 4"),
         (complete("x", sampling=Sampling(max_new_tokens=4096)), "max_new_tokens is 4096.*at most 8"),
+        (replace(chat("x"), thinking=Thinking(budget=9)), "thinking_budget is 9.*at most 8"),
     ):
         with pytest.raises(Exception, match=words):
             on_cpu.check(request)
@@ -166,7 +171,12 @@ def test_a_listed_model_may_be_named_by_its_hub_id(on_cpu):
 
 def test_hub_ids_ask_the_hub_where_they_are_allowed_with_the_visitors_token(monkeypatch):
     asked = []
-    monkeypatch.setattr(runtime_module.sources, "hub_card", lambda *arguments: asked.append(arguments))
+
+    def hub_card(*arguments):
+        asked.append(arguments)
+        return load_catalog()[SMOLLM2.model]
+
+    monkeypatch.setattr(runtime_module.sources, "hub_card", hub_card)
     Runtime(replace(LIMITS, hub_ids=True)).card(Variant("owner/name=v2"), "the visitor's")
     assert asked[0][0] == "owner/name=v2"
     assert asked[0][2] == "the visitor's"
@@ -263,6 +273,28 @@ def test_a_text_that_is_too_long_to_score_is_refused_before_its_model_is_loaded(
     assert jobs == []
     list(runtime.score(Prompt("a " * 64), variant))
     assert len(jobs) == 1
+
+
+@pytest.mark.parametrize(("kind", "letter", "space"), [("gpt2", "a", "\u0120"), ("llama", "a", "\u2581")])
+def test_the_same_of_a_gguf_by_the_fewest_entries_of_its_vocabulary_that_spell_it(
+    monkeypatch, jobs, tmp_path, kind, letter, space
+):
+    file, writer = tmp_path / "m.gguf", gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    writer.add_tokenizer_model(kind)
+    writer.add_token_list(["?", letter, space, letter + space, space + letter])
+    writer.add_tensor("a", numpy.zeros(1, numpy.float32))
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+        write()
+    writer.close()
+    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: Snapshot(str(file), "gguf", "folder", 100))
+    runtime = Runtime(Settings(cache_dir=str(tmp_path), context=64, max_characters=2000))
+    variant = Variant.parse("smollm2-135m-instruct@gguf/kv8")
+    with pytest.raises(TextExceedsContext, match="at least 65 tokens"):
+        list(runtime.score(Prompt("a " * 65), variant))
+    assert jobs == []
+    list(runtime.score(Prompt("a " * 64), variant))
+    assert jobs[0].load.where.mode == "gguf/kv8"
 
 
 def test_a_catalog_of_ones_own_is_the_one_that_counts(monkeypatch):

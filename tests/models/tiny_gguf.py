@@ -38,8 +38,10 @@ def write_tiny_gguf(
     config = json.loads((folder / "config.json").read_text())
     number, count = part
     pairs = _pairs(folder, config) | dict(put or {}) if number == 0 else {}
+    tensors = [*_tensors(folder, config), *(add or {}).items()]
     if count > 1:
         pairs |= {"split.no": (number, T.UINT16), "split.count": (count, T.UINT16)}
+        pairs |= {"split.tensors.count": (len(tensors), T.INT32)}
     writer = gguf.GGUFWriter(path, "llama")
     for key, (value, kind) in pairs.items():
         if key in drop:
@@ -48,7 +50,7 @@ def write_tiny_gguf(
             writer.add_array(key, value)
         else:
             writer.add_key_value(key, value, kind)
-    for at, (name, values) in enumerate([*_tensors(folder, config), *(add or {}).items()]):
+    for at, (name, values) in enumerate(tensors):
         if at % count == number and name not in without:
             writer.add_tensor(name, (change or {}).get(name, lambda same: same)(values))
     writer.write_header_to_file()

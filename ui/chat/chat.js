@@ -7,7 +7,13 @@
   const words = () => find("#chat-notice .words")?.dataset || {};
   const typing = (event) => event.isComposing || event.keyCode === 229;  // Enter ends a word of Chinese first
   const touch = window.matchMedia("(pointer: coarse)").matches;
-  const focusBox = () => { const box = find("#message textarea"); if (!touch && seen(box)) box.focus({ preventScroll: true }); };
+  const focusBox = () => {  // never out of the page around a frame
+    const box = find("#message textarea");
+    if (!touch && seen(box) && document.hasFocus()) box.focus({ preventScroll: true });
+  };
+
+  // The style counts seconds with it; Gradio takes no @property from a style sheet.
+  CSS.registerProperty?.({ name: "--elapsed", syntax: "<integer>", inherits: false, initialValue: "0" });
 
   function sayBusy() {
     const line = find("#chat-busy");

@@ -10,20 +10,23 @@ from typing import Any
 import gradio as gr
 
 from models.domain.errors import BadHistory, PaddockError
+from models.domain.gpu_cost import GpuCost
 from models.domain.messages import Message
 from models.domain.request import BasePrompt, ChatRequest
+from models.studies.calls import answer_cost
 
 from ..page import Page, Tab
+from ..picker.cost import draw_cost, wire_cost
 from ..shared import exact, render, stream, url
 from ..shared.conversation import drawn
 from ..shared.events import (
     AT_ONCE,
-    FORGET_PROMPT,
     IN_ORDER,
     PRESS,
     Values,
     Visitor,
     computing,
+    follows,
     keep_drafts,
     named,
     pressed,
@@ -32,7 +35,9 @@ from ..shared.language import language, say
 from ..shared.sampling import draw_base_prompt, read_sampling
 from ..shared.stops import Stops
 from ..shared.text import EXAMPLES, t
+from ..shared.thinking import read_thinking
 from . import turns
+from .history import draw_history
 from .notice import UNDO, pressed_switch, render_notice
 from .turns import Conversation
 
@@ -43,6 +48,7 @@ Question = tuple[Conversation, int, str]
 def build_chat_tab(page: Page) -> Tab:
     """Draw the tab and wire it."""
     runtime, picker, kept = page.runtime, page.picker, page.conversation
+    gr.HTML(draw_history(), elem_id="history-line", elem_classes="flush")
     chatbot = gr.Chatbot(
         show_label=False,
         elem_id="chatbot",
@@ -72,6 +78,7 @@ def build_chat_tab(page: Page) -> Tab:
         autofocus=True,
         elem_id="message",
     )
+    cost = draw_cost(runtime, "chat")
     with gr.Column(visible=False, elem_id="base-parts") as base_parts:
         gr.Markdown(t("base_explained"))
         base_prompt = draw_base_prompt()
@@ -118,7 +125,9 @@ def build_chat_tab(page: Page) -> Tab:
                     if stops.dropped(session, stop):
                         break
                     state = stream.advance(state, event)
-                    now = show(turns.answered(talk, state.text), raw_now[session]) if state.text else {}
+                    now = {}
+                    if state.text or state.thought:
+                        now = show(turns.answered(talk, state.text, thought=_thought(state)), raw_now[session])
                     sent = {prompt_sent: state.prompt} if state.prompt else {}
                     yield now | sent | {status: stream.status(state)}
         except PaddockError as error:
@@ -134,7 +143,7 @@ def build_chat_tab(page: Page) -> Tab:
             was = show(before, as_written) if before else {}
             yield was | {box: gr.Textbox(**back, **ready), status: stream.status(state)}
         else:
-            over = turns.answered(talk, state.text, *stream.note(state))
+            over = turns.answered(talk, state.text, *stream.note(state), thought=_thought(state))
             yield show(over, as_written) | {box: gr.Textbox(**ready), status: stream.status(state)}
 
     def asked_for(talk: Conversation, values: Values) -> ChatRequest:
@@ -145,41 +154,35 @@ def build_chat_tab(page: Page) -> Tab:
             (*opening, *turns.history(talk), Message("user", talk.turns[talk.leaf].question)),
             read_sampling(named(page.sampling, values)),
             BasePrompt(**named(base_prompt, values)),
+            thinking=read_thinking(named(page.thinking, values)),
         )
 
     # The four ways to ask.
 
     async def send(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncIterator[Any]:
         ask = partial(_next, values[kept], values[box] or "")
-        async for shown in converse(Visitor.of(request, token), values, ask):
+        async for shown in converse(Visitor.of(request, token, values[picker.token]), values, ask):
             yield shown
 
     async def example(
         request: gr.Request, token: gr.OAuthToken | None, data: gr.SelectData, values: Values
     ) -> AsyncIterator[Any]:
         ask = partial(_next, values[kept], data.value["text"])
-        async for shown in converse(Visitor.of(request, token), values, ask):
+        async for shown in converse(Visitor.of(request, token, values[picker.token]), values, ask):
             yield shown
 
     async def retry(
         request: gr.Request, token: gr.OAuthToken | None, data: gr.RetryData, values: Values
     ) -> AsyncIterator[Any]:
-        def again() -> Question:
-            talk = _resumed(values[kept])
-            turn = talk.turns[turns.turn_at(talk, data.index)]
-            return talk, turn.parent, turn.question
-
-        async for shown in converse(Visitor.of(request, token), values, again):
+        ask = partial(_again, values[kept], data.index)
+        async for shown in converse(Visitor.of(request, token, values[picker.token]), values, ask):
             yield shown
 
     async def edit(
         request: gr.Request, token: gr.OAuthToken | None, data: gr.EditData, values: Values
     ) -> AsyncIterator[Any]:
-        def edited() -> Question:
-            talk = _resumed(values[kept])
-            return talk, talk.turns[turns.turn_at(talk, data.index)].parent, exact.read(str(data.value))
-
-        async for shown in converse(Visitor.of(request, token), values, edited):
+        ask = partial(_again, values[kept], data.index, exact.read(str(data.value)))
+        async for shown in converse(Visitor.of(request, token, values[picker.token]), values, ask):
             yield shown
 
     # What changes which turns are shown; an answer under way ends first.
@@ -236,7 +239,20 @@ def build_chat_tab(page: Page) -> Tab:
         shown = show(talk, bool(as_written))
         return shown | {chatbot: gr.Chatbot(shown[chatbot], examples=_examples()), raw: bool(as_written)}
 
-    inputs = {box, kept, raw, system, *picker.asked, *base_prompt.values(), *page.sampling.values()}
+    async def open_chosen(request: gr.Request, posted: Any, as_written: Any) -> dict[Any, Any]:
+        """Another conversation of the browser's, or a new one; an answer under way ends first."""
+        await stops.silence(str(request.session_hash))
+        try:
+            return show(_resumed(posted), bool(as_written)) | {box: gr.Textbox(**ready), status: "", prompt_sent: ""}
+        except PaddockError as error:
+            return {status: render.error(error)}
+
+    def count(values: Values, token: str | None) -> GpuCost | None:
+        talk = _resumed(values[kept])
+        return answer_cost(runtime, asked_for(turns.asked(talk, values[box] or "", talk.leaf), values), token)
+
+    inputs = {box, kept, raw, system, *picker.asked, *base_prompt.values()}
+    inputs |= {*page.sampling.values(), *page.thinking.values()}
     outputs = [chatbot, kept, notice, box, status, prompt_sent]
     options = computing(runtime.settings.slots) | {"show_progress_on": [status]}
     answered = [
@@ -248,28 +264,37 @@ def build_chat_tab(page: Page) -> Tab:
             (chatbot.edit, edit),
         )
     ]
-    for event in answered:
-        event.then(None, None, None, js=FORGET_PROMPT, api_visibility="private")
+    wire_cost(runtime, picker, cost, count, inputs, [box.blur, *page.lengths], answered)
     for trigger, handler in ((chatbot.undo, undo), (chatbot.clear, clear), (notice.click, press)):
         trigger(handler, {box, kept, raw}, outputs, **IN_ORDER)
     box.stop(stop_answer, None, None, **AT_ONCE)
     raw.input(redraw, {kept, raw}, chatbot, **AT_ONCE)
     raw.change(None, raw, None, js="(raw) => window.paddock.keepRaw(raw)", api_visibility="private")
     page.app.load(open_kept, [kept, raw], [chatbot, kept, notice, raw], js="() => window.paddock.openKept()", **AT_ONCE)
-    keep_drafts(page.app, {"message": box, "system": system, **base_prompt})
+    chosen = gr.Textbox(visible="hidden", elem_id="chosen-conversation")
+    chosen.change(open_chosen, [kept, raw], outputs, js="() => window.paddock.openChosen()", **IN_ORDER)
+    drafts = {"message": box, "system": system, **base_prompt}
+    said = {"message": "prompt", "system": "system", **{name: name for name in base_prompt}}
+    keep_drafts(page.app, drafts, {box: url.parameters(name) for box, name in said.items()}, "chat")
 
     def follow_kind(is_base: bool) -> tuple[Any, Any]:
         return gr.Column(visible=is_base), gr.Accordion(visible=not is_base)
 
+    follows(picker.changed, follow_kind, [picker.is_base], [base_parts, instruct_parts])
     return Tab(
         status,
         answered,
-        (follow_kind, [picker.is_base], [base_parts, instruct_parts]),
-        (system, box, kept),
-        lambda state: [state.system or gr.skip(), state.prompt or gr.skip(), gr.skip()],  # `open_kept` opens the last
+        (system, box, kept, *base_prompt.values()),
+        lambda state: [  # `open_kept` opens the conversation
+            state.system or gr.skip(),
+            state.prompt or gr.skip(),
+            gr.skip(),
+            *url.open_base_prompt(state),
+        ],
         lambda values: {
             "system": values[system] or "",
             "prompt": values[box] or "",
+            "base_prompt": BasePrompt(**named(base_prompt, values)),
             "conversation": tuple(message.content for message in turns.history(turns.read(values[kept]))),
         },
     )
@@ -301,6 +326,18 @@ def _resumed(posted: Any) -> Conversation:
 def _next(posted: Any, text: str) -> Question:
     talk = _resumed(posted)
     return talk, talk.leaf, text
+
+
+def _again(posted: Any, message: Any, text: str | None = None) -> Question:
+    """The question of a message once more, or another text in its place."""
+    talk = _resumed(posted)
+    turn = talk.turns[turns.turn_at(talk, message)]
+    return talk, turn.parent, turn.question if text is None else text
+
+
+def _thought(state: stream.Answer) -> turns.Thought | None:
+    """What was thought before an answer, where anything was."""
+    return turns.Thought(state.thought, render.thought(state.usage)) if state.thought else None
 
 
 def _examples() -> list[dict[str, str]]:

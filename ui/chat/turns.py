@@ -21,6 +21,14 @@ MOST_TURNS = 1000
 
 
 @dataclass(frozen=True)
+class Thought:
+    """What was thought before an answer, which no model is told later; `title` says what it took."""
+
+    text: str
+    title: str
+
+
+@dataclass(frozen=True)
 class Turn:
     """A question and what came of it; `title` is the line of figures, and empty until the answer is over."""
 
@@ -29,6 +37,7 @@ class Turn:
     title: str = ""
     details: str = ""
     parent: int = ROOT
+    thought: Thought | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,14 @@ def asked(conversation: Conversation, question: str, parent: int) -> Conversatio
     return replace(conversation, turns=turns, leaf=len(turns) - 1, previous=previous)
 
 
-def answered(conversation: Conversation, answer: str, title: str = "", details: str = "") -> Conversation:
+def answered(
+    conversation: Conversation, answer: str, title: str = "", details: str = "", thought: Thought | None = None
+) -> Conversation:
     """The conversation with what its last turn was answered."""
     turns = list(conversation.turns)
-    turns[conversation.leaf] = replace(turns[conversation.leaf], answer=answer, title=title, details=details)
+    turns[conversation.leaf] = replace(
+        turns[conversation.leaf], answer=answer, title=title, details=details, thought=thought
+    )
     return replace(conversation, turns=tuple(turns))
 
 
@@ -145,6 +158,9 @@ def messages(conversation: Conversation) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     for turn in (conversation.turns[at] for at in conversation.path):
         shown.append({"role": "user", "content": turn.question})
+        if turn.thought:
+            over = bool(turn.answer or turn.title)  # it is open as long as it streams
+            shown.append(note(turn.thought.title, turn.thought.text, over))
         if turn.answer:
             shown.append({"role": "assistant", "content": turn.answer})
         if turn.title:
@@ -168,11 +184,16 @@ def write(conversation: Conversation) -> dict[str, Any]:
     """The conversation as plain data."""
     return {
         "id": conversation.id,
-        "turns": [[turn.parent, turn.question, turn.answer, turn.title, turn.details] for turn in conversation.turns],
+        "turns": list(map(_write_turn, conversation.turns)),
         "leaf": conversation.leaf,
         "previous": conversation.previous,
         "before": write(conversation.before) if conversation.before else None,
     }
+
+
+def _write_turn(turn: Turn) -> list[Any]:
+    thought = [turn.thought.text, turn.thought.title] if turn.thought else []
+    return [turn.parent, turn.question, turn.answer, turn.title, turn.details, *thought]
 
 
 def read(kept: Any) -> Conversation:
@@ -195,8 +216,12 @@ def read(kept: Any) -> Conversation:
 
 def _read_turn(values: Any, at: int) -> Turn:
     match values:
-        case [int(parent), str(question), str(answer), str(title), str(details)] if ROOT <= parent < at:
-            return Turn(question, answer, title, details, parent)
+        case [int(parent), str(question), str(answer), str(title), str(details), *thought] if ROOT <= parent < at:
+            match thought:
+                case []:
+                    return Turn(question, answer, title, details, parent)
+                case [str(text), str(took)]:
+                    return Turn(question, answer, title, details, parent, Thought(text, took))
     raise BadHistory(reason="it is not a list of turns")
 
 

@@ -8,7 +8,7 @@ from models.domain.errors import BadComparison
 from models.domain.results import edits
 from models.domain.results.comparison import Mark
 
-from .state import Shown, View, changed, ended, with_needs
+from .state import Shown, View, changed, ended, markable, with_needs
 from .table import best_first
 
 MARKS: dict[str, Mark] = {"right": "right", "wrong": "wrong"}
@@ -32,7 +32,9 @@ def after(shown: Shown, press: str) -> Shown:
 def mark(shown: Shown, place: int, turn: int, said: Mark) -> Shown:
     """With an answer marked, or no longer; raises BadComparison."""
     if shown.comparison is None:
-        raise BadComparison(reason="it has not ended")
+        columns, answers = list(shown.columns), len(markable(shown, place))
+        columns[place] = replace(columns[place], known=edits.marked(columns[place].known, turn, said, answers))
+        return replace(shown, columns=tuple(columns))
     return replace(changed(shown, edits.mark(shown.comparison, place, turn, said)), before=None)
 
 

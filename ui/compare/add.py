@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from gradio.components import Component
 from models.domain.adapters import short_name
 from models.domain.errors import PaddockError
 from models.domain.memory.hardware import Hardware
-from models.domain.memory.model_info import Offer
+from models.domain.memory.model_info import Offer, each_file_once
 from models.domain.units import size
 from models.domain.variant import AdapterChoice, Variant
 
@@ -22,7 +22,7 @@ from ..picker.combobox import SEARCH
 from ..picker.models import fit_sign, model_box
 from ..picker.picker import Picker
 from ..shared import render
-from ..shared.events import AT_ONCE, Values, pressed
+from ..shared.events import AT_ONCE, PRESSED, Values, follows, own_token, pressed
 from ..shared.language import say
 from ..shared.text import t
 from .candidates import Target, extended, find_candidates
@@ -95,21 +95,20 @@ def combinations(
     return found, [mode for mode in modes if named and mode not in taking]
 
 
-def offers(plans: dict[str, Offer]) -> list[tuple[str, str]]:
-    """A line for each quantization that can run: what must be free, and whether that fits."""
+def offers(plans: dict[str, Offer], mode: str = "") -> list[tuple[str, str]]:
+    """A line for each quantization that can run: what must be free, and whether that fits.
+
+    A quantized KV cache is offered with the first of the GGUF files, and where it is that of `mode`.
+    """
     return [
         (f"{name} · {size(offer.needed)} {fit_sign(offer.fits, offer.tight)[0]}" if offer.needed else name, name)
-        for name, offer in plans.items()
+        for name, offer in each_file_once(plans, keep=mode).items()
+        if "/" not in name or name.startswith("gguf/") or name == mode
     ]
 
 
-def wire_add(
-    runtime: Runtime, panel: AddPanel, candidates: Component, picker: Picker
-) -> tuple[Callable[[Values], list[Any]], list[Component]]:
-    """Let the panel follow its model, and its buttons fill the list.
-
-    Returns what follows the picker, with its outputs.
-    """
+def wire_add(runtime: Runtime, panel: AddPanel, candidates: Component, picker: Picker) -> None:
+    """Let the panel follow its model and what is picked, and its buttons fill the list."""
     most = runtime.settings.compared
 
     def hardware_of(values: Values) -> Hardware | None:
@@ -118,7 +117,7 @@ def wire_add(
         except PaddockError:  # said where it was typed
             return None
 
-    def offered(variant: Variant, hardware: Hardware | None) -> list[Any]:
+    def offered(runtime: Runtime, variant: Variant, hardware: Hardware | None) -> list[Any]:
         """Values for `outputs`: what the model of a variant offers, and the variant ticked."""
         card = runtime.card(variant)
         plans = runtime.describe(card, (), hardware).plans
@@ -130,7 +129,7 @@ def wire_add(
         return [
             variant.model,
             model_box(runtime.models(hardware), variant.model, "add-model"),
-            gr.CheckboxGroup(choices=offers(dict(plans)), value=[mode]),
+            gr.CheckboxGroup(choices=offers(dict(plans), mode), value=[mode]),
             gr.CheckboxGroup(
                 choices=[(say("no adapter"), ALONE), *((title, name) for name, title in names.items())],
                 value=[ALONE, *(adapter.name for adapter in variant.adapters)],
@@ -142,21 +141,24 @@ def wire_add(
             "",
         ]
 
-    def from_model(event: gr.EventData, values: Values) -> list[Any]:
+    def theirs(token: gr.OAuthToken | None, values: Values) -> Runtime:
+        return runtime.of_visitor(own_token(token, values[picker.token]))
+
+    def from_model(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
         """Another model in the panel; what is picked in the sidebar stays, and nothing is under way there."""
         try:
-            return [*offered(Variant.parse(pressed(event)), hardware_of(values)), ""]
+            return [*offered(theirs(token, values), Variant.parse(pressed(event)), hardware_of(values)), ""]
         except PaddockError as error:
             return [*[gr.skip()] * (len(outputs) - 1), render.error(error), ""]
 
-    def from_picker(values: Values) -> list[Any]:
+    def from_picker(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         """What is picked now; where nothing is, the panel stays."""
         try:
-            return offered(picker.read(values).variant, hardware_of(values))
+            return offered(theirs(token, values), picker.read(values).variant, hardware_of(values))
         except PaddockError:
             return [gr.skip()] * len(outputs)
 
-    def made(values: Values) -> tuple[list[Variant], list[str]]:
+    def made(runtime: Runtime, values: Values) -> tuple[list[Variant], list[str]]:
         """What is ticked; raises PaddockError."""
         model, names = values[panel.model], values[panel.adapters] or []
         some = tuple(AdapterChoice(name) for name in names if name != ALONE)[:1]
@@ -164,15 +166,15 @@ def wire_add(
         weights = sorted(float(weight) for weight in values[panel.strengths] or [])
         return combinations(model, values[panel.modes] or [], names, weights, taking)
 
-    def preview(values: Values) -> str:
+    def preview(token: gr.OAuthToken | None, values: Values) -> str:
         try:
-            return counted(*made(values), values[candidates] or [], most)
+            return counted(*made(theirs(token, values), values), values[candidates] or [], most)
         except PaddockError as error:
             return render.error(error)
 
-    def add(values: Values) -> list[Any]:
+    def add(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         try:
-            wanted, _ = made(values)
+            wanted, _ = made(theirs(token, values), values)
         except PaddockError as error:
             return [gr.skip(), render.error(error)]
         if not wanted:
@@ -180,12 +182,12 @@ def wire_add(
         listed, count, left = extended(values[candidates] or [], wanted, most)
         return [listed, render.said(added(count, left, most))]
 
-    def add_spelled(values: Values) -> list[Any]:
+    def add_spelled(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         """The spellings of the field; those that cannot be used stay in it, with the reason."""
         spelled = [part for part in re.split(r"[\s,;]+", values[panel.spelling] or "") if part][:MOST_TYPED]
         wanted, wrong, errors = [], [], ""
         for spelling in spelled:
-            (found,) = find_candidates(runtime, [spelling], Target(hardware_of(values)))
+            (found,) = find_candidates(theirs(token, values), [spelling], Target(hardware_of(values)))
             if found.variant is not None and not (found.unplanned and found.refused):
                 wanted.append(found.variant)
             else:
@@ -197,12 +199,12 @@ def wire_add(
 
     outputs = [panel.model, panel.models, *panel.ticked, panel.note]
     asked = {panel.model, *panel.ticked, panel.spelling, candidates, *picker.asked}
-    panel.models.click(from_model, asked, [*outputs, picker.under_way], **AT_ONCE)
+    panel.models.click(from_model, asked, [*outputs, picker.under_way], **PRESSED)
     ticks = [group.change for group in (panel.modes, panel.adapters, panel.strengths)]
-    gr.on(ticks, preview, asked, panel.note, **AT_ONCE, trigger_mode="always_last")
+    gr.on(ticks, preview, asked, panel.note, **AT_ONCE)
     panel.button.click(add, asked, [candidates, panel.note], **AT_ONCE)
     panel.spelling.submit(add_spelled, asked, [candidates, panel.note, panel.spelling], **AT_ONCE)
-    return from_picker, outputs
+    follows(picker.changed, from_picker, asked, outputs)
 
 
 def counted(wanted: Sequence[Variant], left_out: Sequence[str], listed: Sequence[str], most: int) -> str:

@@ -12,6 +12,7 @@ from models.domain.messages import SEED_MAX, Sampling
 from models.domain.request import REFERENCE_TEXT, BasePrompt, ChatRequest, CompareRequest, read_prompts
 from models.domain.results.comparison import MOST_COLUMNS, Comparison
 from models.domain.results.contenders import acts_as, check_variants
+from models.domain.thinking import AS_IT_IS, Thinking
 from models.domain.variant import Variant
 from models.studies.compare import RUNS
 
@@ -59,6 +60,7 @@ def prepare(
     shown: SetupValues,
     sampling: Sampling,
     earlier: Comparison | None = None,
+    thinking: Thinking = AS_IT_IS,
 ) -> Prepared:
     """What the list, the setup and the sampling controls ask for; raises PaddockError.
 
@@ -75,9 +77,12 @@ def prepare(
         raise BadComparisonRequest(reason="several prompts were asked for themselves, which is no conversation")
     if shown.quality and not text.strip():
         raise BadComparisonRequest(reason="the text that quality is measured on is empty")
+    prompts = read_prompts(prompt) if shown.several and not earlier else (prompt,)
+    if len(prompts) > 1 and shown.one_pass:
+        raise BadComparisonRequest(reason="one pass takes one prompt, and there are several")
     request = CompareRequest.of(
         variants,
-        read_prompts(prompt) if shown.several and not earlier else prompt,
+        prompts,
         shown.system or "",
         sampling=_sampling(sampling, bool(shown.greedy)),
         base_prompt=shown.parts,
@@ -86,8 +91,9 @@ def prepare(
         one_pass=bool(shown.one_pass),
         rivals=RIVALS if shown.tokens else 0,
         runs=RUNS if shown.quality else 1,
+        thinking=thinking,
     )
-    asked = ChatRequest(variants[0], request.histories[0], request.sampling, request.base_prompt)
+    asked = ChatRequest(variants[0], request.histories[0], request.sampling, request.base_prompt, thinking=thinking)
     runtime.check(asked)
     if earlier is None:
         return Prepared(request, tuple(candidate for candidate in listed if candidate.refused))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from models.domain.errors import PaddockError
 from models.domain.memory.hardware import Hardware
 from models.domain.memory.plan import LoadPlan
-from models.domain.results.contenders import acts_as, select_variants
+from models.domain.results.contenders import acts_as, most_of, select_variants
 from models.domain.units import size
 from models.domain.variant import Variant
 
@@ -88,7 +88,8 @@ def _planned(runtime: Runtime, spelling: str, variant: Variant, target: Target, 
 
 def extended(listed: Sequence[str], wanted: Sequence[Variant], most: int) -> tuple[list[str], int, int]:
     """The list with those that are new, as far as the limit allows; how many were added, and how many found no room."""
-    known = {acts_as(variant) for spelling in listed if (variant := _parsed(spelling)) is not None}
+    there = [variant for spelling in listed if (variant := _parsed(spelling)) is not None]
+    known, most = set(map(acts_as, there)), most_of([*there, *wanted], most)
     new: list[Variant] = []
     for variant in wanted:
         if acts_as(variant) not in known:

@@ -25,7 +25,8 @@ function refresh() {
     set(more, "ariaExpanded", String(open));
     set(clip, "scrollTop", running ? clip.scrollHeight - clip.clientHeight : 0);  // what is new is seen
   }
-  for (const part of element.querySelectorAll("details[data-key]")) set(part, "open", opened.has(part.dataset.key));
+  for (const part of element.querySelectorAll("details[data-key]"))
+    set(part, "open", opened.has(part.dataset.key) !== "live" in part.dataset);  // what streams was not opened to be seen
 }
 
 // Before anything is painted, so that nothing is seen to close.

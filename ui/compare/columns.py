@@ -6,8 +6,8 @@ from dataclasses import replace
 from html import escape
 
 from models.domain.messages import Usage
-from models.domain.results.comparison import find
-from models.domain.results.figures import ENDINGS, FIGURES
+from models.domain.results.comparison import Asked, agreeing_prefix, find
+from models.domain.results.figures import FIGURES, ending
 from models.domain.results.loops import repeats_from
 from models.domain.results.suggestion import quality_measure
 from models.domain.units import size
@@ -18,7 +18,7 @@ from . import tokens as render_tokens
 from .answer_text import drawn
 from .blind import BEST, NONE, TIE, candidates
 from .render import colour, labels
-from .state import Column, Shown
+from .state import Column, Shown, answers_in, markable
 from .table import SPEED, basis, footer, short_text
 
 ACROSS = 4  # columns beside each other on a desktop with the sidebar open
@@ -42,7 +42,7 @@ def columns(shown: Shown) -> str:
     if not shown.columns:
         return empty()
     names, count = names_of(shown), len(shown.columns)
-    across = count if count <= ACROSS else -(-count // 2)
+    across = -(-count // -(-count // ACROSS))  # as many in each line
     parts = "".join(_column(shown, at, place, names[place]) for at, place in enumerate(shown.places))
     return (
         f'{_bar(shown)}<div class="compare-columns{" running" if shown.running else ""}" tabindex="0" '
@@ -111,18 +111,43 @@ def _turns(shown: Shown, column: Column, at: int) -> str:
     if _question(shown):
         return ""
     drawn, answers = "", 0
+    theirs = _answers_of_reference(shown, column)
     for turn in (turn for turn in column.asked if turn.role != "system"):
         if turn.role == "user":
             drawn += f'<p class="asked" title="{escape(turn.content)}">{escape(turn.content)}</p>'
         else:
-            drawn += _clipped(_text(turn.content, shown.view.raw), f"{at}-{answers}", f"{LESS} earlier")
+            differs = _differs(turn.content, theirs[answers] if answers < len(theirs) else turn.content)
+            drawn += _clipped(_text(shown, turn.content, differs), f"{at}-{answers}", f"{LESS} earlier")
             drawn += f'<div class="marking">{_marks(shown, column, at, answers)}</div>'
             answers += 1
     return drawn
 
 
-def _text(text: str, raw: bool) -> str:
-    return f'<div class="answer earlier">{drawn(text, raw)}</div>'
+def _text(shown: Shown, text: str, differs: int | None) -> str:
+    html = drawn(text, shown.view.raw, differs, _difference(shown, text, differs))
+    return f'<div class="answer earlier">{html}</div>'
+
+
+def _answers_of_reference(shown: Shown, column: Column) -> list[str]:
+    """Its earlier answers, turn by turn, to compare those of a column with; none before the end."""
+    reference = find([other.known for other in shown.columns], shown.reference)
+    if shown.running or shown.blind or reference is None or reference is column.known:
+        return []
+    return [turn.content for turn in reference.turns if turn.role == "assistant"]
+
+
+def _differs(answer: str, theirs: str) -> int | None:
+    return None if answer == theirs or not answer or not theirs else agreeing_prefix(theirs, answer)
+
+
+def _difference(shown: Shown, answer: str, differs: int | None) -> str:
+    """What the mark at the first difference means."""
+    if differs is None:
+        return ""
+    who = shown.reference or say("the reference")
+    if differs < len(answer):
+        return say("From here on it differs from the answer of {variant}", variant=who)
+    return say("It ends before the answer of {variant}", variant=who)
 
 
 def _clipped(html: str, key: str, kind: str = CLIP) -> str:
@@ -135,25 +160,34 @@ def _clipped(html: str, key: str, kind: str = CLIP) -> str:
     )
 
 
+def _thought(shown: Shown, column: Column, at: int) -> str:
+    """What was thought before the answer, in its place: open while it streams, folded after, hidden from a vote."""
+    known = column.known
+    if shown.blind or known.usage is None or not known.thought:
+        return ""
+    live = shown.running and not known.answer and known.usage.finish is None
+    inside, title = f'<div class="thought">{escape(known.thought)}</div>', render.thought(known.usage)
+    return _opened(title, inside, f"{'thinking' if live else 'thought'}-{at}", " data-live" * live)
+
+
 def _answer(shown: Shown, column: Column, at: int) -> str:
     known = column.known
     if shown.blind and shown.running:  # who comes first, and how fast, would tell which one it is
         return _clipped('<div class="answer"></div>', f"{at}-last")
     error = known.error and (say("Why it gave no answer is said after the vote.") if shown.blind else say(known.error))
     if error and not known.answer:
-        return _clipped(f'<div class="answer"><p class="status error">{escape(error)}</p></div>', f"{at}-last")
+        failed = f'<p class="status error">{escape(error)}</p>'
+        return _clipped(f'<div class="answer">{_thought(shown, column, at)}{failed}</div>', f"{at}-last")
     differs = None if shown.blind else known.parts_at_character
+    if known.parts_in is not None and not shown.blind:  # that of the earliest prompt is marked at its own answer
+        reference = find([other.known for other in shown.columns], shown.reference)
+        differs = _differs(known.answer, reference.answer) if reference else None
     loops = None if shown.running else repeats_from(known.answer)
-    who = shown.reference or say("the reference")
-    title = ""
-    if differs is not None and differs < len(known.answer):
-        title = say("From here on it differs from the answer of {variant}", variant=who)
-    elif differs is not None:
-        title = say("It ends before the answer of {variant}", variant=who)
+    title = _difference(shown, known.answer, differs)
     loop = say("repeats itself from here")
     html = drawn(known.answer, shown.view.raw, differs, title, loops, loop)
     failed = f'<p class="status error">{escape(error)}</p>' if error else ""
-    return _clipped(f'<div class="answer">{html}{failed}</div>', f"{at}-last")
+    return _clipped(f'<div class="answer">{_thought(shown, column, at)}{html}{failed}</div>', f"{at}-last")
 
 
 def _status(shown: Shown, column: Column) -> str:
@@ -162,7 +196,8 @@ def _status(shown: Shown, column: Column) -> str:
     if shown.blind and shown.running:
         return render.said(say("Shown when all have answered"))
     if column.problem:
-        return f'<div class="status error" role="alert">{escape(column.problem)}</div>'
+        problem = f"{say(column.problem)} {say('This is its earlier answer.')}"
+        return f'<div class="status error" role="alert">{escape(problem)}</div>'
     if known.error:
         return render.said(say("Failed"))
     if shown.blind:
@@ -172,21 +207,26 @@ def _status(shown: Shown, column: Column) -> str:
     if not usage.new_tokens and not known.answer:
         waiting = say("Waits for its turn") if shown.running else say("Stopped before its turn")
         return render.said(say("No answer") if usage.finish else waiting)
-    end = f" · {say(ENDINGS.get(usage.finish, ''))}" if usage.finish else ""
-    return render.said(say("{count} tokens", count=f"{usage.new_tokens:,}") + end)
+    end = f" · {say(ending(usage))}" if usage.finish else ""
+    return render.said(render.counted(usage.new_tokens) + end)
 
 
 def _marking(shown: Shown, column: Column, at: int) -> str:
-    answers = column.known.answers
-    return _marks(shown, column, at, answers - 1) if answers and not column.known.error and not shown.running else ""
+    """For the answer of now, once it is whole."""
+    turn = answers_in(column.asked)
+    return _marks(shown, column, at, turn) if turn in _markable(shown, at) and not column.known.error else ""
 
 
 def _marks(shown: Shown, column: Column, at: int, turn: int) -> str:
     """Two buttons, of which one, or none, is pressed."""
     said = column.known.marks[turn] if turn < len(column.known.marks) else ""
-    off = " disabled" if shown.running else ""
+    off = "" if turn in _markable(shown, at) else " disabled"
     ways = (("right", say("Right")), ("wrong", say("Wrong")))
     return "".join(_button(f"{way}-{at}-{turn}", words, said == way, f"mark {way}", off) for way, words in ways)
+
+
+def _markable(shown: Shown, at: int) -> range:
+    return markable(shown, shown.places[at])
 
 
 def _three(shown: Shown, column: Column) -> str:
@@ -222,15 +262,23 @@ def _details(shown: Shown, column: Column, place: int) -> str:
     if not shown.running:
         known = column.known
         inside = footer(known, [other.known for other in shown.columns if not other.known.error])
-        if known.tokens:
-            inside += _opened(say("Token by token"), render_tokens.tokens(known), f"tokens-{place}")
-        if known.prompt:
-            inside += _opened(say("Prompt sent"), f"<pre>\n{escape(known.prompt)}</pre>", f"prompt-{place}")
+        rows = (*known.earlier, Asked(known.prompt, known.tokens))  # the last thought stands above its answer
+        for number, row in enumerate(rows, 1):
+            of = " · " + say("prompt {number}", number=number) if len(rows) > 1 else ""
+            key = f"{place}-{number}"
+            if row.thought:
+                inside += _opened(
+                    say("Thought") + of, f'<div class="thought">{escape(row.thought)}</div>', f"was-{key}"
+                )
+            if row.tokens:
+                inside += _opened(say("Token by token") + of, render_tokens.tokens(row.tokens), f"tokens-{key}")
+            if row.prompt:
+                inside += _opened(say("Prompt sent") + of, f"<pre>\n{escape(row.prompt)}</pre>", f"prompt-{key}")
     return _opened(say("Details"), inside, f"details-{place}")
 
 
-def _opened(name: str, inside: str, key: str) -> str:
-    return f'<details class="quiet" data-key="{key}"><summary>{escape(name)}</summary>{inside}</details>'
+def _opened(name: str, inside: str, key: str, more: str = "") -> str:
+    return f'<details class="quiet" data-key="{key}"{more}><summary>{escape(name)}</summary>{inside}</details>'
 
 
 def _actions(shown: Shown, at: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import gradio as gr
 
 from models.domain.errors import PaddockError
-from models.domain.results.comparison import Comparison
+from models.domain.results.comparison import Comparison, without_tokens
 from models.domain.results.file import from_json, to_json
 
 from .state import Shown, View, ended
@@ -21,19 +21,31 @@ def kept_comparison() -> gr.BrowserState:
     return gr.BrowserState("", storage_key="paddock-comparison", secret="paddock")
 
 
-def to_kept(shown: Shown, so_far: Comparison | None = None) -> str:
-    """What is shown, or what there is `so_far` of what still runs; without what makes it too long, or nothing."""
+def to_kept(shown: Shown, so_far: Comparison | None = None, run: str = "") -> str:
+    """What is shown, or what there is `so_far` of what still runs, with the id of its `run` on the server.
+
+    Without what makes it too long, or nothing.
+    """
     comparison = shown.comparison or so_far
     if comparison is None:
         return ""
     running = shown.comparison is None
-    about: dict[str, object] = {"order": shown.order, "voted": shown.voted, "raw": shown.view.raw}
+    about: dict[str, object] = {"order": shown.order, "voted": shown.voted, "raw": shown.view.raw, "run": run}
     about |= {"stopped": shown.stopped or running, "interrupted": shown.interrupted or running}
-    for shorten in (_whole, _without_tokens, _without_prompts):
+    for shorten in (_whole, without_tokens, _without_prompts):
         text = json.dumps({**about, "file": to_json(shorten(comparison))}, ensure_ascii=False)
         if len(text) <= LONGEST:
             return text
-    return ""
+    return json.dumps({"run": run}) if run else ""
+
+
+def run_of(text: object) -> str:
+    """The id of the run that was under way; empty where none was, or it cannot be read."""
+    try:
+        run = json.loads(text)["run"] if isinstance(text, str) and len(text) <= LONGEST else ""
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return run if isinstance(run, str) else ""
 
 
 def from_kept(text: object) -> Shown:
@@ -59,9 +71,6 @@ def _whole(comparison: Comparison) -> Comparison:
     return comparison
 
 
-def _without_tokens(comparison: Comparison) -> Comparison:
-    return replace(comparison, columns=tuple(replace(column, tokens=()) for column in comparison.columns))
-
-
 def _without_prompts(comparison: Comparison) -> Comparison:
-    return replace(comparison, columns=tuple(replace(column, tokens=(), prompt="") for column in comparison.columns))
+    columns = (replace(column, tokens=(), prompt="", thought="", earlier=()) for column in comparison.columns)
+    return replace(comparison, columns=tuple(columns))

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from models.domain.catalog import is_toy
 from models.domain.errors import ModeNotPossible
 from models.domain.memory.hardware import Hardware
-from models.domain.memory.model_info import ModelInfo, fitting
+from models.domain.memory.model_info import ModelInfo, each_file_once, fitting
+from models.domain.results.comparison import MOST_COLUMNS
+from models.domain.units import size
 from models.domain.variant import AUTO, AdapterChoice, Variant
 
+from ..picker.quantizations import refused
 from ..shared.language import say
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
 ALIKE = 0.1  # of the parameters: a chat model may have a few more embeddings than its base
+STEP = 1.25  # by how much sizes have to differ
 SWEEP = (0.0, 0.5, 1.0, 1.5)  # strengths of one adapter
 
 
@@ -25,14 +30,34 @@ def explicit(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Va
     return runtime.resolve(picked, runtime.card(picked), hardware)[0]
 
 
-def sizes(models: Sequence[ModelInfo], key: str) -> list[Variant]:
-    """The models of the same family and kind that fit, the smallest first."""
+def sizes(models: Sequence[ModelInfo], key: str, most: int) -> list[Variant]:
+    """The picked model and other sizes that fit, across families, the smallest first.
+
+    Before others come models that can be had without the Hub, chat models, those of its family and those without a
+    gate. Toys stand beside toys only, and beside one that can be had without the Hub only such, if there are any.
+    """
     own = _named(models, key)
     if own is None:
         return []
-    relatives = [model for model in models if (model.family, model.kind) == (own.family, own.kind)]
-    fitting = [model for model in relatives if model.auto and model.plans[model.auto].fits]
-    return [Variant(model.key, model.auto) for model in sorted(fitting, key=lambda model: model.parameters)]
+
+    def elsewhere(model: ModelInfo) -> bool:
+        return not (model.on_this_machine or model.without_hub)
+
+    def rank(model: ModelInfo) -> tuple[bool, ...]:
+        return (model is not own, elsewhere(model), model.kind == "base", model.family != own.family, model.gated)
+
+    found: list[ModelInfo] = []
+    for model in sorted((model for model in models if model.auto and model.fits), key=rank):
+        toy = is_toy(model.parameters) and not is_toy(own.parameters)
+        enough = elsewhere(model) and not elsewhere(own) and sum(not elsewhere(one) for one in found) > 1
+        if not toy and not enough and len(found) < most and all(_apart(model, other) for other in found):
+            found.append(model)
+    return [Variant(model.key, model.auto) for model in sorted(found, key=lambda model: model.parameters)]
+
+
+def _apart(one: ModelInfo, other: ModelInfo) -> bool:
+    small, large = sorted((one.parameters, other.parameters))
+    return large > STEP * small
 
 
 def with_adapters(base: Variant, adapters: Sequence[AdapterChoice]) -> list[Variant]:
@@ -72,7 +97,11 @@ def _named(models: Sequence[ModelInfo], key: str) -> ModelInfo | None:
 # --- of the Runtime: the list, and why it is too short where it is -------------------------------------------
 
 
-Made = tuple[list[Variant], str]
+class Made(NamedTuple):
+    """The list, and why it is too short where it is."""
+
+    variants: list[Variant]
+    lacking: str
 
 
 def _where(hardware: Hardware | None) -> str:
@@ -80,18 +109,41 @@ def _where(hardware: Hardware | None) -> str:
 
 
 def _sizes(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
-    lacking = say(
-        "No second size of the family of {model} fits {hardware}.", model=picked.model, hardware=_where(hardware)
-    )
-    return sizes(runtime.models(hardware), picked.model), lacking
+    lacking = say("No other size than {model} fits {hardware}.", model=picked.model, hardware=_where(hardware))
+    return Made(sizes(runtime.listing(hardware), picked.model, runtime.settings.compared), lacking)
 
 
 def _modes(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
-    plans = runtime.describe(runtime.card(picked), picked.adapters, hardware).plans
+    info = runtime.describe(runtime.card(picked), picked.adapters, hardware)
     lacking = say(
         "Fewer than two quantizations of {model} fit {hardware}.", model=picked.model, hardware=_where(hardware)
     )
-    return [picked.resolved(name) for name in fitting(plans, runtime.settings.compared)], lacking
+    return Made([picked.resolved(name) for name in fitting(info.plans, MOST_COLUMNS)], lacking)
+
+
+def not_available(runtime: Runtime, listed: Sequence[Variant], hardware: Hardware | None) -> str:
+    """Why other quantizations are not there, in a list that has several of one model and nothing else; as HTML."""
+    modes = {variant.quantization.partition("/")[0] for variant in listed}
+    if len(modes) < 2 or len({variant.model for variant in listed}) > 1:
+        return ""
+    info = runtime.describe(runtime.card(listed[0]), listed[0].adapters, hardware)
+    large = {
+        name: say("it does not fit: {needed} must be free", needed=size(offer.needed))
+        for name, offer in each_file_once(info.plans).items()
+        if not offer.fits and "/" not in name and name not in modes
+    }
+    return refused({**info.refused, **large})
+
+
+def _caches(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
+    """The GGUF file that is picked, or the first one, with each type of KV cache."""
+    plans = runtime.describe(runtime.card(picked), (), hardware).plans
+    lacking = say(
+        "No GGUF file of {model} can run here, and only llama.cpp quantizes its KV cache.", model=picked.model
+    )
+    plain = explicit(runtime, picked, hardware).quantization.partition("/")[0]
+    plain = plain if plain.startswith("gguf") else "gguf"
+    return Made([picked.without_adapters.resolved(name) for name in plans if name.partition("/")[0] == plain], lacking)
 
 
 def _adapters(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
@@ -104,14 +156,21 @@ def _adapters(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> M
         model=picked.model,
     )
     if not adapters:
-        return [], lacking
+        return Made([], lacking)
     base = _taking_adapters(runtime, replace(picked, adapters=(adapters[0],)), hardware).without_adapters
-    return with_adapters(base, adapters), lacking
+    return Made(with_adapters(base, adapters), lacking)
+
+
+def with_base(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
+    """What is picked and the same without adapters, the base first."""
+    variant = _taking_adapters(runtime, picked, hardware)
+    lacking = say("Pick an adapter first: it is compared with its base.")
+    return Made([variant.without_adapters, variant] if variant.adapters else [], lacking)
 
 
 def _strengths(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
     lacking = say("Pick an adapter first: this list compares it at the strengths 0, 0.5, 1 and 1.5.")
-    return strengths(_taking_adapters(runtime, picked, hardware)) if picked.adapters else [], lacking
+    return Made(strengths(_taking_adapters(runtime, picked, hardware)) if picked.adapters else [], lacking)
 
 
 def _taking_adapters(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Variant:
@@ -125,12 +184,14 @@ def _taking_adapters(runtime: Runtime, picked: Variant, hardware: Hardware | Non
 def _kinds(runtime: Runtime, picked: Variant, hardware: Hardware | None) -> Made:
     lacking = say("{model} has no counterpart: a base model and a chat model of one size.", model=picked.model)
     mode = explicit(runtime, picked.without_adapters, hardware).quantization
-    return base_and_chat(runtime.models(hardware), picked.model, mode), lacking
+    return Made(base_and_chat(runtime.models(hardware), picked.model, mode), lacking)
 
 
-PRESETS: dict[str, Callable[[Any, Variant, Hardware | None], Made]] = {
+Preset = Callable[[Any, Variant, Hardware | None], Made]
+PRESETS: dict[str, Preset] = {
     "modes": _modes,
     "sizes": _sizes,
+    "caches": _caches,
     "adapters": _adapters,
     "strengths": _strengths,
     "kinds": _kinds,

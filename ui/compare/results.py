@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from html import escape
 
-from models.domain.results.comparison import Compared, Comparison
+from models.domain.results.comparison import Compared, Comparison, without_thoughts
 from models.domain.results.file import to_json
 from models.domain.results.report import to_csv, to_markdown
 from models.domain.results.suggestion import quality_measure, suggest
@@ -71,4 +71,8 @@ def _rows(shown: Shown) -> list[Row]:
 
 
 def _files(comparison: Comparison) -> dict[str, str]:
-    return {"json": to_json(comparison), "csv": to_csv(comparison), "markdown": to_markdown(comparison)}
+    return {
+        "json": to_json(without_thoughts(comparison)),
+        "csv": to_csv(comparison),
+        "markdown": to_markdown(comparison),
+    }

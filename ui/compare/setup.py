@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -14,20 +14,32 @@ from models.domain.errors import PaddockError
 from models.domain.memory.hardware import Hardware
 from models.domain.request import REFERENCE_TEXT, BasePrompt
 from models.domain.results.suggestion import TOLERANCE
-from models.domain.variant import LONGEST_SPELLING, Variant
+from models.domain.variant import Variant
 
 from ..picker.picker import Picker
 from ..shared import render
-from ..shared.events import AT_ONCE, PRESS, Values, named, own_token, pressed
+from ..shared.events import (
+    AT_ONCE,
+    ONCE_OPEN,
+    PRESS,
+    PRESSED,
+    Values,
+    keep_drafts,
+    named,
+    own_token,
+    pressed,
+    raises,
+    signal,
+)
 from ..shared.language import say
+from ..shared.lenient import Dropdown, Slider
 from ..shared.sampling import draw_base_prompt
-from ..shared.slider import Slider
 from ..shared.text import t
-from ..shared.url import PageState
+from ..shared.url import CompareOptions, PageState, open_base_prompt, parameters
 from .add import AddPanel, draw_add, wire_add
 from .asked import FIRST, SetupValues
 from .candidates import Candidate, Target, chips, extended, find_candidates, plan_sentences
-from .presets import PRESETS, explicit
+from .presets import PRESETS, Preset, explicit, not_available, with_base
 from .several import Several, draw_several, wire_several
 
 if TYPE_CHECKING:
@@ -47,14 +59,23 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-press]');
   if (!button) return;
   next = [...element.querySelectorAll('[data-press]')].indexOf(button);
+  window.paddock.gone = button.dataset.press;
   trigger('click', { pressed: button.dataset.press });
 });
 watch('value', () => {
+  const address = new URL(window.location), said = address.searchParams.get('variants');
+  const listed = [...element.querySelectorAll('.candidate')].map((chip) => chip.dataset.variant).join();
+  if (said !== null && listed && listed !== said) {  // a link's own list until it is changed
+    address.searchParams.delete('variants'); address.searchParams.delete('reference');
+    history.replaceState(null, '', address);
+  }
   if (next < 0) return;
   const buttons = element.querySelectorAll('[data-press]');
   (buttons[Math.min(next, buttons.length - 1)] || element.querySelector('.add-candidate'))?.focus();
   next = -1;
 });"""
+
+WITHOUT_PRESSED = "(listed) => [(listed || []).filter((spelling) => String(spelling) !== window.paddock.gone)]"
 
 
 @dataclass(frozen=True)
@@ -98,19 +119,45 @@ class CompareSetup:
         parts = BasePrompt(**{name: shown.pop(name) for name in self.base_prompt})
         return SetupValues(**shown, parts=parts)
 
+    # --- that a browser keeps
+
+    @property
+    def drafts(self) -> dict[str, Component]:
+        """What is typed and set, by the names under which it is kept; the list of candidates keeps itself."""
+        return {f"compare-{name}": box for name, box in self.fields.items()} | {
+            "compare-blind": self.blind,
+            "compare-distance": self.distance,
+        }
+
     # --- of a link
 
     @property
     def linked(self) -> list[Component]:
-        return [self.variants, self.reference, self.system, self.prompt]
+        return [
+            self.variants,
+            self.reference,
+            self.system,
+            self.prompt,
+            *self.options.values(),
+            *self.base_prompt.values(),
+        ]
+
+    @property
+    def options(self) -> dict[str, Component]:
+        """The components by the fields of CompareOptions."""
+        return {f.name: getattr(self, f.name) for f in fields(CompareOptions)}
 
     def open(self, state: PageState) -> list[Any]:
         """Values for `linked`."""
         spellings = [str(variant) for variant in state.variants]
-        listed = (
-            [spellings, reference_choice(spellings, str(state.reference or FIRST))] if spellings else [gr.skip()] * 2
-        )
-        return [*listed, state.system or gr.skip(), state.prompt or gr.skip()]
+        reference = str(state.reference or FIRST)
+        choice = reference if reference in spellings else FIRST
+        listed = [spellings, gr.Dropdown(choices=references(spellings), value=choice)] if spellings else [gr.skip()] * 2
+        options: list[Any] = [gr.skip()] * len(self.options)
+        if state.options:
+            options = [getattr(state.options, name) for name in self.options]
+        parts = open_base_prompt(state)
+        return [*listed, state.system or gr.skip(), state.prompt or gr.skip(), *options, *parts]
 
     def state(self, values: Values) -> dict[str, Any]:
         """Fields of a PageState; raises VariantError."""
@@ -120,6 +167,8 @@ class CompareSetup:
             "reference": Variant.parse(reference) if reference else None,
             "system": values[self.system] or "",
             "prompt": values[self.prompt] or "",
+            "options": CompareOptions(**{name: values[box] for name, box in self.options.items()}),
+            "base_prompt": BasePrompt(**named(self.base_prompt, values)),
         }
 
 
@@ -180,7 +229,7 @@ def _draw_options() -> tuple[Any, ...]:
         blind, greedy, one_pass = check("blind", False), check("greedy", True), check("one_pass", False)
         tokens, quality = check("token_view", False), check("quality", True)
     with gr.Row():
-        reference = gr.Dropdown(
+        reference = Dropdown(
             [("the first", FIRST)],
             value=FIRST,
             label=t("reference"),
@@ -203,20 +252,18 @@ def target(picker: Picker, values: Values) -> Target:
     return Target(hardware, (picked.model or "").strip(), int(picked.context) if picked.context else None)
 
 
-def wire_setup(
-    runtime: Runtime, setup: CompareSetup, picker: Picker
-) -> tuple[Callable[..., list[Any]], set[Component], list[Component]]:
-    """Let the buttons fill the list, and the chips, the plan and the references follow it.
-
-    Returns the handler, with inputs and outputs, for when another variant or other hardware is picked.
-    """
+def wire_setup(app: gr.Blocks, runtime: Runtime, setup: CompareSetup, picker: Picker) -> None:
+    """Let the buttons fill the list, and the chips, the plan and the references follow it and what is picked."""
     most = runtime.settings.compared
     wire_several(setup.several_prompts, setup.prompt, setup.note)
+    keep_drafts(
+        app, setup.drafts, {name: parameters(name.removeprefix("compare-")) for name in setup.drafts}, "compare"
+    )
 
-    def add_current(values: Values) -> list[Any]:
-        listed = values[setup.variants] or []
+    def add_current(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        listed, theirs = values[setup.variants] or [], runtime.of_visitor(own_token(token, values[picker.token]))
         try:
-            current = explicit(runtime, picker.read(values).variant, target(picker, values).hardware)
+            current = explicit(theirs, picker.read(values).variant, target(picker, values).hardware)
         except PaddockError as error:
             return [gr.skip(), render.error(error)]
         now, count, left = extended(listed, [current], most)
@@ -226,57 +273,61 @@ def wire_setup(
         said = "" if count else render.said(say("{variant} is listed already.", variant=str(current)))
         return [now, said]
 
-    def fill(name: str) -> Callable[[Values], list[Any]]:
-        make = PRESETS[name]
-
-        def filled(values: Values) -> list[Any]:
-            listed = values[setup.variants] or []
+    def fill(make: Preset) -> Callable[..., list[Any]]:
+        def filled(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+            listed, theirs = values[setup.variants] or [], runtime.of_visitor(own_token(token, values[picker.token]))
             try:
-                made, lacking = make(runtime, picker.read(values).variant, target(picker, values).hardware)
+                made = make(theirs, picker.read(values).variant, target(picker, values).hardware)
             except PaddockError as error:
                 return [gr.skip(), render.error(error), gr.skip()]
-            if len(made) < 2:
-                return [gr.skip(), render.said(lacking), gr.skip()]
-            now, _, left = extended([], made, most)
+            if len(made.variants) < 2:
+                return [gr.skip(), render.said(made.lacking), gr.skip()]
+            now, _, left = extended([], made.variants, most)
             said = say("{left} more found no room: this server compares at most {most}.", left=left, most=most)
             return [now, _note(said if left else "", bool(listed) and listed != now), listed]
 
         return filled
 
+    def fill_pressed(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        return fill(preset_of[event.target])(token, values)
+
     def bring_back(event: gr.EventData, before: list[str]) -> list[Any]:
         return [before, ""] if pressed(event) == UNDO else [gr.skip()] * 2
 
-    def remove(event: gr.EventData, listed: list[str] | None) -> list[str]:
-        gone = pressed(event)
-        return [spelling for spelling in listed or [] if spelling[: LONGEST_SPELLING + 1] != gone]
-
     def follow_list(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         spellings, planned_for = values[setup.variants] or [], target(picker, values)
+        theirs = runtime.of_visitor(own_token(token, values[picker.token]))
         try:
-            found = find_candidates(runtime, spellings, planned_for, own_token(token))
+            found = find_candidates(theirs, spellings, planned_for)
         except PaddockError as error:
             return [chips([]), render.error(error), gr.skip(), gr.skip()]
-        references = reference_choice(spellings, values[setup.reference] or FIRST)
+        # A reference that is listed is left alone: the browser may just have brought it back.
+        gone = (values[setup.reference] or FIRST) not in (FIRST, *spellings)
+        reference = gr.Dropdown(choices=references(spellings), **({"value": FIRST} if gone else {}))
         base = gr.Accordion(visible=any(candidate.is_base for candidate in found))
-        return [chips(found), plan_sentences(found, planned_for.hardware), references, base]
+        there = planned_for.hardware
+        others = ""
+        with suppress(PaddockError):  # said where it is planned
+            others = not_available(theirs, [one.variant for one in found if one.variant], there)
+        return [chips(found), plan_sentences(found, there) + others, reference, base]
 
     listed = {setup.variants, *picker.asked}
-    follows = [setup.chips, setup.plan, setup.reference, setup.base_group]
+    filled = [setup.variants, setup.note, setup.before]
+    for_base = picker.adapters.notes.click(fill(with_base), listed, filled, **AT_ONCE)
+    for_base.then(None, None, None, js="() => window.paddock.openTab('compare')", api_visibility="private")
     setup.buttons["add_current"].click(add_current, listed, [setup.variants, setup.note], **AT_ONCE)
-    for name in PRESETS:
-        button = setup.buttons[f"preset_{name}"]
-        button.click(fill(name), listed, [setup.variants, setup.note, setup.before], **AT_ONCE)
-    setup.note.click(bring_back, setup.before, [setup.variants, setup.note], **AT_ONCE)
-    setup.chips.click(remove, setup.variants, setup.variants, **AT_ONCE)
-    followed = listed | {setup.reference}
-    setup.variants.change(follow_list, followed, follows, **AT_ONCE, trigger_mode="always_last")
-    picker.context.release(follow_list, followed, follows, **AT_ONCE)
-    follow_picked, offered = wire_add(runtime, setup.add, setup.variants, picker)
-
-    def follow(token: gr.OAuthToken | None, values: Values) -> list[Any]:
-        return [*follow_list(token, values), *follow_picked(values)]
-
-    return follow, followed, [*follows, *offered]
+    preset_of: dict[Any, Preset] = {setup.buttons[f"preset_{name}"]: make for name, make in PRESETS.items()}
+    gr.on([button.click for button in preset_of], fill_pressed, listed, filled, **PRESSED)
+    setup.note.click(bring_back, setup.before, [setup.variants, setup.note], **PRESSED)
+    # In the browser: two presses in a row would each ask the server about the same list.
+    setup.chips.click(None, setup.variants, setup.variants, js=WITHOUT_PRESSED, api_visibility="private")
+    changed = signal()
+    raises(setup.variants.change, changed, ONCE_OPEN)
+    for trigger in (picker.context.release, picker.changed.change):
+        raises(trigger, changed)
+    followers = [setup.chips, setup.plan, setup.reference, setup.base_group]
+    changed.change(follow_list, listed | {setup.reference}, followers, **AT_ONCE)
+    wire_add(runtime, setup.add, setup.variants, picker)
 
 
 def planned(
@@ -294,7 +345,6 @@ def _note(sentence: str, undo: bool) -> str:
     return f'<div class="compare-note">{"".join(parts)}</div>' if any(parts) else ""
 
 
-def reference_choice(spellings: Sequence[str], reference: str) -> gr.Dropdown:
-    """The listed variants as references; one that left the list is so no more."""
-    choices = [(say("the first"), FIRST), *((spelling, spelling) for spelling in spellings)]
-    return gr.Dropdown(choices=choices, value=reference if reference in spellings else FIRST)
+def references(spellings: Sequence[str]) -> list[tuple[str, str]]:
+    """Choices of the reference: the first of the list, whichever that is, or one of it."""
+    return [(say("the first"), FIRST), *((spelling, spelling) for spelling in spellings)]

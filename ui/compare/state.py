@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.domain.errors import BadComparison
-from models.domain.messages import Delta, Event, Message, Progress, Rendered, Usage
+from models.domain.messages import Delta, Event, Message, Progress, Rendered, Thought, Usage
 from models.domain.request import CompareRequest
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.variant import Variant
@@ -29,7 +29,7 @@ class Need:
 class Column:
     """One variant as of now: what it was asked, what is known, what it needs, and what is being waited for.
 
-    `problem` says why it could not be run again.
+    `problem` says why it could not be run again, and that it shows its earlier answer.
     """
 
     known: Compared
@@ -117,6 +117,15 @@ def again(shown: Shown, place: int) -> Shown:
     return replace(shown, columns=tuple(columns), comparison=None, before=None)
 
 
+def marked_as(shown: Shown, other: Shown, but: int) -> Shown:
+    """With the marks that the columns have in another state, `but` one."""
+    if shown.comparison is None:
+        return shown
+    pairs = enumerate(zip(shown.comparison.columns, other.columns, strict=True))
+    columns = (one if at == but else replace(one, marks=now.known.marks) for at, (one, now) in pairs)
+    return changed(shown, replace(shown.comparison, columns=tuple(columns)))
+
+
 def failed_again(shown: Shown, place: int, problem: str) -> Shown:
     """The columns as they were before one could not be run again, and why."""
     columns = list(shown.columns)
@@ -142,6 +151,10 @@ def _advanced(column: Column, event: Event | Compared) -> Column:
             return replace(column, progress=event)
         case Rendered():
             return replace(column, known=replace(known, prompt=event.prompt), progress=Progress("prefill"))
+        case Thought():
+            thinking = Progress("think", event.usage.thought_tokens, unit="tokens")
+            known = replace(known, usage=event.usage, thought=known.thought + event.text)
+            return replace(column, known=known, progress=thinking)
         case Delta():
             known = replace(known, answer=known.answer + event.text, usage=event.usage)
             return replace(column, known=known, progress=None)
@@ -189,6 +202,19 @@ def has_answer(column: Compared) -> bool:
     return bool(column.answer.strip()) and not column.error
 
 
+def markable(shown: Shown, place: int) -> range:
+    """The answers of a column, by turn, that can be marked: those that are whole."""
+    column = shown.columns[place]
+    if not shown.running:
+        return range(column.known.answers)
+    return range(0 if shown.blind else answers_in(column.known.turns or column.asked))
+
+
+def answers_in(turns: Sequence[Message]) -> int:
+    """How many of the turns are answers."""
+    return sum(turn.role == "assistant" for turn in turns)
+
+
 def so_far(shown: Shown, request: CompareRequest) -> Comparison:
     """What there is of a comparison that was ended before its end; what was still streaming says `cancelled`."""
     return Comparison(
@@ -197,6 +223,7 @@ def so_far(shown: Shown, request: CompareRequest) -> Comparison:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         system=next((m.content for m in request.histories[0] if m.role == "system"), ""),
         sampling=request.sampling,
+        thinking=request.thinking,
         reference=shown.reference,
         text=request.text,
         independent=bool(request.further),
@@ -223,12 +250,12 @@ def request_again(shown: Shown, place: int) -> CompareRequest:
     opening = (Message("system", whole.system),) if whole.system.strip() else ()
     asked = column.asked if any(turn.role == "system" for turn in column.asked) else (*opening, *column.asked)
     variant = Variant.parse(column.known.variant)
-    rivals = max((len(token.alternatives) for one in whole.columns for token in one.tokens), default=0)
+    rivals = max((len(token.alternatives) for one in whole.columns for token in one.all_tokens), default=0)
     reference = variant if whole.reference_column is column.known else None
     further = whole.questions[1:] if whole.independent else ()
     asked = (*opening, Message("user", whole.questions[0])) if whole.independent else asked
     more: dict[str, Any] = {"reference": reference, "text": whole.text, "rivals": rivals, "further": further}
-    return CompareRequest((variant,), (asked,), whole.sampling, **more)
+    return CompareRequest((variant,), (asked,), whole.sampling, thinking=whole.thinking, **more)
 
 
 def questions(request: CompareRequest) -> tuple[str, ...]:

@@ -115,7 +115,8 @@ def headings_of(rows: Sequence[Row], whole: bool, hardware: str = "") -> list[He
     fields = (SPEED, "ttft_s", quality_measure([row.column for row in rows]), *against, "right", *engine)
     few = [figure for field in fields for figure in FIGURES if figure.field == field]
     few = [one for one in few if one.field not in WITH_REFERENCE or any(one.text(row.column) for row in rows)]
-    return [name, needed, fits, *(_heading(figure, short=not whole) for figure in (OTHERS if whole else few))]
+    reference = next((row.name for row in rows if row.reference), "")
+    return [name, needed, fits, *(_heading(one, reference, short=not whole) for one in (OTHERS if whole else few))]
 
 
 def _needed(row: Row) -> int | None:
@@ -123,11 +124,14 @@ def _needed(row: Row) -> int | None:
     return row.need.bytes if row.need else row.column.needed
 
 
-def _heading(figure: Figure, short: bool = False) -> Heading:
+def _heading(figure: Figure, reference: str, short: bool = False) -> Heading:
+    meaning = say(figure.explained)
+    if reference and figure.field in WITH_REFERENCE:
+        meaning += say("; the reference is {variant}", variant=reference)
     return Heading(
         figure.field,
         say(figure.heading),
-        say(figure.explained),
+        meaning,
         lambda row: (short_text if short else long_text)(figure, row.column),
         lambda row: figure.value(row.column),
         figure.better,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import pairwise
 
-from models.domain.results.comparison import Compared, TokenView
+from models.domain.results.comparison import TokenView
 
 from .render import attribute
 
@@ -14,16 +14,12 @@ STEPS = (0.0, 0.05, 0.2, 0.5, 0.8)  # from which probability on a token has the 
 _VISIBLE = {" ": "␣", "\n": "⏎", "\r": "⏎", "\t": "⇥", "\u00a0": "⍽"}
 
 
-def tokens(column: Compared) -> str:
+def tokens(answer: Sequence[TokenView]) -> str:
     """The answer with a colour a token; hovering over one or focusing it shows what else was likely.
 
     Marks of white space are drawn by the style sheet, so what is copied is the answer as it is.
     """
-    if column.error and not column.answer:
-        return ""
-    if not column.tokens:
-        return '<p class="quiet">No probabilities were recorded with this answer.</p>'
-    drawn = "".join(_token(token) for token in column.tokens)
+    drawn = "".join(map(_token, answer))
     return f'<div class="token-view">{_legend()}<div class="tokens">{drawn}</div></div>'
 
 

@@ -55,9 +55,8 @@ def draw_votes(kept: gr.BrowserState) -> Votes:
     return Votes(kept, group, shown, export, forget)
 
 
-def wire_votes(votes: Votes, app: gr.Blocks) -> None:
-    """Show what was kept when the page opens; let it be taken away or forgotten."""
-    app.load(lambda kept: votes_values(kept)[1:], votes.kept, votes.outputs[1:], **AT_ONCE)
+def wire_votes(votes: Votes) -> None:
+    """Let what was kept be taken away or forgotten."""
     votes.export.click(None, votes.kept, None, js=EXPORT, api_visibility="private")
     votes.forget.click(lambda: votes_values(votes_to_json(())), None, votes.outputs, **AT_ONCE)
 

@@ -15,8 +15,9 @@ from models.domain.adapters import LONGEST_LABEL, FoundAdapter, ListedAdapter, s
 from models.domain.errors import AdapterRefused
 from models.domain.variant import ADAPTER_WEIGHT_BOUNDS, ADAPTERS_MAX, Variant
 
+from ..shared.events import PRESS
 from ..shared.language import say
-from ..shared.slider import Slider
+from ..shared.lenient import Slider
 from ..shared.text import t
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class AdapterPicker:
     search: gr.Button | None
     label: gr.Textbox | None  # what the visitor calls their own
     files: gr.File | None
+    refused: gr.HTML | None  # why the visitor's own was not taken, where they brought it
 
     @property
     def outputs(self) -> list[Component]:
@@ -61,8 +63,8 @@ def draw_adapters(runtime: Runtime) -> AdapterPicker:
         Slider(low, high, value=1, step=STEP, visible=False, elem_id=f"strength-{n}", elem_classes="strength")
         for n in range(ADAPTERS_MAX)
     ]
-    notes = gr.HTML(elem_id="adapter-notes")
-    search = label = files = None
+    notes = gr.HTML(elem_id="adapter-notes", js_on_load=PRESS)
+    search = label = files = refused = None
     if runtime.settings.hub_ids or runtime.settings.uploads:
         with gr.Accordion(t("more_adapters"), open=False, elem_id="more-adapters"):
             if runtime.settings.hub_ids:
@@ -82,7 +84,8 @@ def draw_adapters(runtime: Runtime) -> AdapterPicker:
                     height=110,
                     elem_id="upload-adapter",
                 )
-    return AdapterPicker(names, strengths, gr.State(()), notes, search, label, files)
+                refused = gr.HTML(elem_id="upload-refused", elem_classes="flush")
+    return AdapterPicker(names, strengths, gr.State(()), notes, search, label, files, refused)
 
 
 def follow_names(names: Sequence[str] | None, shown: Sequence[str], strengths: Sequence[float]) -> list[float]:
@@ -92,10 +95,14 @@ def follow_names(names: Sequence[str] | None, shown: Sequence[str], strengths: S
 
 
 def adapter_values(
-    runtime: Runtime, variant: Variant, warnings: Sequence[str], found: Sequence[FoundAdapter] = ()
+    runtime: Runtime,
+    variant: Variant,
+    warnings: Sequence[str],
+    found: Sequence[FoundAdapter] = (),
+    token: str | None = None,
 ) -> list[Any]:
     """Values for `AdapterPicker.outputs`; `found` are the Hub's that a search has brought."""
-    listed = runtime.adapters(variant)
+    listed = runtime.adapters(variant, token)
     titles = {entry.key: entry.title for entry in listed}
     titles |= {entry.hub_id: hub_line(entry) for entry in found}
     for adapter in variant.adapters:
@@ -111,11 +118,18 @@ def adapter_values(
 
 
 def pair_of(files: Sequence[str] | None) -> tuple[Path, Path]:
-    """The config and the weights among uploaded files; raises AdapterRefused."""
-    by_end = {Path(file).suffix: Path(file) for file in files or []}
-    if set(by_end) != {".json", ".safetensors"} or len(files or []) != 2:
-        raise AdapterRefused(adapter="upload", reason=f"it takes two files, {CONFIG} and {WEIGHTS}")
-    return by_end[".json"], by_end[".safetensors"]
+    """The config and the weights among uploaded files, such as a whole folder; raises AdapterRefused.
+
+    Where there are several of an end, the one with the usual name is taken.
+    """
+    pair = []
+    for name in (CONFIG, WEIGHTS):
+        found = [path for path in map(Path, files or []) if path.suffix == Path(name).suffix]
+        found = found if len(found) == 1 else [path for path in found if path.name == name]
+        if len(found) != 1:
+            raise AdapterRefused(adapter="upload", reason=f"it takes two files, {CONFIG} and {WEIGHTS}")
+        pair += found
+    return pair[0], pair[1]
 
 
 def hub_line(adapter: FoundAdapter) -> str:
@@ -134,7 +148,11 @@ def adapter_notes(variant: Variant, listed: Sequence[ListedAdapter], warnings: S
             lines.append(f"<b>{escape(entry.title)}</b> {escape(say(entry.summary))}")
     drawn = "".join(f"<li>{line}</li>" for line in lines)
     drawn += "".join(f'<li class="warning">{escape(warning)}</li>' for warning in warnings)
-    return f'<ul class="quiet adapter-notes">{drawn}</ul>' if drawn else ""
+    drawn = f'<ul class="quiet adapter-notes">{drawn}</ul>' if drawn else ""
+    if variant.adapters:
+        words = escape(say("Compare with its base"))
+        drawn += f'<button type="button" class="small-button" data-press="with_base">{words}</button>'
+    return drawn
 
 
 def search_result(found: Sequence[FoundAdapter], model: str) -> str:

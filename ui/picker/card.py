@@ -18,11 +18,13 @@ MEANINGS = {
     "quantized": "the matrices of the layers, in the few bits of this mode",
     "constants": "scales that turn quantized values back into numbers",
     "linear": "the matrices of the layers, not quantized",
+    "experts": "the experts of the layers, which no mode of transformers quantizes",
     "embeddings": "one vector a word piece, not quantized",
     "head": "what turns the last layer into the next token, not quantized",
     "norms": "small vectors of each layer, not quantized",
     "adapters": "LoRA matrices beside the layers",
     "kv": "keys and values of the conversation so far; grows with the context",
+    "state": "what layers without a KV cache keep of a conversation, however long",
     "activations": "the largest tensors while a prompt is read",
     "tokenizer": "the vocabulary and its merges",
     "framework": "torch or llama.cpp themselves, whatever the model",
@@ -36,21 +38,27 @@ def card(
     held: Any = None,
     longest: int = 0,
     note: str = "",
+    spelling: str = "",
 ) -> str:
-    """What is known of the picked variant: its plan before anything is loaded, what was measured after, and a note."""
+    """What is known of the picked variant: its plan before anything is loaded, what was measured after, and a note.
+
+    `spelling` is that of the pick, for the page's address.
+    """
     if planned.is_local:
         memory = f"{verdict(planned)}{near(nearest)}{_outlook(model, planned, longest)}{measured(held)}"
     else:
         where = say("Computed by {device}: it takes no memory here.", device=escape(planned.budget.device))
         memory = f'<p class="verdict">{where}</p>'
     details = (parts(planned) if planned.is_local else "") + _facts(model, planned)
-    drawn = f"{memory}{note}<details><summary>{say('Details')}</summary>{details}</details>"
-    return f'<div class="card" data-variant="{escape(planned.variant)}">{drawn}</div>'
+    notes = "".join(f'<p class="quiet">{escape(say(one))}</p>' for one in planned.notes)
+    drawn = f"{memory}{notes}{note}<details><summary>{say('Details')}</summary>{details}</details>"
+    names = f'data-variant="{escape(planned.variant)}" data-spelling="{escape(spelling)}"'
+    return f'<div class="card" {names}>{drawn}</div>'
 
 
 def gave_way(wanted: Variant, model: ModelInfo) -> str:
     """Says that adapters changed the quantization, why, and how to undo that."""
-    mode, reason = wanted.quantization, say(model.refused.get(wanted.quantization, ""))
+    mode, reason = wanted.quantization, say(model.refused.get(wanted.quantization.partition("/")[0], ""))
     said = say("{mode} cannot be used with adapters here, so the quantization is now auto.", mode=escape(mode))
     undo = say("Back to {mode} without adapters", mode=escape(mode))
     button = _button(str(wanted.without_adapters), undo)
@@ -80,7 +88,7 @@ def _facts(model: ModelInfo, planned: LoadPlan) -> str:
     source = f'<a href="{escape(page)}" target="_blank" rel="noopener">{escape(model.hub_id)}</a>'
     rows = {
         say("Kind"): say("base: continues text") if model.kind == "base" else say("chat: follows instructions"),
-        say("Parameters"): f"{model.parameters:,}" if model.parameters else "",
+        say("Parameters"): _parameters(model),
         say("Context"): _context(model),
         say("Licence"): licence,
         say("Source"): source if model.hub_id else "",
@@ -88,6 +96,13 @@ def _facts(model: ModelInfo, planned: LoadPlan) -> str:
     }
     lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value)
     return f'<dl class="facts">{lines}</dl>'
+
+
+def _parameters(model: ModelInfo) -> str:
+    if not 0 < model.active_parameters < model.parameters:
+        return f"{model.parameters:,}" if model.parameters else ""
+    active = f"{model.active_parameters:,}"
+    return say("{total}, of which a token uses {active}", total=f"{model.parameters:,}", active=active)
 
 
 def chip(model: ModelInfo, planned: LoadPlan) -> str:

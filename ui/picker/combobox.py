@@ -5,12 +5,11 @@ Gradio's Dropdown takes what was typed as a value of its own once it is left, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
-SEARCH = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")  # goes to `js_on_load` of its gr.HTML
+SEARCH = "window.paddock.drivePicker(element, trigger);"  # goes to `js_on_load` of its gr.HTML; see combobox.js
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,19 @@ class Option:
     hover: str = ""
     group: str = ""  # a heading stands before the first of each
     fits: bool = True
+    facets: Mapping[str, str] = field(default_factory=dict)  # what filters look at, by their names
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Shows some of the options only: those with the chosen one of `choices`, or a switch for those with `YES`."""
+
+    name: str
+    label: str
+    choices: Mapping[str, str] = field(default_factory=dict)  # value -> words
+
+
+YES = "yes"
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,19 @@ class Free:
     line: str
 
 
-def combobox(name: str, label: str, options: Sequence[Option], value: str, free: Free | None = None) -> str:
-    """The box with its list, closed; `name` makes its ids, and `value` that is no option stands there as it is."""
+def combobox(
+    name: str,
+    label: str,
+    options: Sequence[Option],
+    value: str,
+    free: Free | None = None,
+    filters: Sequence[Filter] = (),
+    empty: str = "",
+) -> str:
+    """The box with its list, closed; `name` makes its ids, and `value` that is no option stands there as it is.
+
+    `empty` stands in the list where the filters leave nothing.
+    """
     shown = next((option.title for option in options if option.value == value), value)
     lines, group = "", ""
     for place, option in enumerate(options):
@@ -47,19 +70,40 @@ def combobox(name: str, label: str, options: Sequence[Option], value: str, free:
     if free is not None:
         typed = f' data-free="{escape(free.pattern)}" data-free-line="{escape(free.line)}"'
         lines += f'<li role="option" id="{name}-free" class="free" aria-selected="false" hidden></li>'
+    if filters:
+        lines += f'<li role="presentation" class="empty" hidden>{escape(empty)}</li>'
     return (
         f'<div class="combobox" data-picked="{escape(value)}"{typed}><label for="{name}-box">{escape(label)}</label>'
         f'<input id="{name}-box" type="text" role="combobox" aria-expanded="false" aria-autocomplete="list" '
         f'aria-controls="{name}-list" autocomplete="off" spellcheck="false" value="{escape(shown)}" '
-        f'data-shown="{escape(shown)}"><ul id="{name}-list" role="listbox" tabindex="-1" '
-        f'aria-label="{escape(label)}" hidden>{lines}</ul></div>'
+        f'data-shown="{escape(shown)}"><div class="popup" hidden>{_filters(filters)}<ul id="{name}-list" '
+        f'role="listbox" tabindex="-1" aria-label="{escape(label)}">{lines}</ul></div></div>'
     )
+
+
+def _filters(filters: Sequence[Filter]) -> str:
+    """Lists to choose from, switches, and how many options are left."""
+    if not filters:
+        return ""
+    drawn = ""
+    for each in filters:
+        name, label = escape(each.name), escape(each.label)
+        choices = "".join(
+            f'<option value="{escape(key)}">{escape(words)}</option>' for key, words in each.choices.items()
+        )
+        drawn += (
+            f'<select data-filter="{name}" aria-label="{label}"><option value="">{label}</option>{choices}</select>'
+            if choices
+            else f'<button type="button" data-filter="{name}" aria-pressed="false">{label}</button>'
+        )
+    return f'<div class="filters">{drawn}<output></output></div>'
 
 
 def _line(identity: str, option: Option, selected: bool) -> str:
     aside = f'<span class="aside">{escape(option.aside)}</span>' if option.aside else ""
     detail = f"<small>{escape(option.detail)}</small>" if option.detail else ""
     kind = "" if option.fits else ' class="too-large"'
+    kind += "".join(f' data-{escape(name)}="{escape(value)}"' for name, value in option.facets.items())
     return (
         f'<li role="option" id="{identity}" data-value="{escape(option.value)}" title="{escape(option.hover)}" '
         f'aria-selected="{"true" if selected else "false"}"{kind}>'

@@ -14,7 +14,7 @@ from models.domain.errors import PaddockError
 from models.domain.units import size
 
 from ..shared import render
-from ..shared.events import AT_ONCE, PRESS, Values, pressed
+from ..shared.events import AT_ONCE, PRESS, PRESSED, Values, own_token, pressed, raises, signal
 from ..shared.language import say
 from ..shared.text import t
 from .picked import draw_card
@@ -44,29 +44,39 @@ def build_memory() -> Memory:
     return Memory(shown, status)
 
 
-def wire_memory(runtime: Runtime, memory: Memory, picker: Picker, app: gr.Blocks, computed: Iterable[Any]) -> None:
-    """Draw the list anew when the page opens, now and then, and after each of `computed`; let its buttons eject."""
+def wire_memory(runtime: Runtime, memory: Memory, picker: Picker, computed: Iterable[Any]) -> None:
+    """Draw the list anew after each pick, as when the page opens, now and then, and after each of `computed`.
+
+    Its buttons eject.
+    """
 
     def look() -> str:
         return in_memory(runtime.held())
 
-    def look_closely(values: Values) -> list[Any]:
-        return [look(), "", draw_card(runtime, picker.read(values))]
+    def card(token: gr.OAuthToken | None, values: Values) -> Any:
+        return draw_card(runtime, picker.read(values), own_token(token, values[picker.token]))
 
-    def eject(event: gr.EventData, values: Values) -> list[Any]:
+    def look_closely(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        return [look(), "", card(token, values)]
+
+    def eject(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
         why = ""
         try:
             runtime.eject(pressed(event))
         except PaddockError as error:
             why = render.error(error)
-        return [look(), why, draw_card(runtime, picker.read(values))]
+        return [look(), why, card(token, values)]
 
     where, drawn = picker.asked, [memory.shown, memory.status, picker.card]
-    app.load(look, None, memory.shown, **AT_ONCE)
     memory.shown.tick(look, None, memory.shown, **AT_ONCE)
-    memory.shown.click(eject, where, drawn, **AT_ONCE)
+    memory.shown.click(eject, where, drawn, **PRESSED)
+    changed = signal()
     for event in computed:
-        event.then(look_closely, where, drawn, **AT_ONCE)
+        raises(event.then, changed)
+    # A look that was under way may draw the card of what was picked or planned for before.
+    for trigger in (picker.changed.change, picker.context.input):
+        raises(trigger, changed)
+    changed.change(look_closely, where, drawn, **AT_ONCE)
 
 
 def in_memory(lines: Iterable[Any]) -> str:

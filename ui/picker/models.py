@@ -5,24 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.domain.memory.model_info import ModelInfo
-from models.domain.units import size
+from models.domain.units import parameter_count, size
 
 from ..shared.language import say
-from .combobox import Free, Option, combobox
+from .combobox import YES, Filter, Free, Option, combobox
 
+# Classes of size by their upper ends, in parameters.
+SIZES = (("≤ 1B", 1.05e9), ("1–4B", 4.7e9), ("5–10B", 10e9), ("> 10B", float("inf")))
 SPELLING = r"\S+[/@]\S+"  # a Hub id, its address, or a whole variant
 
 
 def model_box(models: Sequence[ModelInfo], picked: str, name: str = "model") -> str:
     """The search for a model, in the order of the catalog, which groups them by family."""
-    return combobox(name, say("Model"), list(map(_line, models)), picked, Free(SPELLING, say("Use {}")))
+    families = dict.fromkeys(model.family for model in models)
+    filters = (
+        Filter("family", say("All families"), {family: family for family in families}),
+        Filter("size", say("Any size"), {key: key for key, _ in SIZES}),
+        Filter("kind", say("Chat and base"), {"instruct": say("chat"), "base": say("base")}),
+        Filter("fits", say("fits")),
+        Filter("free", say("not gated")),
+    )
+    lines, empty = list(map(_line, models)), say("No model of the list is left by these filters.")
+    return combobox(name, say("Model"), lines, picked, Free(SPELLING, say("Use {}")), filters, empty)
 
 
-def parameters(count: int) -> str:
-    """A parameter count as the field writes it: 135M, 1.2B, 70B."""
-    if count < 1_000_000_000:
-        return f"{count / 1e6:.0f}M"
-    return f"{count / 1e9:.1f}B".replace(".0B", "B")
+def sizes(model: ModelInfo) -> str:
+    """All parameters, and for a mixture of experts those that a token uses: 30.5B-A3.3B."""
+    if not model.parameters:
+        return ""
+    mixture = 0 < model.active_parameters < model.parameters
+    return parameter_count(model.parameters) + (f"-A{parameter_count(model.active_parameters)}" if mixture else "")
 
 
 def fit_sign(fits: bool, tight: bool) -> tuple[str, str]:
@@ -36,12 +48,13 @@ def _line(model: ModelInfo) -> Option:
     aside = f"{size(offer.needed)} {sign}" if offer and offer.needed else say("not available") if not offer else ""
     badges = [
         say("base") if model.kind == "base" else say("chat"),
-        parameters(model.parameters) if model.parameters else "",
+        sizes(model),
         model.licence,
         say("gated") if model.gated and not model.without_hub else "",
         say("on this machine") if model.on_this_machine else say("works offline") if model.without_hub else "",
     ]
     hover = say("{size} must be free: {fit}", size=size(offer.needed), fit=word) if offer and offer.needed else ""
-    return Option(
-        model.key, model.title, aside, " · ".join(filter(None, badges)), hover, model.family, bool(offer and offer.fits)
-    )
+    fits = bool(offer and offer.fits)
+    facets = {"family": model.family, "size": next(key for key, most in SIZES if model.parameters <= most)}
+    facets |= {"kind": model.kind, "fits": YES * fits, "free": YES * (not model.gated)}
+    return Option(model.key, model.title, aside, " · ".join(filter(None, badges)), hover, model.family, fits, facets)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from models.runtime import Runtime
 
 CONTEXT_STEP = 512
+FILES_WAIT_S = 1.0  # for the Hub's list of a model's files, which is drawn at the next pick where it comes later
 
 
 class Pick(NamedTuple):
@@ -39,6 +40,7 @@ class Pick(NamedTuple):
     spelling: str = ""  # the last variant that could be picked
     tried: str = ""
     refused: str = ""
+    card: str = ""  # that says so
 
 
 NOTHING = Pick()
@@ -99,12 +101,14 @@ def show(
     context: float | None = None,
     or_auto: bool = False,
     hardware: Hardware | None = None,
+    token: str | None = None,
 ) -> list[Any]:
     """Values for `Picker.outputs`; with `or_auto`, a mode that the rest rules out gives way to `auto`.
 
     Raises PaddockError for a model, a mode or an adapter that cannot be used.
     """
-    card, notice = runtime.card(variant), ""
+    runtime.look_up_files(variant, token=token)
+    card, notice = runtime.card(variant, token), ""
     described = runtime.describe(card, variant.adapters, hardware)
     if or_auto and variant.quantization not in (AUTO, *described.modes):
         notice = render_card.gave_way(variant, described)
@@ -112,19 +116,19 @@ def show(
     low, high, step = context_bounds(card.context, described.context_here)
     tokens = max(low, min(int(context or described.context_here), high))
     described = runtime.describe(card, variant.adapters, hardware, tokens)
-    planned, models = runtime.plan(variant, tokens, hardware=hardware), runtime.listing(hardware)
+    planned, models = runtime.plan(variant, tokens, token, hardware), runtime.listing(hardware)
     return [
         variant.model,
         model_box(models, variant.model),
         variant.quantization,
         _table(runtime, card, described, variant),
-        notice + _card(runtime, variant, described, planned, hardware),
+        notice + _card(runtime, variant, described, planned, hardware, token),
         render_card.chip(described, planned),
         gr.Slider(low, high, value=tokens, step=step),
         str(variant),
         card.is_base,
         Pick(str(variant)),
-        *adapter_values(runtime, variant, planned.warnings),
+        *adapter_values(runtime, variant, planned.warnings, token=token),
         "",
         language_note(described, visitors_language(), models),
     ]
@@ -138,6 +142,7 @@ def shown(
     tried: str = "",
     or_auto: bool = False,
     there: Hardware | None = None,
+    token: str | None = None,
 ) -> list[Any]:
     """The same; where it cannot be, the reason in the card's place, and the way back to what was picked before.
 
@@ -146,8 +151,9 @@ def shown(
     spelling = ""
     try:
         spelling = str(variant := make())
+        runtime.look_up_files(variant, FILES_WAIT_S, token)
         same_model = before.spelling and Variant.parse(before.spelling).model == variant.model
-        return show(runtime, variant, context if same_model else None, or_auto, there)
+        return show(runtime, variant, context if same_model else None, or_auto, there, token)
     except PaddockError as error:
         card, pick = failed(before.spelling, spelling or tried, error)
         same = gr.skip()
@@ -165,19 +171,22 @@ def nothing(runtime: Runtime, text: str, default: str, error: PaddockError) -> l
 
 def failed(before: str, tried: str, error: PaddockError) -> tuple[str, Pick]:
     """The card and the state of a pick that failed."""
-    return render.error(error) + render_card.back(before), Pick(before, tried or "What was tried", str(error))
+    card = render.error(error) + render_card.back(before)
+    return card, Pick(before, tried or "What was tried", str(error), card)
 
 
-def draw_card(runtime: Runtime, picked: Picked) -> Any:
-    """The card of what is picked, as of now; where nothing is, it stays."""
+def draw_card(runtime: Runtime, picked: Picked, token: str | None = None) -> Any:
+    """The card of what is picked, as of now, or of the pick that failed; while one is under way, it stays."""
+    if picked.pick.card:
+        return picked.pick.card
     try:
         variant = picked.variant
-        card = runtime.card(variant)
+        card = runtime.card(variant, token)
         low, high, _ = context_bounds(card.context, runtime.settings.context)
         tokens, hardware = max(low, min(int(picked.context or high), high)), picked.machine
         described = runtime.describe(card, variant.adapters, hardware, tokens)
-        planned = runtime.plan(variant, tokens, hardware=hardware)
-        return _card(runtime, variant, described, planned, hardware)
+        planned = runtime.plan(variant, tokens, token, hardware)
+        return _card(runtime, variant, described, planned, hardware, token)
     except NotPicked:
         return gr.skip()
     except PaddockError as error:
@@ -196,17 +205,26 @@ def context_bounds(longest: int, here: int) -> tuple[int, int, int]:
 
 def _table(runtime: Runtime, card: ModelCard, described: ModelInfo, variant: Variant) -> str:
     summaries = {mode.name: mode.summary for mode in modes_of(card)}
-    return quantization_table(described, variant.quantization, summaries, runtime.perplexities.get(card.key, {}))
+    first = f"gguf-{card.gguf.label.lower()}" if card.gguf else ""
+    more = summaries.keys() - {first, *(mode.name for mode in modes_of(runtime.catalog.get(card.key, card)))}
+    perplexities = runtime.perplexities.get(card.key, {})
+    return quantization_table(described, variant.quantization, summaries, perplexities, more)
 
 
 def _card(
-    runtime: Runtime, variant: Variant, described: ModelInfo, planned: LoadPlan, hardware: Hardware | None
+    runtime: Runtime,
+    variant: Variant,
+    described: ModelInfo,
+    planned: LoadPlan,
+    hardware: Hardware | None,
+    token: str | None,
 ) -> str:
-    nearest = [] if planned.fits else runtime.nearest(variant, planned.context, hardware=hardware)
+    nearest = [] if planned.fits else runtime.nearest(variant, planned.context, token, hardware)
     base = str(variant.without_adapters.resolved(planned.mode))
     held = next((line for line in runtime.held() if line.name == base), None) if hardware is None else None
-    longest = runtime.longest_context(variant, hardware) if planned.is_local else 0
-    return render_card.card(described, planned, nearest, held, longest, _toy(runtime, described, hardware))
+    longest = runtime.longest_context(variant, hardware, token) if planned.is_local else 0
+    note = _toy(runtime, described, hardware)
+    return render_card.card(described, planned, nearest, held, longest, note, str(variant))
 
 
 def _toy(runtime: Runtime, described: ModelInfo, hardware: Hardware | None) -> str:

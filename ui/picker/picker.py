@@ -16,24 +16,34 @@ from models.domain.units import size
 from models.domain.variant import AUTO, AdapterChoice, Variant
 
 from ..shared import render
-from ..shared.events import AT_ONCE, PRESS, Values, own_token, pressed
+from ..shared.events import AT_ONCE, PRESS, PRESSED, Values, own_token, pressed, raises, signal
 from ..shared.language import say
-from ..shared.slider import Slider
+from ..shared.lenient import Slider
 from ..shared.text import t
+from .access import draw_access
 from .adapters import AdapterPicker, adapter_values, draw_adapters, follow_names, pair_of, search_result
 from .combobox import SEARCH, Free, Option, combobox
-from .picked import Pick, Picked, context_bounds, draw_card, failed, shown
+from .picked import Pick, Picked, context_bounds, draw_card, failed, show, shown
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
-UPLOAD = "your upload"
 # Until a press is drawn, nothing may be answered by what was picked before it.
 UNDER_WAY = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-press]");
   if (button) window.paddock.underWay(button.dataset.press);
 });"""
+# What was opened stays open when it is drawn anew.
+STAYS_OPEN = """
+const opened = new Set(), folds = () => [...element.querySelectorAll("details")];
+element.addEventListener("click", (event) => {
+  const at = folds().indexOf(event.target.closest("summary")?.parentElement);
+  if (at >= 0 && !opened.delete(at)) opened.add(at);
+});
+new MutationObserver(() => {
+  folds().forEach((fold, at) => { if (fold.open !== opened.has(at)) fold.open = opened.has(at); });
+}).observe(element, { childList: true, subtree: true, attributeFilter: ["open"] });"""
 GIGABYTES = r"(\d{1,4}(?:\.\d+)?)(?: ?GB)?"
 
 
@@ -56,13 +66,23 @@ class Picker:
     pick: gr.State  # of a Pick
     under_way: gr.Textbox  # what was pressed in the browser, until the server has drawn it
     adapters: AdapterPicker
-    picked: list[Any] = field(default_factory=list)  # the events after which another variant may be picked
+    changed: gr.Textbox  # a signal: another variant may be picked
+    token: gr.Textbox  # of the visitor's own, sent with what they ask for and kept nowhere else
     weighed: list[Any] = field(default_factory=list)  # those after which its adapters may act more or less
 
     @property
     def asked(self) -> set[Component]:
         """What `read` reads: whoever computes takes these, so that nothing answers that was not picked."""
-        own = {self.model, self.hardware, self.quantization, self.spelling, self.pick, self.under_way, self.context}
+        own = {
+            self.model,
+            self.hardware,
+            self.quantization,
+            self.spelling,
+            self.pick,
+            self.under_way,
+            self.context,
+            self.token,
+        }
         return own | {self.adapters.names, *self.adapters.strengths}
 
     def read(self, values: Values) -> Picked:
@@ -91,9 +111,10 @@ def build_picker(runtime: Runtime) -> Picker:
     hardwares = gr.HTML(elem_id="hardware", elem_classes="flush", js_on_load=SEARCH)
     hardware_status = gr.HTML(elem_id="hardware-status", elem_classes="flush")
     models = gr.HTML(elem_id="model", elem_classes="flush", js_on_load=SEARCH)
-    quantizations = gr.HTML(elem_id="quantizations", elem_classes="flush", js_on_load=PRESS + UNDER_WAY)
+    quantizations = gr.HTML(elem_id="quantizations", elem_classes="flush", js_on_load=PRESS + UNDER_WAY + STAYS_OPEN)
     adapters = draw_adapters(runtime)
-    card = gr.HTML(elem_id="card", js_on_load=PRESS + UNDER_WAY)
+    card = gr.HTML(elem_id="card", js_on_load=PRESS + UNDER_WAY + STAYS_OPEN)
+    access = draw_access(runtime.settings.sign_in)
     chip = gr.HTML(elem_id="chip", elem_classes="flush", render=False)
     note = gr.HTML(elem_id="language-note", elem_classes="flush", render=False, js_on_load=PRESS + UNDER_WAY)
     here = runtime.settings.context
@@ -123,25 +144,38 @@ def build_picker(runtime: Runtime) -> Picker:
         pick=gr.State(Pick()),
         under_way=gr.Textbox(visible="hidden", elem_id="under-way"),
         adapters=adapters,
+        changed=signal(),
+        token=access.token,
     )
 
-    def picked(values: Values, make: Callable[[Picked], Variant], tried: str = "", or_auto: bool = False) -> list[Any]:
+    def machine_of(values: Values) -> tuple[Picked, Hardware | None]:
         now = picker.read(values)
         try:
-            there = now.machine
+            return now, now.machine
         except PaddockError:  # said where it was typed
-            there = None
-        return shown(runtime, lambda: make(now), now.pick, now.context, tried, or_auto, there)
+            return now, None
 
-    def from_model(event: gr.EventData, values: Values) -> list[Any]:
+    def choose(
+        token: gr.OAuthToken | None,
+        values: Values,
+        make: Callable[[Picked], Variant],
+        tried: str = "",
+        or_auto: bool = False,
+    ) -> list[Any]:
+        now, there = machine_of(values)
+        own = own_token(token, values[access.token])
+        drawn = shown(runtime, lambda: make(now), now.pick, now.context, tried, or_auto, there, own)
+        return [only_changed(value, values.get(part)) for part, value in zip(picker.outputs, drawn, strict=True)]
+
+    def from_model(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
         name = pressed(event).strip().removeprefix("https://huggingface.co/").rstrip("/")
-        return picked(values, lambda now: Variant.parse(name), tried=name)  # adapters belong to one base
+        return choose(token, values, lambda now: Variant.parse(name), tried=name)  # adapters belong to one base
 
-    def from_mode(event: gr.EventData, values: Values) -> list[Any]:
+    def from_mode(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
         mode = pressed(event)
-        return picked(values, lambda now: replace(now, quantization=mode).listed, tried=mode)
+        return choose(token, values, lambda now: replace(now, quantization=mode).listed, tried=mode)
 
-    def from_hardware(event: gr.EventData, values: Values) -> list[Any]:
+    def from_hardware(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
         """Everything anew for other hardware; GB that are none are said, and what it was stays."""
         name = pressed(event)
         try:
@@ -150,76 +184,97 @@ def build_picker(runtime: Runtime) -> Picker:
             kept = [gr.skip()] * (len(outputs) - 1)
             return [render.error(error), gr.skip(), hardware_box(values[picker.hardware]), *kept, ""]
         now = picker.read({**values, picker.hardware: name})
-        return ["", name, hardware_box(name), *shown(runtime, lambda: now.listed, now.pick, now.context, there=there)]
+        own = own_token(token, values[access.token])
+        drawn = shown(runtime, lambda: now.listed, now.pick, now.context, there=there, token=own)
+        return ["", name, hardware_box(name), *drawn]
 
-    def from_names(values: Values) -> list[Any]:
+    def from_names(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         def renamed(now: Picked) -> Variant:
             return replace(now, strengths=follow_names(now.names, values[adapters.shown], now.strengths)).listed
 
-        return picked(values, renamed, or_auto=True)
+        return choose(token, values, renamed, or_auto=True)
 
-    def from_strength(values: Values) -> list[Any]:
+    def from_strength(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         now = picker.read(values)
         try:
             spelled = str(now.listed)
         except PaddockError as error:
             return [gr.skip(), *failed(now.pick.spelling, "", error)]
         weighed = replace(now, spelling=spelled, pick=Pick(spelled))
-        return [spelled, draw_card(runtime, weighed), weighed.pick]
+        return [spelled, draw_card(runtime, weighed, own_token(token, values[access.token])), weighed.pick]
 
-    def from_spelling(values: Values) -> list[Any]:
-        return picked(values, lambda now: Variant.parse(now.spelling or ""), tried=values[spelling] or "")
+    def from_spelling(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        return choose(token, values, lambda now: Variant.parse(now.spelling or ""), tried=values[spelling] or "")
 
-    def from_card(event: gr.EventData, values: Values) -> list[Any]:
-        return picked(values, lambda now: Variant.parse(pressed(event)), tried=pressed(event))
+    def from_card(event: gr.EventData, token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        return choose(token, values, lambda now: Variant.parse(pressed(event)), tried=pressed(event))
 
     def from_search(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         try:
             variant = picker.read(values).listed
-            found = runtime.adapters_on_hub(variant, own_token(token))
+            own = own_token(token, values[access.token])
+            found = runtime.adapters_on_hub(variant, own)
         except PaddockError as error:
             return [*[gr.skip()] * (len(adapters.outputs) - 1), render.error(error)]
-        return [*adapter_values(runtime, variant, (), found)[:-1], search_result(found, variant.model)]
+        return [*adapter_values(runtime, variant, (), found, own)[:-1], search_result(found, variant.model)]
 
-    def from_files(values: Values) -> list[Any]:
-        files = values[adapters.files]
+    def from_files(token: gr.OAuthToken | None, values: Values) -> list[Any]:
+        files, own = values[adapters.files], own_token(token, values[access.token])
 
         def with_upload(now: Picked) -> Variant:
             before = now.listed
             try:
-                name = runtime.upload_adapter(*pair_of(files), before, values[adapters.label] or "")
+                name = runtime.upload_adapter(*pair_of(files), before, values[adapters.label] or "", own)
             finally:
                 for file in files or []:  # the server keeps a copy of its own, or none at all
                     Path(file).unlink(missing_ok=True)
             return replace(before, adapters=(*before.adapters, AdapterChoice(name)))
 
-        return [None, *picked(values, with_upload, UPLOAD, or_auto=True)]
+        try:
+            now, there = machine_of(values)
+            return [None, "", *show(runtime, with_upload(now), now.context, or_auto=True, hardware=there, token=own)]
+        except PaddockError as error:  # what was picked stays so
+            return [None, render.error(error), *[gr.skip()] * len(outputs)]
 
-    def draw(values: Values) -> Any:
-        return draw_card(runtime, picker.read(values))
+    def diagnose(token: gr.OAuthToken | None, values: Values) -> str:
+        try:
+            variant = Variant.parse(values[spelling] or "")  # which may be what could not be picked
+            runtime.prove_access(variant, own_token(token, values[access.token]))
+            return render.said(say("You may read {model}.", model=variant.model))
+        except PaddockError as error:
+            return render.error(error)
 
     asked, outputs = picker.asked, picker.outputs
-    picker.picked.append(models.click(from_model, asked, outputs, **AT_ONCE))
-    picker.picked.append(quantizations.click(from_mode, asked, outputs, **AT_ONCE))
     there = [hardware_status, picker.hardware, hardwares]
-    picker.picked.append(hardwares.click(from_hardware, asked, [*there, *outputs], **AT_ONCE))
-    picker.picked.append(adapters.names.input(from_names, asked | {adapters.shown}, outputs, **AT_ONCE))
-    picker.picked.append(spelling.submit(from_spelling, asked, outputs, **AT_ONCE))
-    for buttons in (card, note):
-        picker.picked.append(buttons.click(from_card, asked, outputs, **AT_ONCE))
+    picked = [
+        models.click(from_model, asked, outputs, **PRESSED),
+        quantizations.click(from_mode, asked, outputs, **PRESSED),
+        hardwares.click(from_hardware, asked, [*there, *outputs], **PRESSED),
+        adapters.names.input(from_names, asked | {adapters.shown}, outputs, **AT_ONCE),
+        spelling.submit(from_spelling, asked, outputs, **AT_ONCE),
+        access.token.submit(from_spelling, asked, outputs, **AT_ONCE),  # what could not be read before may be now
+        *(buttons.click(from_card, asked, outputs, **PRESSED) for buttons in (card, note)),
+    ]
     for strength in adapters.strengths:
-        weighed = strength.input(
-            from_strength, asked, [spelling, card, picker.pick], **AT_ONCE, trigger_mode="always_last"
-        )
-        picker.weighed.append(weighed)
+        picker.weighed.append(strength.input(from_strength, asked, [spelling, card, picker.pick], **AT_ONCE))
     if adapters.search is not None:
-        adapters.search.click(from_search, asked, adapters.outputs, **AT_ONCE | {"show_progress": "minimal"})
+        shown_progress = AT_ONCE | {"show_progress": "minimal", "show_progress_on": None}
+        adapters.search.click(from_search, asked, adapters.outputs, **shown_progress)
     if adapters.files is not None:
         brought = asked | {adapters.files, adapters.label}
-        event = adapters.files.upload(from_files, brought, [adapters.files, *outputs], **AT_ONCE)
-        picker.picked.append(event)
-    context.input(draw, asked, card, **AT_ONCE, trigger_mode="always_last")
+        refused = [adapters.files, adapters.refused]
+        picked.append(adapters.files.upload(from_files, brought, [*refused, *outputs], **AT_ONCE))
+    for event in picked:
+        raises(event.then, picker.changed)
+    access.check.click(diagnose, asked, access.said, **AT_ONCE | {"show_progress": "minimal", "show_progress_on": None})
     return picker
+
+
+def only_changed(drawn: Any, posted: Any) -> Any:
+    """An update without the value that the page has sent, so that it never undoes what was changed there meanwhile."""
+    if not isinstance(drawn, Component) or drawn.constructor_args.get("value") != posted:
+        return drawn
+    return type(drawn)(**{name: value for name, value in drawn.constructor_args.items() if name != "value"})
 
 
 def hardware_box(name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from html import escape
 from types import MappingProxyType
 
-from models.domain.memory.model_info import ModelInfo, Offer
+from models.domain.memory.model_info import ModelInfo, Offer, by_exactness
 from models.domain.memory.speed import Speed
+from models.domain.quantization import KV_TYPES
 from models.domain.units import size
 from models.domain.variant import AUTO
 
@@ -20,10 +21,16 @@ KINDS = {"4 bits": ("nf4", "fp4"), "16 bits": ("bf16", "fp16"), "GGUF": ("gguf",
 
 
 def quantization_table(
-    info: ModelInfo, picked: str, summaries: Mapping[str, str], perplexities: Mapping[str, float] = MappingProxyType({})
+    info: ModelInfo,
+    picked: str,
+    summaries: Mapping[str, str],
+    perplexities: Mapping[str, float] = MappingProxyType({}),
+    more: Collection[str] = (),
 ) -> str:
     """A row a quantization, each a button that picks it; those of one size are folded into one row.
 
+    Those of `more` files, which the Hub alone lists, are folded below them, but for the picked one. Then the types of
+    KV cache that the picked one can have, which the others keep where they can have it too.
     `perplexities` are those that were measured, by mode: quality is told against the most exact of them.
     """
     columns: dict[str, Callable[[str, Offer], str]] = {
@@ -32,35 +39,57 @@ def quantization_table(
         _head(say("tokens/s")): _speed,
         _head(say("Quality"), _compared_with(info, perplexities)): partial(_loss, info, perplexities),
     }
-    groups = [sorted(group, key=lambda name: name != picked) for group in _folded(info.plans)]
-    names = [AUTO] * bool(info.auto) + [group[0] for group in groups]
-    offers = [info.plans[name if name != AUTO else info.auto] for name in names]
-    cells = {head: list(map(cell, names, offers)) for head, cell in columns.items()}
-    shown = [head for head, column in cells.items() if any(column)]  # a column of which nothing is known is left out
-    same = dict(zip(names[bool(info.auto) :], groups, strict=True))
-    rows = "".join(
-        f'<tr class="{"picked " if name == picked else ""}{"" if offer.fits else "too-large"}">'
-        f"{_name(info, name, name == picked, same.get(name, [])[1:], summaries)}"
-        f"{''.join(cells[head][place] or '<td></td>' for head in shown)}</tr>"
-        for place, (name, offer) in enumerate(zip(names, offers, strict=True))
+
+    def drawn(title: str, rows: Mapping[str, tuple[str, str, str]], chosen: str) -> str:
+        """A table of modes, by what each is called, in short is, and others of its size; the chosen one is marked."""
+        offers = {name: info.plans[name if name != AUTO else info.auto] for name in rows}
+        cells = {head: {name: cell(name, offer) for name, offer in offers.items()} for head, cell in columns.items()}
+        shown = [head for head, column in cells.items() if any(column.values())]  # of which anything is known
+        lines = "".join(
+            f'<tr class="{"picked " if name == chosen else ""}{"" if offers[name].fits else "too-large"}">'
+            f'<td><button type="button" data-press="{escape(name)}" aria-pressed="{str(name == chosen).lower()}" '
+            f'title="{escape(summary)}">{label}</button>{also}</td>'
+            f"{''.join(cells[head][name] or '<td></td>' for head in shown)}</tr>"
+            for name, (label, summary, also) in rows.items()
+        )
+        heads = f"<tr>{title}{''.join(shown)}</tr>"
+        return f'<table class="quantizations"><thead>{heads}</thead><tbody>{lines}</tbody></table>' if rows else ""
+
+    plain, _, kv = (info.auto if picked == AUTO else picked).partition("/")
+    listed = {
+        name: offer
+        for name, offer in info.plans.items()
+        if name.partition("/")[2] == (kv if name.startswith("gguf") else "")
+    }
+    folded = {name for name in listed if name.partition("/")[0] in more and name != picked}
+    auto = (f"auto <small>{escape(info.auto)}</small>", say("what suits this hardware best"), "")
+
+    def rows(names: Collection[str]) -> dict[str, tuple[str, str, str]]:
+        groups = _folded({name: offer for name, offer in listed.items() if name in names})
+        ordered = [sorted(group, key=lambda name: name != picked) for group in groups]
+        short = [group[0].partition("/")[0] for group in ordered]
+        lines = zip(ordered, short, strict=True)
+        return {own: (escape(name), say(summaries.get(name, "")), _alike(alike)) for (own, *alike), name in lines}
+
+    meaning = say("How llama.cpp holds keys and values: fewer bits leave room for a longer context, and change answers")
+    spelled = {f"{plain}/{each}".rstrip("/"): ggml for each, (ggml, _) in KV_TYPES.items()}
+    caches = {name: (ggml, meaning, "") for name, ggml in spelled.items() if name in info.plans}
+    return (
+        drawn(_head(say("Quantization")), ({AUTO: auto} if info.auto else {}) | rows(listed.keys() - folded), picked)
+        + _more(len(folded), drawn(_head(say("File")), rows(folded), picked))
+        + (drawn(_head(say("KV cache"), meaning), caches, f"{plain}/{kv}".rstrip("/")) if len(caches) > 1 else "")
+        + refused(info.refused)
     )
-    heads = f"<th>{say('Quantization')}</th>{''.join(shown)}"
-    table = f'<table class="quantizations"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    return (table if rows else "") + refused(info.refused)
+
+
+def _more(count: int, table: str) -> str:
+    """The other files, which open in one press."""
+    summary = say("{count} more GGUF files on the Hub", count=count)
+    return f'<details class="quiet more-files"><summary>{summary}</summary>{table}</details>' if count else ""
 
 
 def _head(words: str, meaning: str = "") -> str:
     return f'<th title="{meaning}">{words}</th>' if meaning else f"<th>{words}</th>"
-
-
-def _name(info: ModelInfo, name: str, picked: bool, same: Sequence[str], summaries: Mapping[str, str]) -> str:
-    label, summary = escape(name), say(summaries.get(name, ""))
-    if name == AUTO:
-        label, summary = f"auto <small>{escape(info.auto)}</small>", say("what suits this hardware best")
-    return (
-        f'<td><button type="button" data-press="{escape(name)}" aria-pressed="{"true" if picked else "false"}" '
-        f'title="{escape(summary)}">{label}</button>{_alike(same)}</td>'
-    )
 
 
 def _needed(name: str, offer: Offer) -> str:
@@ -77,12 +106,12 @@ def _speed(name: str, offer: Offer) -> str:
 
 
 def _most_exact(info: ModelInfo, perplexities: Mapping[str, float]) -> str:
-    return next((name for name in info.plans if name in perplexities), "")
+    return next((name for name in by_exactness(info.plans) if name in perplexities), "")
 
 
 def _compared_with(info: ModelInfo, perplexities: Mapping[str, float]) -> str:
     return say(
-        "Perplexity of the reference text, measured here, compared with {mode}",
+        "Perplexity of the reference text, measured here, compared with {mode}, the most exact measured so far",
         mode=escape(_most_exact(info, perplexities)),
     )
 
@@ -123,7 +152,8 @@ def estimated(estimate: Speed | None) -> str:
 def _alike(names: Sequence[str]) -> str:
     """Buttons for others of the same size."""
     buttons = ", ".join(
-        f'<button type="button" class="inline" data-press="{escape(name)}">{escape(name)}</button>' for name in names
+        f'<button type="button" class="inline" data-press="{escape(name)}">{escape(name.partition("/")[0])}</button>'
+        for name in names
     )
     return f'<small class="alike">{say("the same size:")} {buttons}</small>' if names else ""
 

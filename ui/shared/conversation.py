@@ -8,9 +8,10 @@ from typing import Any
 from . import exact
 
 
-def note(title: str, details: str) -> dict[str, Any]:
-    """A line under an answer that opens to details; `read_history` leaves it out."""
-    return {"role": "assistant", "content": details, "metadata": {"title": title, "status": "done"}}
+def note(title: str, details: str, over: bool = True) -> dict[str, Any]:
+    """A line beside an answer that opens to details, and is open until it is `over`; `read_history` leaves it out."""
+    metadata = {"title": title, "status": "done" if over else "pending"}
+    return {"role": "assistant", "content": details, "metadata": metadata}
 
 
 def drawn(messages: Sequence[dict[str, Any]], raw: bool) -> list[dict[str, Any]]:

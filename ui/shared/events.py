@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,28 @@ Values = Mapping[Component, Any]  # what an event brings that was registered wit
 Fields = Mapping[str, Component]
 
 CONCURRENCY_ID = "model"
-AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# With every event, Gradio's page goes through all components that ever showed progress, hidden or not, and copies all
+# that they hold; an event that shows none names no component for it.
+UNSHOWN: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": []}
+# Gradio drops an event that comes while its forerunner is under way, unless it is told otherwise: what follows the page
+# is asked once more afterwards, with what the page shows then.
+AT_ONCE: dict[str, Any] = UNSHOWN | {
+    "queue": False,
+    "api_visibility": "private",
+    "trigger_mode": "always_last",
+}
+# For a press that brings what was pressed: asked once more, the first would be repeated.
+PRESSED = AT_ONCE | {"trigger_mode": "multiple"}
 # In the visitor's own queue, so that what it shows comes after what a stream had already sent.
-IN_ORDER: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-# A prompt that was sent does not come back into the box at the next reload.
-FORGET_PROMPT = """() => {
-  const address = new URL(window.location);
-  address.searchParams.delete("prompt"); history.replaceState(null, "", address);
-}"""
+IN_ORDER: dict[str, Any] = UNSHOWN | {"concurrency_limit": None, "api_visibility": "private"}
+# Of requests side by side the answer to an earlier one may come last, and stay: what several events would draw anew is
+# asked for by one event, the change of a hidden box that each of them writes to.
+_NOW = "() => String(performance.now())"
+# Before the page has opened nothing is asked for that its opening asks for anyway.
+ONCE_OPEN = """() => document.querySelector("#card .card, #card .error") ? String(performance.now())
+  : { __type__: "update" }"""
+# When the page opens, what is picked is painted before anything that follows it is asked for.
+AFTER_PAINT = "() => new Promise((wake) => setTimeout(() => wake(String(performance.now())), 50))"
 
 
 def computing(slots: int) -> dict[str, Any]:
@@ -41,18 +55,44 @@ def named(fields: Fields, values: Values) -> dict[str, Any]:
     return {name: values[component] for name, component in fields.items()}
 
 
-def keep_drafts(app: gr.Blocks, boxes: Mapping[str, Component]) -> None:
-    """Keep the text of each box under its name, and bring it back when the page opens, unless its link says one."""
-    for name, box in boxes.items():
-        keep = f"(text) => window.paddock.keepDraft({json.dumps(name)}, text)"
-        box.change(None, box, None, js=keep, api_visibility="private")
-    open_drafts = f"(...texts) => window.paddock.openDrafts({json.dumps(list(boxes))}, texts)"
-    app.load(None, [*boxes.values()], [*boxes.values()], js=open_drafts, api_visibility="private")
+def signal() -> gr.Textbox:
+    """A hidden box that changes whenever one of the triggers given to `raises` fires."""
+    return gr.Textbox(visible="hidden")
 
 
-def own_token(token: gr.OAuthToken | None) -> str | None:
-    """The Hub token of a visitor who signed in."""
-    return token.token if token else None
+def raises(trigger: Callable[..., Any], raised: gr.Textbox, js: str = _NOW) -> None:
+    """Let a trigger such as `button.click` or `event.then` change a signal, to what the JavaScript returns."""
+    trigger(None, None, raised, js=js, api_visibility="private")
+
+
+def follows(
+    raised: gr.Textbox, handler: Callable[..., Any], inputs: Collection[Component], outputs: Collection[Component]
+) -> None:
+    """Draw `outputs` anew after each change of a signal that others follow too, one request at a time."""
+    own = signal()
+    raises(raised.change, own)
+    own.change(handler, inputs, outputs, **AT_ONCE)
+
+
+def keep_drafts(
+    app: gr.Blocks, boxes: Mapping[str, Component], linked: Mapping[str, Sequence[str]], tab: str = ""
+) -> None:
+    """Keep what each box shows under its name, and bring it back when the page opens.
+
+    What a link says wins: `linked` are the parameters of one that say a box, where it opens `tab`.
+    """
+    keep = f"(...values) => window.paddock.keepDrafts({json.dumps(list(boxes))}, values)"
+    shown = [*boxes.values()]
+    gr.on([box.change for box in shown], None, shown, None, js=keep, api_visibility="private")
+    usual = {name: "" if box.value is None else box.value for name, box in boxes.items()}
+    about = json.dumps([usual, {name: list(said) for name, said in linked.items()}, tab], ensure_ascii=False)
+    opening = f"() => window.paddock.openDrafts(...{about})"
+    app.load(None, None, shown, js=opening, api_visibility="private")
+
+
+def own_token(token: gr.OAuthToken | None, typed: Any = None) -> str | None:
+    """The Hub token of a visitor who signed in, or who typed one into the page."""
+    return token.token if token else str(typed or "").strip() or None
 
 
 @dataclass(frozen=True)
@@ -63,9 +103,9 @@ class Visitor:
     token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, request: gr.Request, token: gr.OAuthToken | None) -> Visitor:
+    def of(cls, request: gr.Request, token: gr.OAuthToken | None, typed: Any = None) -> Visitor:
         """The visitor behind a Gradio event."""
-        return cls(str(request.session_hash), own_token(token))
+        return cls(str(request.session_hash), own_token(token, typed))
 
 
 # Goes to `js_on_load` of a gr.HTML; one listener serves whatever is drawn later.

@@ -3,6 +3,7 @@
 The Chatbot draws Markdown, which takes characters away: tags, entities, escapes, indentation. Where it would, a
 character is replaced by a stand-in that Markdown knows nothing about, and `exact.js` puts it back once all is drawn,
 as it does in what is copied and edited. `read` undoes it wherever a conversation comes in, so nothing else knows.
+Formulas get delimiters of our own, so that a `$` is one of a formula only where this file says so: prices stay prices.
 """
 
 from __future__ import annotations
@@ -11,8 +12,14 @@ import re
 
 FIRST = 0x10F800  # of the stand-ins, one for each character below 256, where no font or program has signs of its own
 KEPT, NOTHING = chr(FIRST + 0x100), chr(FIRST + 0x101)  # the next is no stand-in; an edge that Markdown does not trim
-_OWN = f"[{chr(FIRST)}-{NOTHING}]"
-FORMULAS: list[dict[str, str | bool]] = []
+_DELIMITERS = ("$", "$", "$$", "$$", "\\(", "\\)", "\\[", "\\]")  # in pairs, left and right
+_FIRST_DELIMITER = ord(NOTHING) + 1
+FORMULAS: list[dict[str, str | bool]] = [
+    {"left": chr(at), "right": chr(at + 1), "display": written in ("$$", "\\[")}
+    for at, written in zip(range(_FIRST_DELIMITER, 0x10FFFF, 2), _DELIMITERS[::2], strict=False)
+]
+LAST = chr(_FIRST_DELIMITER + len(_DELIMITERS) - 1)
+_OWN = f"[{chr(FIRST)}-{LAST}]"
 _READ = re.compile(f"{KEPT}(.?)|{_OWN}", re.DOTALL)
 _ANY_MARK = re.compile(f"[\0-/:-@\\[-`{{-ÿ]|{_OWN}")
 
@@ -32,14 +39,25 @@ def formatted(text: str) -> str:
 
     What Markdown would drop, renumber, fetch or run stands there as it was written.
     """
-    lines = _Lines()
-    return "\n".join(lines.next(line) for line in text.split("\n"))
+    state, lines, drawn = _Lines(), text.split("\n"), list[str]()
+    while lines:
+        block = _formula_block(lines) if not state.fence else None
+        if block is None:
+            drawn.append(state.next(lines.pop(0)))
+        else:
+            drawn.append(block)
+            del lines[: block.count("\n") + 1]
+            state.before = ""
+    return "\n".join(drawn)
 
 
 def _original(found: re.Match[str]) -> str:
     if found[1] is not None:
         return found[1]
-    return "" if found[0] == NOTHING else chr(ord(found[0]) - FIRST)
+    code = ord(found[0])
+    if code >= _FIRST_DELIMITER:
+        return _DELIMITERS[code - _FIRST_DELIMITER]
+    return "" if found[0] == NOTHING else chr(code - FIRST)
 
 
 def _hidden(marks: re.Pattern[str], text: str) -> str:
@@ -47,9 +65,55 @@ def _hidden(marks: re.Pattern[str], text: str) -> str:
 
 
 def _stand_in(character: str) -> str:
-    if FIRST <= ord(character) <= ord(NOTHING):
+    if FIRST <= ord(character) <= ord(LAST):
         return KEPT + character
     return chr(FIRST + ord(character)) if ord(character) < 0x100 else character
+
+
+# --- formulas -----------------------------------------------------------------------------------------------
+
+_FORMULA = re.compile(
+    r"(?P<code>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`))"  # nothing in it is one
+    r"|(?P<escaped>\\[\\$])"
+    r"|\$\$(?P<display>[^$]*[^$\s][^$]*)\$\$(?!\$)"
+    r"|(?<![A-Za-z0-9$])\$(?P<inline>[^\s$](?:[^$]*[^\s$\\])?)\$(?![A-Za-z0-9$])"
+    r"|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]"
+)
+_KINDS = {"inline": 0, "display": 2, "round": 4, "square": 6}  # where their delimiters are
+_OF_MATHEMATICS = re.compile(r"[\\^_={}+<>]")
+_BLOCK_ENDS = {"$$": "$$", "\\[": "\\]"}
+
+
+def _delimited(kind: str, formula: str) -> str:
+    left = _FIRST_DELIMITER + _KINDS[kind]
+    return f"{chr(left)}{formula}{chr(left + 1)}"
+
+
+def _formula(found: re.Match[str]) -> str:
+    """The formula with its delimiters; empty for what is none: code, a price, signs of ours."""
+    kind = next((kind for kind in _KINDS if found[kind]), "")
+    formula = found[kind] if kind else ""
+    priced = formula[:1].isdigit() and " " in formula and not _OF_MATHEMATICS.search(formula)
+    return "" if not kind or priced or re.search(_OWN, formula) else _delimited(kind, formula)
+
+
+def _formula_block(lines: list[str]) -> str | None:
+    """The formula of several lines that begins with the first one; None if none does."""
+    first = lines[0].strip()
+    end = _BLOCK_ENDS.get(first[:2])
+    if end is None or end in first[2:]:
+        return None
+    for count, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            return None
+        if end in line:
+            text = "\n".join(lines[:count])
+            before, _, formula = text.partition(first[:2])
+            formula, _, after = formula.rpartition(end)
+            if after.strip() or end in formula or re.search(_OWN, text):
+                return None
+            return before + _delimited("display" if end == "$$" else "square", formula) + after
+    return None
 
 
 # --- Markdown, line by line ---------------------------------------------------------------------------------
@@ -107,9 +171,7 @@ class _Lines:
         if not self.before.strip() and not line[0].isspace() and not _ITEM.match(line):
             self.in_list, self.numbers = False, {}
         self.in_list = self.in_list or bool(_ITEM.match(line))
-        drawn = "".join(
-            _hidden(_IN_ADDRESS if at % 2 else _INLINE, part) for at, part in enumerate(_ADDRESS.split(line))
-        )
+        drawn = _inline(line)
         if self._is_table(line):
             return drawn
         if self.columns:
@@ -143,6 +205,20 @@ class _Lines:
             return False
         self.numbers = {at: value for at, value in self.numbers.items() if at < place} | {place: int(number[2]) + 1}
         return True
+
+
+def _inline(line: str) -> str:
+    """The inside of a line: formulas as formulas, of the rest what Markdown would take for something else hidden."""
+    drawn, at = [], 0
+    for found in _FORMULA.finditer(line):
+        if formula := _formula(found):
+            drawn += [_text(line[at : found.start()]), formula]
+            at = found.end()
+    return "".join([*drawn, _text(line[at:])])
+
+
+def _text(part: str) -> str:
+    return "".join(_hidden(_IN_ADDRESS if at % 2 else _INLINE, text) for at, text in enumerate(_ADDRESS.split(part)))
 
 
 def _indent(line: str) -> int:

@@ -6,7 +6,7 @@ from html import escape
 
 from models.domain.errors import PaddockError
 from models.domain.messages import Progress, Usage
-from models.domain.results.figures import ENDINGS
+from models.domain.results.figures import ending, speed_text, thought_text
 from models.domain.units import size
 
 from .language import error_sentences, say
@@ -20,6 +20,7 @@ STAGES = {
     "quantize": "Quantizing the weights",
     "warm up": "Warming up",
     "prefill": "Reading the prompt",
+    "think": "Thinking",
     "time": "Measuring the speed",
     "score": "Scoring the text",
     "merge": "Merging",
@@ -36,34 +37,54 @@ FINISHES = {
 }
 
 
+def counted(tokens: int) -> str:
+    """So many tokens."""
+    return say("1 token") if tokens == 1 else say("{count} tokens", count=f"{tokens:,}")
+
+
 def figures(usage: Usage) -> str:
     """The line under an answer."""
+    speed = speed_text(usage.decode_tokens_per_s, usage.new_tokens)
     parts = [
-        say("{count} tokens", count=usage.new_tokens),
-        say("{speed} tok/s", speed=f"{usage.decode_tokens_per_s:.1f}"),
+        counted(usage.new_tokens - usage.thought_tokens),
+        *([say(speed)] if speed else []),
         say("TTFT {seconds} s", seconds=f"{usage.ttft_s:.2f}"),
     ]
-    if usage.finish not in ("stop", "stop_string"):
-        parts.append(say(ENDINGS.get(usage.finish or "", str(usage.finish))))
+    if usage.finish not in ("stop", "stop_string") or usage.thinking == "open":
+        parts.append(say(ending(usage)))
     return " · ".join([*parts, usage.variant])
+
+
+def thought(usage: Usage) -> str:
+    """The line above an answer that opens to what was thought."""
+    taken = {"seconds": f"{usage.thought_s:.1f}", "count": f"{usage.thought_tokens:,}"}
+    running = usage.thinking == "open" and usage.finish is None
+    line = say("thinking {seconds} s, {count} tokens" if running else "thought {seconds} s, {count} tokens", **taken)
+    if usage.thinking == "budget":
+        return say("{thought}, until its budget was spent", thought=line)
+    return say("{thought}, and was cut there", thought=line) if usage.thinking == "open" and not running else line
 
 
 def figures_table(usage: Usage) -> str:
     """All figures of an answer, as Markdown."""
     prompt, kept = f"{usage.prompt_tokens:,}", f"{usage.cached_tokens:,}"
-    decode = {"count": f"{usage.new_tokens:,}", "speed": f"{usage.decode_tokens_per_s:.1f}"}
+    count, speed = f"{usage.new_tokens:,}", say(speed_text(usage.decode_tokens_per_s, usage.new_tokens))
     rows = {
         say("Variant"): say("`{variant}`, computed by {engine}", variant=usage.variant, engine=usage.engine),
         say("Active adapters"): ", ".join(f"`{name}`" for name in usage.adapters) or say("none"),
         say("Prompt"): say("{prompt} tokens, {kept} of them kept from the turn before", prompt=prompt, kept=kept),
         say("Time to first token"): f"{usage.ttft_s:.2f} s",
-        say("Decode"): say("{count} tokens at {speed} tokens/s", **decode),
+        say("Decode"): (
+            say("{count} tokens at {speed}", count=count, speed=speed) if speed else say("{count} tokens", count=count)
+        ),
         say("Loading"): f"{usage.load_s:.1f} s" if usage.load_s > 0.1 else say("was in memory"),
         say("Total time"): f"{usage.wall_s:.2f} s",
         say("Peak memory of the process"): size(usage.peak_bytes) if usage.peak_bytes else say("not measured"),
         say("Ended because"): say(FINISHES.get(usage.finish or "", "unknown")),
         say("Seed"): say("none: greedy") if usage.seed is None else str(usage.seed),
     }
+    if usage.thinking:
+        rows[say("Thought")] = say(thought_text(usage))
     if not usage.cached_tokens:  # else it was hardly read
         rows[say("Prefill")] = say("{speed} tokens/s", speed=f"{usage.prefill_tokens_per_s:,.0f}")
     if usage.notes:
@@ -88,26 +109,30 @@ def gauge(usage: Usage) -> str:
     )
 
 
+# The seconds since it began to be waited, counted by the style: it costs no event and goes on while nothing comes.
+_ELAPSED = '<span class="elapsed"></span>'
+
+
 def progress(step: Progress) -> str:
-    """What is being waited for, with a bar where the end is known."""
+    """What is being waited for, for how long, and how far it is where that is known."""
     amount = ""
     if step.total:
         done, total = (size(n) if step.unit == "bytes" else f"{n:,.0f}" for n in (step.done, step.total))
         unit = "" if step.unit == "bytes" else f" {say(step.unit)}"
-        amount = say("{done} of {total}{unit}", done=done, total=total, unit=unit)
+        amount = say("{done} of {total}{unit}", done=done, total=total, unit=unit) if step.done else f"{total}{unit}"
     share = min(1.0, step.done / step.total) if step.total else 0
-    kind = "bar" if step.total else "bar busy"
+    kind = "bar" if share else "bar busy"
     words = f"{say(STAGES.get(step.stage, step.stage))} {say(step.detail)}".strip()
     return (
         f'<div class="status" role="status"><span class="{kind}"><i style="width:{share:.1%}"></i></span>'
-        f"<span>{escape(words)}</span><span>{escape(amount)}</span></div>"
+        f"<span>{escape(words)}</span><span>{escape(amount)}</span>{_ELAPSED}</div>"
     )
 
 
 def waiting() -> str:
     """What stands there between the click and the first news."""
-    busy = '<span class="bar busy"><i></i></span>'
-    return f'<div class="status" role="status">{busy}<span>{say("Starting")}</span></div>'
+    bar = '<span class="bar busy"><i style="width:0.0%"></i></span>'
+    return f'<div class="status" role="status">{bar}<span>{say("Starting")}</span><span></span>{_ELAPSED}</div>'
 
 
 def stopped() -> str:
@@ -123,7 +148,30 @@ def said(sentence: str) -> str:
 def error(failure: PaddockError) -> str:
     """An error where the eye is: what happened, and what to do next."""
     message, hint = error_sentences(failure)
-    return f'<div class="status error" role="alert"><b>{escape(message)}</b> <span>{_linked(hint)}</span></div>'
+    said = f"<b>{escape(message)}</b> <span>{_linked(hint)}</span>"
+    return f'<div class="status error" role="alert">{said}{_next_step(failure)}</div>'
+
+
+# Where on the Hub something can be done about an error.
+_PAGES = {
+    "licence_not_accepted": ("Open its licence", "https://huggingface.co/{model}"),
+    "access_awaited": ("Open my requests", "https://huggingface.co/settings/gated-repos"),
+    "token_without_scope": ("Open my tokens", "https://huggingface.co/settings/tokens"),
+}
+
+
+def _next_step(failure: PaddockError) -> str:
+    """A button for what can be done about it at once."""
+    if instead := failure.facts.get("instead"):
+        words = say("Use {variant}: no GPU quota", variant=escape(str(instead)))
+        return f' <button type="button" class="small-button" data-use="{escape(str(instead))}">{words}</button>'
+    if failure.code in _PAGES:
+        words, page = _PAGES[failure.code]
+        there = escape(page.format(**failure.facts))
+        return f' <a class="small-button" href="{there}" target="_blank" rel="noopener">{say(words)}</a>'
+    if failure.code not in ("not_signed_in", "bad_token"):
+        return ""
+    return f' <button type="button" class="small-button" data-open="access">{say("Sign in")}</button>'
 
 
 def _linked(text: str) -> str:

@@ -14,7 +14,7 @@ from models.domain.errors import PaddockError, SamplingOutOfBounds
 from models.domain.messages import BOUNDS, SEED_MAX, Bound, Sampling
 from models.domain.request import BasePrompt
 
-from .slider import Slider
+from .lenient import Slider
 from .text import EN, t
 
 _WRITTEN_END = re.compile(r"(\\+)n")

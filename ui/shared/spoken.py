@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from models.domain.catalog import is_toy
 from models.domain.languages import NAMES, speaks
 from models.domain.memory.model_info import ModelInfo
 
@@ -16,7 +17,8 @@ MOST_NAMED = 2
 def language_note(info: ModelInfo, wanted: str, models: Iterable[ModelInfo]) -> str:
     """What to expect of a model in the language `wanted` and two others that speak it; empty where there is no need.
 
-    The others are models of the same kind that fit, as buttons that pick them.
+    The others are models of the same kind that fit, as buttons that pick them: the smallest, but for toys and for those
+    that need an account or only say that they speak many languages.
     """
     if wanted not in NAMES or speaks(info.languages, wanted):
         return ""
@@ -30,12 +32,14 @@ def language_note(info: ModelInfo, wanted: str, models: Iterable[ModelInfo]) -> 
             language=asked,
         )
     )
-    others = [
-        f'<button type="button" class="inline" data-press="{escape(one.key)}">{escape(one.title)}</button>'
-        for one in models
-        if one.kind == info.kind and one.fits and one.languages and speaks(one.languages, wanted)
-    ]
+    others = [one for one in models if one.kind == info.kind and one.fits and one.languages]
+    others = [one for one in others if speaks(one.languages, wanted)]
+    others.sort(key=lambda one: (is_toy(one.parameters), one.gated, wanted not in one.languages, one.parameters))
     if others:
         lead = say("Models here that speak {language}:", language=asked)
-        note += f" {escape(lead)} {''.join(others[:MOST_NAMED])}"
+        buttons = [
+            f'<button type="button" class="inline" data-press="{escape(one.key)}">{escape(one.title)}</button>'
+            for one in others[:MOST_NAMED]
+        ]
+        note += f" {escape(lead)} {''.join(buttons)}"
     return f'<p class="quiet language-note">{note}</p>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from models.domain.errors import PaddockError
-from models.domain.messages import Delta, Event, Progress, Rendered, Scored, Usage
+from models.domain.messages import Delta, Event, Progress, Rendered, Scored, Thought, Usage
 
 from . import render
 from .language import error_sentences, say
@@ -16,6 +16,7 @@ class Answer:
     """An answer so far."""
 
     text: str = ""
+    thought: str = ""
     usage: Usage = field(default_factory=Usage)
     progress: Progress | None = None
     prompt: str = ""
@@ -28,7 +29,7 @@ class Answer:
     @property
     def unanswered(self) -> bool:
         """It ended before any text, by an error or by the visitor's Stop: the question can be asked again."""
-        return not self.text and (self.error is not None or self.usage.finish == "cancelled")
+        return not self.text and not self.thought and (self.error is not None or self.usage.finish == "cancelled")
 
 
 def advance(answer: Answer, event: Event | PaddockError) -> Answer:
@@ -41,6 +42,9 @@ def advance(answer: Answer, event: Event | PaddockError) -> Answer:
         case Delta():
             progress = None if event.usage.new_tokens else answer.progress
             return replace(answer, text=answer.text + event.text, usage=event.usage, progress=progress)
+        case Thought():
+            progress = None if event.usage.new_tokens else answer.progress
+            return replace(answer, thought=answer.thought + event.text, usage=event.usage, progress=progress)
         case PaddockError():
             return replace(answer, error=event, progress=None)
         case Scored():
@@ -60,7 +64,7 @@ def status(answer: Answer) -> str:
 
 def note(answer: Answer) -> tuple[str, str]:
     """The line under an answer that is over, and what it opens to, as Markdown; empty before the end."""
-    if answer.error is not None and answer.text:
+    if answer.error is not None and (answer.text or answer.thought):
         title = say("stopped by an error after {count} tokens", count=answer.usage.new_tokens)
         return title, " ".join(error_sentences(answer.error))
     if answer.done:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..catalog import Kind
 from ..load import Form
+from ..quantization import nominal_bits
 from .speed import Speed
 
 USUAL = ("fp32", "bf16", "int8", "nf4", "gguf")  # the modes that people choose between
@@ -32,7 +33,8 @@ class Offer:
 class ModelInfo:
     """One model on this machine; `refused` says of each mode that cannot run why, `auto` is empty where none can.
 
-    `parameters` is 0 where it is not known, as of a model that another machine serves.
+    `parameters` is 0 where it is not known, as of a model that another machine serves; a token uses `active_parameters`
+    of them.
     """
 
     key: str
@@ -51,6 +53,7 @@ class ModelInfo:
     refused: Mapping[str, str]
     without_hub: bool
     on_this_machine: tuple[Form, ...]
+    active_parameters: int = 0
     languages: tuple[str, ...] = ()  # ISO 639-1, as its own card states them
 
     @property
@@ -69,8 +72,31 @@ class ModelInfo:
         return asdict(self) | lists
 
 
+def by_exactness(plans: Mapping[str, Offer]) -> list[str]:
+    """The modes from the one that keeps the most bits of a weight down; of equals, in the order of the table."""
+    return sorted(plans, key=nominal_bits, reverse=True)
+
+
+def each_file_once(plans: Mapping[str, Offer], keep: str = "") -> dict[str, Offer]:
+    """Without a GGUF label that names the same file as another: two that need as much to the byte are one.
+
+    The first stays, as `gguf` does, unless `keep` is one of them.
+    """
+    first: dict[tuple[int | str, str], str] = {}
+    for name in sorted(plans, key=lambda name: name != keep):
+        if name.startswith("gguf"):
+            first.setdefault((plans[name].needed or name, name.partition("/")[2]), name)
+    return {name: plans[name] for name in plans if not name.startswith("gguf") or name in first.values()}
+
+
 def fitting(plans: Mapping[str, Offer], most: int) -> list[str]:
-    """The modes that fit, the most exact first; the usual ones where there are more than `most`."""
-    names = [name for name, offer in plans.items() if offer.fits]
+    """The modes that fit, the most exact first; the usual ones and GGUF files where there are more than `most`.
+
+    None has a quantized KV cache.
+    """
+    names = [name for name in by_exactness(each_file_once(plans)) if plans[name].fits and "/" not in name]
     usual = [name for name in names if name in USUAL]
-    return (usual if len(names) > most and len(usual) > 1 else names)[:most]
+    if len(names) > most and len(usual) > 1:
+        files = [name for name in names if name.startswith("gguf-")][: max(0, most - len(usual))]
+        names = [name for name in names if name in (*usual, *files)]
+    return names[:most]

@@ -7,8 +7,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..catalog import ModelCard, Shape
-from ..quantization import MODES, Accelerator, Machine, Mode, card_for, possible_modes
+from ..catalog import ModelCard
+from ..quantization import (
+    KV_BLOCK,
+    KV_TYPES,
+    MODES,
+    Accelerator,
+    Configs,
+    Machine,
+    Mode,
+    card_for,
+    possible_modes,
+    with_kv,
+)
+from ..shapes.shape import Shape
 from .bytes import file_bytes, weight_bytes
 
 MIB = 2**20
@@ -53,6 +65,9 @@ class LoadPlan:
     mapped: int = 0
     kept: int = 0
     warnings: tuple[str, ...] = ()  # about its adapters, a sentence each
+    notes: tuple[str, ...] = ()  # about the model as it is loaded, likewise
+    parameters: int = 0
+    active_parameters: int = 0  # that a token uses; fewer in a mixture of experts
 
     @property
     def weights(self) -> int:
@@ -105,32 +120,39 @@ class LoadPlan:
             "device": asdict(self.budget),
             "fits": self.fits,
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "parameters": self.parameters,
+            "active_parameters": self.active_parameters,
         }
 
 
-WEIGHTS = ("quantized", "constants", "linear", "embeddings", "head", "norms")
+WEIGHTS = ("quantized", "constants", "linear", "experts", "embeddings", "head", "norms")
 LABELS = {
     "quantized": "quantized weights",
     "constants": "quantization constants",
     "linear": "weights of the layers",
+    "experts": "experts",
     "embeddings": "embeddings",
     "head": "output head",
     "norms": "norms and biases",
     "adapters": "adapters",
     "kv": "KV cache",
+    "state": "state",
     "activations": "activations",
     "tokenizer": "tokenizer",
     "framework": "libraries",
 }
 
 # Constants that were measured, with test_prediction.py, which holds their sums against reality.
-# Libraries take this once, whatever the model. CUDA: a context and the kernels of cuBLAS, in GPU memory.
-TORCH_BYTES, BITSANDBYTES_BYTES, LLAMA_BYTES, CUDA_BYTES = 330 * MIB, 55 * MIB, 57 * MIB, 450 * MIB
+# Libraries take this once, whatever the model. CUDA: a context and the kernels of cuBLAS, in GPU
+# memory, 0.7 to 0.8 GB on an H200 (tests/bench/gpu.py).
+TORCH_BYTES, BITSANDBYTES_BYTES, LLAMA_BYTES, CUDA_BYTES = 330 * MIB, 55 * MIB, 57 * MIB, 720 * MIB
 # Main memory of a vocabulary's entry: held, and what is left of parsing tokenizer.json when the weights are read
 # (0 to 630 were seen: the weights may take its place).
 TOKENIZER_BYTES = {"transformers": 385, "llama.cpp": 191}
 PARSING_BYTES = 300
 INT8_CPU_BYTES = 150 * MIB  # that answering leaves in memory with LLM.int8 on a CPU; 107 to 205 were seen
+SCAN_COPIES = 1.8  # of what a scan of linear attention or Mamba makes; 1.6 to 2.3 were seen
 PREFILL_TOKENS = {"transformers": 512, "llama.cpp": 256}  # a step of prefill, whose activations are the largest
 KEPT_BYTES = {"cpu": 512 * MIB, "mps": 512 * MIB, "cuda": 2048 * MIB}  # the bounds of prefix_cache.py
 LLAMA_KEPT_BYTES = 512 * MIB  # the bound that llama/child.py sets
@@ -138,7 +160,7 @@ LLAMA_CELLS = 256  # llama.cpp rounds caches up to a multiple of this
 # llama.cpp copies matrices of some formats into another order for the CPU. Labels that store most in such a format give
 # attention's values and the last matrix of the feed-forward more bits in some layers; this is the part of the others.
 REPACKED = {"Q4_0": 1.0, "Q4_K_S": 7 / 8, "Q4_K_M": 1 / 2}
-VALUES, DOWN = 2, 6  # their places in Shape.linears
+LARGER = ("v_proj", "down_proj", "w2", "output_linear")  # by transformers' names
 
 
 def plan(
@@ -159,24 +181,84 @@ def plan(
     """
     parts = weight_bytes(card, mode, machine)
     weights = sum(parts.values())
-    parts["adapters"] = adapter_bytes(adapters, machine.accelerator)
+    parts["adapters"] = adapter_bytes(adapters, mode, machine.accelerator)
     parts["kv"] = kv_bytes(card.sizes, mode, context, batch)
+    parts["state"] = state_bytes(card.sizes, mode, batch)
     parts["activations"] = activation_bytes(card.sizes, mode, machine.accelerator, context, batch)
     parts["tokenizer"] = tokenizer_bytes(card.sizes, mode, machine.accelerator)
     parts["framework"] = framework_bytes(mode, machine.accelerator)
     fixed = parts["framework"] + parts["tokenizer"]
     peak, mapped = loading_bytes(card, mode, machine.accelerator, weights, files or file_bytes(card, mode))
-    loading = fixed + peak + (parts["kv"] if mode.form == "gguf" else 0)  # llama.cpp takes its whole cache at once
+    at_once = parts["kv"] + parts["state"] if mode.form == "gguf" else 0  # llama.cpp takes its whole cache at once
+    loading = fixed + peak + at_once
     listed = tuple(Part(key, LABELS[key], parts[key]) for key in LABELS if parts.get(key))
     # What conversations kept for their next turn may come to take: eight in transformers.
-    eight = min(KEPT_BYTES[machine.accelerator], 8 * kv_bytes(card.sizes, mode, context))
+    one = kv_bytes(card.sizes, mode, context) + state_bytes(card.sizes, mode)
+    eight = min(KEPT_BYTES[machine.accelerator], 8 * one)
     kept = LLAMA_KEPT_BYTES if mode.form == "gguf" else eight
-    return LoadPlan(variant, mode.name, context, batch, listed, loading, budget, mapped, kept)
+    return LoadPlan(
+        variant,
+        mode.name,
+        context,
+        batch,
+        listed,
+        loading,
+        budget,
+        mapped,
+        kept,
+        notes=notes(card, mode),
+        parameters=card.parameters,
+        active_parameters=card.active_parameters,
+    )
+
+
+TEXT_ONLY = "Only the text part of this model is loaded: it neither sees nor hears here."
+ESTIMATE = "This plan is an estimate: the architecture is known to transformers, and counted by its files alone."
+NOT_COUNTED = (
+    "This plan is an estimate: its architecture is known to transformers alone, and its weights are not counted."
+)
+UNCOUNTED = "What layers of the kind {kind} keep of a conversation is not counted."
+FILE_DIFFERS = "{figure}: {there} as llama.cpp reads its GGUF file, {here} by its config; the plan goes by the file."
+FILE_NOT_COUNTED = "The layers of its GGUF file are of an architecture that is not counted: caches go by its config."
+EXPERTS_PLAIN = "This mode leaves the experts as they are: it quantizes the other matrices alone."
+
+
+def notes(card: ModelCard, mode: Mode) -> tuple[str, ...]:
+    """What should be known of a model in a mode before it is loaded, a sentence each."""
+    found: tuple[str, ...] = (TEXT_ONLY,) if card.text_only else ()
+    if card.sizes.estimated:
+        found += (ESTIMATE if card.counted_parameters else NOT_COUNTED,)
+    found += tuple(UNCOUNTED.format(kind=kind) for kind in card.sizes.uncounted)
+    found += (FILE_NOT_COUNTED,) if card.stored and card.stored.shape is None else ()
+    if mode.form == "safetensors" and mode.packing != "plain" and card.sizes.counted("experts"):
+        found += (EXPERTS_PLAIN,)
+    return found
+
+
+def file_differences(card: ModelCard, file: Shape) -> tuple[str, ...]:
+    """What a GGUF file says otherwise of a model than its card, by which it is planned where there is no file."""
+    return tuple(
+        FILE_DIFFERS.format(figure=figure, there=f"{there:,}", here=f"{here:,}")
+        for (figure, there), here in zip(_compared(file).items(), _compared(card.sizes).values(), strict=True)
+        if there != here
+    )
+
+
+def _compared(shape: Shape) -> dict[str, int]:
+    count, active = shape.experts
+    return {
+        "layers": len(shape.layers),
+        "values of the KV cache for each token": sum(layer.kv_width for layer in shape.layers),
+        "layers with a sliding window": sum(1 for layer in shape.layers if layer.window),
+        "experts of a layer": count,
+        "experts that a token uses": active,
+    }
 
 
 def slots(card: ModelCard, context: int, wanted: int) -> int:
     """How many conversations llama.cpp holds at once, so that their KV caches stay within a budget."""
-    return max(1, min(wanted, KV_BUDGET // kv_bytes(card.sizes, MODES["gguf"], context)))
+    shape, mode = card.sizes, MODES["gguf"]
+    return max(1, min(wanted, KV_BUDGET // max(1, kv_bytes(shape, mode, context) + state_bytes(shape, mode))))
 
 
 def kv_bytes(shape: Shape, mode: Mode, context: int, batch: int = 1) -> int:
@@ -184,13 +266,26 @@ def kv_bytes(shape: Shape, mode: Mode, context: int, batch: int = 1) -> int:
     if mode.form != "gguf":
         return batch * shape.kv_bytes(context, mode.rest_bytes)
     cells = _rounded(context)
-    window = min(cells, _rounded(shape.sliding_window + PREFILL_TOKENS["llama.cpp"]))
-    seen = (shape.layers - shape.sliding_layers) * cells + shape.sliding_layers * window
-    return 2 * batch * seen * shape.kv_heads * shape.head_dim * mode.rest_bytes
+    kept = 0
+    for (width, window), layers in shape.caches.items():
+        seen = min(cells, _rounded(window + PREFILL_TOKENS["llama.cpp"])) if window else cells
+        kept += layers * width * seen
+    return batch * kept * KV_TYPES[mode.kv][1] // KV_BLOCK
 
 
-def adapter_bytes(parameters: Sequence[int], accelerator: Accelerator) -> int:
-    """Adapters as they are attached, in fp32 on a CPU; several that act together are stacked in a copy."""
+def state_bytes(shape: Shape, mode: Mode, batch: int = 1) -> int:
+    """Bytes of what layers without a KV cache keep of conversations of any length; llama.cpp has it in fp32."""
+    one = shape.state_bytes(4, newest=False) if mode.form == "gguf" else shape.state_bytes(mode.rest_bytes)
+    return batch * one
+
+
+def adapter_bytes(parameters: Sequence[int], mode: Mode, accelerator: Accelerator) -> int:
+    """Adapters as they are attached, in fp32 on a CPU; several that act together are stacked in a copy.
+
+    llama.cpp has them in fp32 everywhere, once.
+    """
+    if mode.form == "gguf":
+        return 4 * sum(parameters)
     copies = 2 if len(parameters) > 1 else 1
     return copies * sum(parameters) * (4 if accelerator == "cpu" else 2)
 
@@ -207,12 +302,13 @@ def activation_bytes(shape: Shape, mode: Mode, accelerator: Accelerator, context
     if mode.form == "gguf":  # computed in fp32; a mask of two bytes, and logits for every conversation
         return tokens * (4 * width + 2 * _rounded(context)) + batch * logits
     width += max(16, shape.heads) * context  # masks and scores of attention
-    largest = max(rows * columns for rows, columns in shape.linears)
+    largest = max((rows * columns for _, rows, columns in shape.linears), default=0)
     unpacked = largest * mode.rest_bytes if mode.packing != "plain" else 0
     # For each token, oneDNN copies the head into an order of its own when it computes in bf16.
     reordered = shape.embedding_parameters * 2 if accelerator == "cpu" and mode.rest_bytes == 2 else 0
     left = INT8_CPU_BYTES if accelerator == "cpu" and mode.packing == "llm-int8" else 0
-    return tokens * width * mode.rest_bytes + 3 * logits + max(unpacked, reordered) + left
+    scanned = tokens * round(SCAN_COPIES * 4 * shape.scan)
+    return tokens * width * mode.rest_bytes + scanned + 3 * logits + max(unpacked, reordered) + left
 
 
 def tokenizer_bytes(shape: Shape, mode: Mode, accelerator: Accelerator) -> int:
@@ -235,7 +331,8 @@ def loading_bytes(card: ModelCard, mode: Mode, accelerator: Accelerator, weights
     """The most that is resident at the end of a load besides the libraries, and how much of it is mapped from files.
 
     On a CPU, safetensors are mapped: weights that are used as they are stored are those pages, all others are copies
-    beside them. A GPU gets one tensor after another, and quantizes it there.
+    beside them; so are those of a mixture, whose experts are stacked. A GPU gets one tensor after another, and
+    quantizes it there.
     """
     shape = card.sizes
     if accelerator == "cuda":
@@ -244,7 +341,8 @@ def loading_bytes(card: ModelCard, mode: Mode, accelerator: Accelerator, weights
         return weights + repacked_bytes(card, mode), repacked_bytes(card, mode)
     parsing = PARSING_BYTES * shape.vocabulary
     stored = round(files / card.parameters)  # bytes a value; the file has a header too
-    if mode.packing == "grouped" or (mode.packing == "plain" and stored == mode.rest_bytes):
+    as_stored = mode.packing == "plain" and stored == mode.rest_bytes and not shape.counted("experts")
+    if mode.packing == "grouped" or as_stored:
         return weights + parsing, 0
     if mode.packing == "dynamic-int8" and stored < 4:
         return files + max(weights, 4 * card.parameters) + parsing, files  # all of it is fp32 before it is packed
@@ -253,6 +351,8 @@ def loading_bytes(card: ModelCard, mode: Mode, accelerator: Accelerator, weights
 
 def repacked_bytes(card: ModelCard, mode: Mode) -> int:
     """Bytes that llama.cpp copies out of the mapped file into an order that suits the CPU's instructions."""
+    if card.stored:
+        return card.stored.repacked
     narrowed = card_for(mode, card)
     name = narrowed.wheel.file if narrowed.wheel else narrowed.gguf.file if narrowed.gguf else ""
     share = next((share for label, share in REPACKED.items() if label in name.upper()), None)
@@ -260,10 +360,10 @@ def repacked_bytes(card: ModelCard, mode: Mode) -> int:
         return 0
     step = 32 if "Q4_0" in name.upper() else 256  # weights of a row that a block holds
     fitting = 0.0
-    for place, (rows, columns) in enumerate(card.sizes.linears):
+    for (name, rows, columns), count in card.sizes.linears.items():
         if columns % step == 0 and rows % 8 == 0:
-            fitting += rows * columns * (share if place in (VALUES, DOWN) else 1)
-    return round(card.sizes.layers * fitting * 4.5 / 8)
+            fitting += count * rows * columns * (share if name in LARGER else 1)
+    return round(fitting * 4.5 / 8)
 
 
 def alternatives(
@@ -271,17 +371,19 @@ def alternatives(
     wanted: ModelCard,
     machine: Machine,
     plan_of: Callable[[ModelCard, Mode], LoadPlan],
-    adapters: bool = False,
+    adapters: Configs = (),
 ) -> list[LoadPlan]:
     """The nearest variants that fit, at most three: the same model with fewer bits, then smaller ones of its kind.
 
-    With adapters, which fit one model only, there are no smaller ones.
+    A mode that fits with a quantized KV cache only has one. With adapters, which fit one model only, there are no
+    smaller ones.
     """
     relatives = [] if adapters else [c for c in cards if (c.family, c.kind) == (wanted.family, wanted.kind)]
     smaller = sorted(relatives, key=lambda card: -card.parameters)
     found: list[LoadPlan] = []
     for card in (wanted, *(card for card in smaller if card.parameters < wanted.parameters)):
         modes = sorted(possible_modes(card, machine, adapters), key=lambda mode: -mode.bits)
-        fitting = [planned for mode in modes if (planned := plan_of(card, mode)).fits]
+        forms = ((plan_of(card, form) for form in (mode, *with_kv(mode, card))) for mode in modes)
+        fitting = [planned for each in forms if (planned := next((form for form in each if form.fits), None))]
         found += fitting[: 2 if card is wanted else 1]
     return found[:3]

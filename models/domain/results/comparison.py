@@ -16,6 +16,8 @@ from ..catalog import Kind
 from ..checked_json import Bytes, Count, Line, Note, Share, Spelling, at_most, plain
 from ..errors import BadComparison
 from ..messages import Event, Message, Sampling, Usage
+from ..request import MOST_PROMPTS
+from ..thinking import AS_IT_IS, Thinking
 from ..variant import ADAPTERS_MAX, Variant
 from .measured import Measured
 
@@ -69,6 +71,15 @@ def _bounded(usage: Usage) -> Usage:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is kept of one of several prompts: the text that the model was given, its answer's tokens, its thought."""
+
+    prompt: str = ""
+    tokens: Annotated[tuple[Annotated[TokenView, GetPydanticSchema(_from_row)], ...], at_most(10_000)] = ()
+    thought: str = ""
+
+
+@dataclass(frozen=True)
 class Compared:
     """One variant's column; raises BadComparison, BadSpelling or ModelIsAPath.
 
@@ -76,8 +87,10 @@ class Compared:
     that the model was given, `turns` its own conversation with `answer` as the last one. By the plan, `needed` bytes
     must be free, and `predicted_peak` are held at the highest moment, pages of files included. Equal `tokenizer`s mean
     the same tokens. `parts_at_character` is how much of the answer agrees with the reference's, None where all of it
-    does or nothing is known. `error` says why there is no answer; an error of the figures alone stands in them.
-    Figures that are not finite are none. `marks` say what a reader found of each of its answers, turn by turn.
+    does or nothing is known; of several prompts, `parts_in` is the number of the earliest whose answers differ, and 0
+    where none do. `error` says why there is no answer; an error of the figures alone stands in them.
+    Figures that are not finite are none. `earlier` are those of several prompts that were asked before the last, whose
+    prompt, tokens and thought are the column's. `marks` say what a reader found of each of its answers, turn by turn.
     """
 
     variant: Spelling
@@ -95,6 +108,9 @@ class Compared:
     error: Note = ""
     needed: Bytes | None = None
     marks: Annotated[tuple[Mark, ...], at_most(1_000)] = ()
+    earlier: Annotated[tuple[Asked, ...], at_most(MOST_PROMPTS)] = ()
+    thought: str = ""  # before the answer; no model is told it later
+    parts_in: Count | None = None
 
     def __post_init__(self) -> None:
         Variant.parse(self.variant)
@@ -102,11 +118,21 @@ class Compared:
             Variant.parse(self.resolved)
         if self.kind not in get_args(Kind):
             raise BadComparison(reason=f"the kind of {self.variant} is neither base nor instruct")
-        if self.parts_at_character is not None and not 0 <= self.parts_at_character <= len(self.answer):
+        if self.parts_at_character is not None and not 0 <= self.parts_at_character <= len(self._parting_answer):
             raise BadComparison(reason=f"the first difference of {self.variant} lies outside of its answer")
         values = vars(self.figures)
         wild: Any = {name: None for name, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
         object.__setattr__(self, "figures", replace(self.figures, **wild))
+
+    @property
+    def _parting_answer(self) -> str:
+        answers = [answer for _, answer in self.pairs] if self.parts_in else [self.answer]
+        return answers[(self.parts_in or 1) - 1] if (self.parts_in or 1) <= len(answers) else ""
+
+    @property
+    def all_tokens(self) -> tuple[TokenView, ...]:
+        """Those of the answers to all prompts."""
+        return (*(token for asked in self.earlier for token in asked.tokens), *self.tokens)
 
     @property
     def right(self) -> int:
@@ -163,7 +189,7 @@ class Comparison:
     `reference` is the spelling of the variant that the others are compared with, or empty; `text` is what quality was
     scored on. `created` is a moment in ISO 8601, UTC. `machine` is plain data. `independent` says that each question
     was asked for itself: then the turns of a column are no conversation, its figures are medians over the answers, and
-    its prompt, usage and tokens are those of the last one.
+    its prompt, usage and tokens are those of the last one; what there is of the others is `earlier`.
     """
 
     questions: Annotated[tuple[str, ...], at_most(1_000)]
@@ -176,6 +202,7 @@ class Comparison:
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
     independent: bool = False
+    thinking: Thinking = AS_IT_IS
 
     def __post_init__(self) -> None:
         if len(self.columns) > MOST_COLUMNS:
@@ -193,6 +220,24 @@ class Comparison:
         return find(self.columns, self.reference)
 
 
+def without_tokens(comparison: Comparison) -> Comparison:
+    """The comparison without what is recorded of each token, which is most of a long one."""
+    columns = (
+        replace(column, tokens=(), earlier=tuple(replace(asked, tokens=()) for asked in column.earlier))
+        for column in comparison.columns
+    )
+    return replace(comparison, columns=tuple(columns))
+
+
+def without_thoughts(comparison: Comparison) -> Comparison:
+    """The comparison as it is handed on: what was thought before the answers stays here."""
+    columns = (
+        replace(column, thought="", earlier=tuple(replace(asked, thought="") for asked in column.earlier))
+        for column in comparison.columns
+    )
+    return replace(comparison, columns=tuple(columns))
+
+
 def _is_utc(text: str) -> bool:
     try:
         return datetime.fromisoformat(text).utcoffset() == timedelta(0)
@@ -204,6 +249,20 @@ def find(columns: Sequence[Compared], spelling: str) -> Compared | None:
     """The column of a variant, as it was asked for or as it was resolved."""
     asked = next((column for column in columns if column.variant == spelling), None)
     return asked or next((column for column in columns if spelling and column.resolved == spelling), None)
+
+
+def parted(column: Compared, reference: Compared, independent: bool) -> Compared:
+    """The column with the place from where its answer is another than the reference's.
+
+    Of several prompts that were asked for themselves, in the earliest that both answered and whose answers differ.
+    """
+    if not independent:
+        same = column.answer == reference.answer
+        return replace(column, parts_at_character=None if same else agreeing_prefix(reference.answer, column.answer))
+    for number, ((_, theirs), (_, own)) in enumerate(zip(reference.pairs, column.pairs, strict=False), 1):
+        if theirs and own and theirs != own:
+            return replace(column, parts_at_character=agreeing_prefix(theirs, own), parts_in=number)
+    return replace(column, parts_at_character=None, parts_in=0)
 
 
 def agreeing_prefix(reference: str, other: str) -> int:

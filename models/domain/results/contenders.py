@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import BadComparisonRequest, NamedTwice, PaddockError, TooManyNamed
 from ..variant import Variant
+from .comparison import MOST_COLUMNS
 
 MOST_NAMED = 100
 
@@ -25,8 +27,14 @@ def acts_as(variant: Variant) -> Hashable:
     return variant.without_adapters, frozenset(variant.adapters)
 
 
+def most_of(variants: Iterable[Variant], most: int) -> int:
+    """How many of them are compared at once: `most`, but all quantizations of one variant, which are one study."""
+    studies = {(variant.model, frozenset(variant.adapters)) for variant in variants}
+    return max(most, MOST_COLUMNS) if len(studies) == 1 else most
+
+
 def select_variants(spellings: Sequence[str], most: int) -> Contenders:
-    """The first `most` different variants of a list, however few they are.
+    """The first `most` different variants of a list, however few they are; more where `most_of` allows it.
 
     Raises BadComparisonRequest for what is no list, or a list of more than `MOST_NAMED`.
     """
@@ -34,6 +42,7 @@ def select_variants(spellings: Sequence[str], most: int) -> Contenders:
         raise BadComparisonRequest(reason="it is not a list of variants")
     if len(spellings) > MOST_NAMED:
         raise BadComparisonRequest(reason=f"{len(spellings)} variants were named, and at most {most} are compared")
+    most = most_of(_readable(spellings), most)
     found: dict[Hashable, tuple[int, Variant]] = {}
     left_out: dict[int, PaddockError] = {}
     for place, spelling in enumerate(spellings):
@@ -48,6 +57,12 @@ def select_variants(spellings: Sequence[str], most: int) -> Contenders:
             left_out[place] = error
     places, variants = zip(*found.values(), strict=True) if found else ((), ())
     return Contenders(variants, places, left_out)
+
+
+def _readable(spellings: Sequence[str]) -> Iterator[Variant]:
+    for spelling in spellings:
+        with suppress(PaddockError):
+            yield Variant.parse(spelling)
 
 
 def contenders(spellings: Sequence[str], most: int, least: int = 2) -> Contenders:

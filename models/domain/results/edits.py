@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import BadComparison
-from .comparison import Compared, Comparison, Mark, agreeing_prefix
+from .comparison import Compared, Comparison, Mark, parted
+
+RUN_ALONE = "run again alone: not compared with the reference anew"
 
 
 def mark(comparison: Comparison, place: int, turn: int, said: Mark) -> Comparison:
     """With the answer of a turn marked, or no longer where it was marked so; raises BadComparison."""
     column = _column(comparison, place)
-    answers = column.answers
+    return _with(comparison, place, marked(column, turn, said, column.answers))
+
+
+def marked(column: Compared, turn: int, said: Mark, answers: int) -> Compared:
+    """The same of a column by itself, which gave so many `answers`; raises BadComparison."""
     if not 0 <= turn < answers:
         raise BadComparison(reason="there is no such answer")
     marks: list[Mark] = [column.marks[at] if at < len(column.marks) else "" for at in range(answers)]
     marks[turn] = "" if marks[turn] == said else said
-    return _with(comparison, place, replace(column, marks=tuple(marks)))
+    return replace(column, marks=tuple(marks))
 
 
 def remove(comparison: Comparison, place: int) -> Comparison:
@@ -29,36 +35,38 @@ def remove(comparison: Comparison, place: int) -> Comparison:
         return replace(comparison, columns=rest)
     none = {"agreement": None, "divergence": None, "parts_at": None}
     alone = (
-        replace(column, parts_at_character=None, figures=replace(column.figures, **none))  # type: ignore[arg-type]
+        replace(column, parts_at_character=None, parts_in=None, figures=replace(column.figures, **none))  # type: ignore[arg-type]
         for column in rest
     )
     return replace(comparison, columns=tuple(alone), reference="")
 
 
 def put(comparison: Comparison, place: int, column: Compared) -> Comparison:
-    """With a column that was run again; what its figures lack is kept of the earlier run. Raises BadComparison.
+    """With a column that was run again, all of its figures new; raises BadComparison.
 
-    What quality is of a variant does not change from one run to the next.
+    Run alone, it was compared with no other, which is noted. Where it is the reference, others no longer part from the
+    answer that it gave before.
     """
     before = _column(comparison, place)
-    if not column.error:
-        names = ("agreement", "divergence", "divergence_at_least", "parts_at", "reference")
-        kept = {name: getattr(before.figures, name) for name in names}
-        lacking = {name: value for name, value in kept.items() if not getattr(column.figures, name)}
-        column = replace(column, figures=replace(column.figures, **lacking))
-    whole = _with(comparison, place, column)
+    reference = comparison.reference_column
+    is_reference = reference is before
+    figures = replace(column.figures, reference=is_reference)
+    alike = reference is not None and reference.tokenizer == column.tokenizer
+    if alike and not is_reference and figures.perplexity is not None and figures.divergence is None:
+        figures = replace(figures, note="; ".join(filter(None, (figures.note, RUN_ALONE))))
+    whole = _with(comparison, place, replace(column, figures=figures))
+    if is_reference:
+        stale = (replace(one, figures=replace(one.figures, parts_at=None, answer_tokens=0)) for one in whole.columns)
+        whole = replace(whole, columns=tuple(stale))
     reference = whole.reference_column
     if reference is None or reference.error or not reference.answer:
         return whole
-    return replace(whole, columns=tuple(_apart(one, reference) for one in whole.columns))
+    return replace(whole, columns=tuple(_apart(one, reference, whole.independent) for one in whole.columns))
 
 
-def _apart(column: Compared, reference: Compared) -> Compared:
-    """Compared anew with the answer of the reference."""
-    if column is reference or column.error:
-        return column
-    same = column.answer == reference.answer
-    return replace(column, parts_at_character=None if same else agreeing_prefix(reference.answer, column.answer))
+def _apart(column: Compared, reference: Compared, independent: bool) -> Compared:
+    """Compared anew with the answers of the reference."""
+    return column if column is reference or column.error else parted(column, reference, independent)
 
 
 def _with(comparison: Comparison, place: int, column: Compared) -> Comparison:

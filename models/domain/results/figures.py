@@ -23,6 +23,7 @@ ENDINGS = {
     "time_limit": "time limit",
     "error": "error",
 }
+INSIDE = "ended inside its thought"
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,11 @@ def _prefill(usage: Usage) -> str:
 
 
 def _first_difference(column: Compared) -> str:
-    """By the token where that was scored, else by the character of the answer itself."""
+    """By the token where that was scored, else by the character of the answer itself; of several, with its prompt."""
     row = column.figures
+    if column.parts_in is not None:
+        place = (column.parts_at_character or 0) + 1
+        return f"prompt {column.parts_in}, character {place:,}" if column.parts_in else "none"
     if row.answer_tokens and row.agreement is not None and not row.reference:
         return f"none in {row.answer_tokens} tokens" if row.parts_at is None else f"token {row.parts_at + 1}"
     return "" if column.parts_at_character is None else f"character {column.parts_at_character + 1:,}"
@@ -128,8 +132,21 @@ def _marks(column: Compared) -> str:
     return f"{column.right}/{count}" if count else ""
 
 
-def _ending(usage: Usage) -> str:
-    return ENDINGS.get(usage.finish or "", "")
+def ending(usage: Usage) -> str:
+    """Why an answer ended; empty before it does."""
+    return INSIDE if usage.finish and usage.thinking == "open" else ENDINGS.get(usage.finish or "", "")
+
+
+def thought_text(usage: Usage) -> str:
+    """What a thought took; empty where there was none."""
+    if not usage.thinking:
+        return ""
+    took = f"{usage.thought_tokens:,} tokens in {usage.thought_s:.1f} s"
+    return f"{took}, closed at its budget" if usage.thinking == "budget" else took
+
+
+def _answered(usage: Usage) -> str:
+    return f"{usage.new_tokens - usage.thought_tokens:,} tokens"
 
 
 # In the order of the tables. CSV files have them in the order of the fields.
@@ -162,19 +179,22 @@ FIGURES = (
            form=lambda usage: usage.engine, under_answer=False),
     Figure("prompt_tokens", Usage, "prompt", "tokens of the prompt, by this variant's own tokenizer and template",
            "tokens", ","),
-    Figure("new_tokens", Usage, "answer", "tokens of the answer", "tokens", ","),
-    Figure("finish", Usage, "ended", "why the answer ended where it does", form=_ending),
+    Figure("thought_tokens", Usage, "thought", "tokens and seconds of what it thought before the answer",
+           "tokens", thought_text),
+    Figure("new_tokens", Usage, "answer", "tokens of the answer", "tokens", _answered),
+    Figure("finish", Usage, "ended", "why the answer ended where it does", form=ending),
     Figure("parts_at_character", Compared, "first difference",
            "the first token of the reference's answer that it would not take, or where that was not scored, the "
-           "character where its own answer differs", form=_first_difference, under_answer=False),
+           "character where its own answer differs; of several prompts, in the earliest whose answers differ",
+           form=_first_difference, under_answer=False),
     Figure("right", Compared, "marked right", "answers that a reader marked right, of those that were marked",
            form=_marks, better="higher", under_answer=False),
     Figure("wrong", Compared),
-    *(Figure(name, Usage) for name in ("cached_tokens", "context", "wall_s", "seed")),
+    *(Figure(name, Usage) for name in ("cached_tokens", "context", "wall_s", "seed", "thought_s", "thinking")),
     *(Figure(name, Measured) for name in ("predicted_bytes", "parts_at", "answer_tokens",
                                         "decode_low", "decode_high", "timed_tokens", "timed_runs",
                                         "divergence_at_least")),
-    Figure("predicted_peak", Compared),
+    *(Figure(name, Compared) for name in ("predicted_peak", "parts_in")),
 )  # fmt: skip
 
 OF_COLUMNS = tuple(figure for figure in FIGURES if figure.heading)

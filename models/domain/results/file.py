@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ..checked_json import STRICT, Version1, read
-from .comparison import Comparison, TokenView
+from .comparison import Comparison, TokenView, without_tokens
 
 FORMAT, VERSION = "paddock-comparison", 1
 LONGEST_FILE = 5_000_000  # bytes
@@ -29,7 +29,7 @@ def to_json(comparison: Comparison) -> str:
     whole = _dumped(comparison)
     if len(whole.encode()) <= LONGEST_FILE:
         return whole
-    return _dumped(replace(comparison, columns=tuple(replace(column, tokens=()) for column in comparison.columns)))
+    return _dumped(without_tokens(comparison))
 
 
 def _dumped(comparison: Comparison) -> str:

@@ -43,7 +43,7 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
 
 
 def _setup(comparison: Comparison) -> str:
-    sampling = asdict(comparison.sampling)
+    sampling, thinking = asdict(comparison.sampling), comparison.thinking
     seed = sampling.pop("seed")
     stop = sampling.pop("stop")
     values = [f"{name.replace('_', ' ')} {value:g}" for name, value in sampling.items()]
@@ -52,6 +52,7 @@ def _setup(comparison: Comparison) -> str:
         "Reference": comparison.reference or "none",
         "Sampling": ", ".join(values) + (", greedy" if comparison.sampling.greedy else ""),
         "Stop texts": stop or "none",
+        "Thinking": f"{thinking.switch}, at most {thinking.budget or comparison.sampling.max_new_tokens} tokens",
         **({"Questions": f"{len(comparison.questions)}, each asked for itself"} if comparison.independent else {}),
         "Seed": "a fresh one each time" if seed is None else seed,
         **{f"Version of {name}": version for name, version in comparison.versions.items()},

@@ -38,11 +38,16 @@ RULE = (
     "The rule: of the variants whose {measure} is at most {share} above that of {reference}, the one whose weights "
     "take the least memory; of equals the faster. One whose answers are mostly marked wrong is not taken."
 )
+RULE_CACHES = (
+    "The rule: of the variants whose {measure} is at most {share} above that of {reference}, the one that needs the "
+    "least memory free, since all have the same weights; of equals the faster. One whose answers are mostly marked "
+    "wrong is not taken."
+)
 RULE_UNMEASURED = (
     "The rule: of the variants whose answers are marked right, the one whose weights take the least memory."
 )
 SENTENCES = (SMALLER, SMALLER_TIMED, ALIKE, KEEP, SMALLEST, BETTER, NOT_MEASURED, NO_REFERENCE, ONLY_ONE, NOT_JUDGED,
-             MARKED, MARKED_NAMES, SMALLEST_RIGHT, RULE, RULE_UNMEASURED)  # fmt: skip
+             MARKED, MARKED_NAMES, SMALLEST_RIGHT, RULE, RULE_CACHES, RULE_UNMEASURED)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,9 @@ def suggest(
     sound = [column for column in columns if not column.error and not column.known.error]
     measure = quality_measure(sound)
     pairs = zip(named, columns, strict=True)
-    found = [_candidate(name, column, measure) for name, column in pairs if column in sound]
-    candidates = [one for one in found if one]
+    caches = _caches_only(sound)
+    found = [_candidate(name, column, measure, caches) for name, column in pairs if column in sound]
+    candidates, rule = [one for one in found if one], RULE_CACHES if caches else RULE
     judged = _judged(columns, named)
     if not any(getattr(column.known, measure) for column in sound):
         return _unmeasured(columns, named, judged)
@@ -115,12 +121,12 @@ def suggest(
     held = next((one for one in candidates if against and one.variant == against.variant), None)
     if reference and held is None:
         name = named[list(columns).index(against)] if against else reference
-        why = _say(RULE, measure=_words(measure), share=f"{distance:.0%}", reference=name)
+        why = _say(rule, measure=_words(measure), share=f"{distance:.0%}", reference=name)
         return Suggestion((_say(NO_REFERENCE, reference=name), *judged), why)
     if not candidates:
         return _unmeasured(columns, named, judged)
     held = held or min(candidates, key=lambda one: one.quality)
-    why = _say(RULE, measure=_words(measure), share=f"{distance:.0%}", reference=f"{held.name} ({held.quality:.2f})")
+    why = _say(rule, measure=_words(measure), share=f"{distance:.0%}", reference=f"{held.name} ({held.quality:.2f})")
     if len(candidates) < 2:
         return Suggestion((_say(ONLY_ONE, name=held.name), *judged), why)
     said, best = _choose(candidates, held, measure, distance)
@@ -141,13 +147,19 @@ def _words(measure: str) -> str:
     return measure.replace("_", " ")
 
 
-def _candidate(name: str, column: Compared, measure: str) -> _Candidate | None:
+def _caches_only(columns: Sequence[Compared]) -> bool:
+    """Whether they have the same weights and differ by their KV caches, so that those decide."""
+    same = len({column.known.memory for column in columns}) == 1 and all(column.needed for column in columns)
+    return same and any("/" in column.variant.partition("+")[0].partition("@")[2] for column in columns)
+
+
+def _candidate(name: str, column: Compared, measure: str, caches: bool) -> _Candidate | None:
     known = column.known
-    quality = getattr(known, measure)
-    if not quality or not known.memory:
+    quality, taken = getattr(known, measure), column.needed if caches else known.memory
+    if not quality or not taken:
         return None
     refused = column.wrong > column.right
-    return _Candidate(name, column.variant, known.memory, quality, known.measured_speed, refused)
+    return _Candidate(name, column.variant, taken, quality, known.measured_speed, refused)
 
 
 def _judged(columns: Sequence[Compared], names: Sequence[str]) -> tuple[Said, ...]:

@@ -2,7 +2,7 @@
 
 The first line in says what to load; the first line out what was loaded, or the error. Then lines in are
 {"number", "request"}, {"number", "score"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a
-request's end.
+request's end. Where adapters are loaded, "scales" says how strongly each acts on a request.
 The process ends when its standard input does, so it never outlives the app. What the library complains of goes to
 standard error.
 """
@@ -17,12 +17,15 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ...domain.errors import NotFinite
 from ..device import PeakMemory, resident_bytes
 from ..library_errors import translate
 from .given_tokens import score
+from .slots import AdaptedServer, Slots
+from .thinking import COUNTS, ThinkingAnswer, thoughts_from
 from .tokens import Tokens
 
 BATCH_S = 0.025
@@ -33,8 +36,18 @@ ERRORS_ONLY = 1  # of what it prints
 PROBABILITIES = {"n_probs": 1, "post_sampling_probs": True}
 
 
-def load(options: dict[str, Any]) -> tuple[Any, Tokens, dict[str, Any]]:
-    """The library's server for {path, context, slots, batch, threads, gpu_layers}, and what it says of the model."""
+@dataclass(frozen=True)
+class Loaded:
+    """The library's server, and who asks it over its port."""
+
+    server: Any
+    ask: Callable[..., Any]
+    tokens: Tokens
+    slots: Slots
+
+
+def load(options: dict[str, Any]) -> tuple[Loaded, dict[str, Any]]:
+    """The server for {path, context, kv, slots, batch, threads, gpu_layers, adapters}, and what the model is."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -43,20 +56,26 @@ def load(options: dict[str, Any]) -> tuple[Any, Tokens, dict[str, Any]]:
     params.n_batch = params.n_ubatch = options["batch"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options["threads"]
     params.n_gpu_layers = options["gpu_layers"]
+    params.cache_type_k = params.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{options['kv'].upper()}")
+    if options["kv"] != "f16":  # values that are quantized are read by flash attention only
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     params.check_tensors = True  # for NaN and infinity
     key = secrets.token_urlsafe(24)  # the server also listens on a loopback port
     params.api_keys, params.ui, params.verbosity = [key], False, ERRORS_ONLY
     params.cache_ram_mib = KEPT_MIB
+    if options["adapters"]:
+        params.cache_ram_mib = 0  # prompts that it keeps beside the slots are not told apart by their adapters
+        params.lora_init_without_apply = True
+        params.lora_adapters = [_adapter(path) for path in options["adapters"]]
     server = xllamacpp.Server(params)
 
-    def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def ask(path: str, body: dict[str, Any] | None = None) -> Any:
         return _ask(server.listening_address + path, key, body)
 
     props = ask("/props")
     (model,) = ask("/v1/models")["data"]
     return (
-        server,
-        Tokens(ask, props["bos_token"]),
+        Loaded(server, ask, Tokens(ask, props["bos_token"]), Slots(options["slots"])),
         {
             "context": props["default_generation_settings"]["n_ctx"],  # the library rounds it up
             "bytes": model["meta"]["size"],
@@ -65,7 +84,15 @@ def load(options: dict[str, Any]) -> tuple[Any, Tokens, dict[str, Any]]:
     )
 
 
-def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _adapter(path: str) -> Any:
+    import xllamacpp
+
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = path, 0.0
+    return adapter
+
+
+def _ask(url: str, key: str, body: dict[str, Any] | None = None) -> Any:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -81,7 +108,7 @@ class Batch:
 
     def __init__(self, say: Callable[[dict[str, Any]], None]) -> None:
         self._say = say
-        self._texts: list[str] = []
+        self._held: list[dict[str, Any]] = []
         self._said = 0.0
 
     def add(self, chunk: dict[str, Any]) -> None:
@@ -91,15 +118,19 @@ class Batch:
             self._flush()
             self._say(chunk)
             return
-        self._texts.append(choices[0]["text"])
+        self._held.append(chunk)
         if time.monotonic() - self._said >= BATCH_S:
             self._flush()
 
     def _flush(self) -> None:
-        if self._texts:
-            piece = {"text": "".join(self._texts), "finish_reason": None}
-            self._say({"choices": [piece], "tokens": len(self._texts)})
-            self._texts, self._said = [], time.monotonic()
+        if self._held:
+            piece = {"text": "".join(each["choices"][0]["text"] for each in self._held), "finish_reason": None}
+            told: dict[str, Any] = {"tokens": sum(each.get("tokens", 1) for each in self._held)}
+            if "thinking" in (last := self._held[-1]):
+                told |= {name: "".join(each[name] for each in self._held) for name in ("thought", "written")}
+                told |= {name: last[name] for name in ("thinking", "in_thought")}
+            self._say({"choices": [piece], **told})
+            self._held, self._said = [], time.monotonic()
 
 
 def is_finite(chunk: dict[str, Any]) -> bool:
@@ -117,32 +148,49 @@ def answer(
     batch = Batch(hand)
     broken = False
 
-    def on_chunk(chunk: dict[str, Any]) -> bool:
-        nonlocal broken
+    def run(ids: list[int], see: Callable[[dict[str, Any]], bool]) -> None:
+        def on_chunk(chunk: dict[str, Any]) -> bool:
+            nonlocal broken
+            broken = broken or not is_finite(chunk)
+            return broken or see(chunk) or stop.is_set()
+
+        server.handle_completions({**request, "prompt": ids, **PROBABILITIES}, on_chunk)
+
+    def put(chunk: dict[str, Any]) -> bool:
         if "timings" in chunk or "prompt_progress" in chunk:
             chunk["peak_bytes"] = memory.read()
-        broken = broken or not is_finite(chunk)
-        if not broken:
-            batch.add(chunk)
-        return broken or stop.is_set()
+        batch.add(chunk)
+        return stop.is_set()
 
     ids = tokens.of(request.pop("prompt"), request.pop("rendered"))
-    server.handle_completions({**request, "prompt": ids, **PROBABILITIES}, on_chunk)
+    if thoughts := request.pop("thoughts", None):
+        longest = request.pop("longest")
+        request |= COUNTS
+        ThinkingAnswer(tokens, thoughts_from(thoughts), longest, put).compute(ids, run)
+    else:
+        run(ids, put)
     if broken:
         raise NotFinite(during="while answering")
 
 
-def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
+def serve(loaded: Loaded, lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
     """Compute each request in a thread of its own until the lines end."""
     stops: dict[int, threading.Event] = {}
 
-    def compute(number: int, kind: str, request: dict[str, Any]) -> None:
+    def compute(number: int, kind: str, message: dict[str, Any]) -> None:
         def hand(chunk: dict[str, Any]) -> None:
             say({"number": number, "chunk": chunk})
 
+        def told(acting: list[float]) -> None:
+            if kind == "request":
+                hand({"acting": acting})
+
+        server, scales = loaded.server, message["scales"]
+        if scales is not None:
+            server = AdaptedServer(server, loaded.ask, loaded.slots, scales, told)
         during = "while scoring" if kind == "score" else "while answering"
         try:
-            (score if kind == "score" else answer)(server, tokens, request, hand, stops[number])
+            (score if kind == "score" else answer)(server, loaded.tokens, message[kind], hand, stops[number])
         except Exception as error:
             say({"number": number, "failure": translate(error, during).to_dict()})
         say({"number": number, "chunk": None})
@@ -156,7 +204,7 @@ def serve(server: Any, tokens: Tokens, lines: Any, say: Callable[[dict[str, Any]
             continue
         stops[message["number"]] = threading.Event()
         kind = "score" if "score" in message else "request"
-        threading.Thread(target=compute, args=(message["number"], kind, message[kind]), daemon=True).start()
+        threading.Thread(target=compute, args=(message["number"], kind, message), daemon=True).start()
 
 
 def wait_for_complaints() -> None:
@@ -183,13 +231,13 @@ def main() -> None:
             channel.flush()
 
     try:
-        server, tokens, facts = load(json.loads(sys.stdin.readline()))
+        loaded, facts = load(json.loads(sys.stdin.readline()))
     except Exception as error:
         wait_for_complaints()
         say({"failure": translate(error, "while loading the model").to_dict()})
         os._exit(1)
     say(facts)
-    serve(server, tokens, sys.stdin, say)
+    serve(loaded, sys.stdin, say)
     os._exit(0)  # without waiting for what is still being computed: nobody is there to read it
 
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...domain.engine import Attached, Prompt, Rows
-from ...domain.errors import AdapterRefused, EngineFailed
-from ...domain.load import ActiveAdapter, Local
-from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Usage
+from ...domain.errors import EngineFailed
+from ...domain.load import ActiveAdapter, Adapter, Local
+from ...domain.messages import SEED_MAX, Delta, Finish, Message, Progress, Sampling, Scored, Thought, Usage
+from ...domain.quantization import KV_TYPES
 from ...domain.settings import Settings
+from ...domain.thinking import AS_IT_IS, Thinking
 from ..chat_template import ChatTemplate
 from ..text_stream import StopStrings
+from ..thoughts import MOST_MARKS, special_tokens
+from .adapted import STARTED, AdaptedProcess
 from .chunks import Chunks
 from .metadata import chat_template_of
-from .process import LlamaProcess
 from .scoring import score
 
 BATCH = 256  # prompt tokens a step: a stop during prefill waits for one step at the most
@@ -32,39 +35,55 @@ SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 
 
 def open_gguf(
-    local: Local, accelerator: str, settings: Settings, on_progress: Callable[[Progress], None]
+    local: Local,
+    accelerator: str,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    adapters: Sequence[Adapter] = (),
 ) -> GgufEngine:
-    """Load a GGUF file for its slots; raises OutOfMemory or CannotLoad."""
+    """Load a GGUF file for its slots, with the adapters of the first answer; raises OutOfMemory or CannotLoad."""
     snapshot = local.snapshot
     on_progress(Progress("read", 0, snapshot.bytes, "bytes", Path(snapshot.path).name))
     template = chat_template_of(snapshot.path, snapshot.trusted)
-    process = LlamaProcess(
+    process = AdaptedProcess(
         {
             "path": snapshot.path,
             "context": local.context,
+            "kv": KV_TYPES[local.mode.partition("/")[2]][0],
             "slots": local.slots,
             "batch": BATCH,
             "threads": settings.compute_threads,
             "gpu_layers": 0 if accelerator == "cpu" else -1,
-        }
+        },
+        adapters,
+        settings.attached,
+        int(settings.attached_mb * 1e6),
     )
-    facts = process.facts
-    return GgufEngine(process, template, facts["context"], local.slots, facts["bytes"], facts["resident"])
+    return GgufEngine(process, template, local.slots)
 
 
 class GgufEngine:
     """A llama.cpp server with `slots` conversations of `context` tokens each."""
 
     name = "llama.cpp"
-    attached: tuple[Attached, ...] = ()
 
-    def __init__(self, server: Any, template: ChatTemplate, context: int, slots: int, size: int, resident: int) -> None:
-        self._server: Any | None = server
+    def __init__(self, process: AdaptedProcess, template: ChatTemplate, slots: int) -> None:
+        self._process: AdaptedProcess | None = process
         self._template = template
-        self.context, self.slots, self.bytes, self.resident = context, slots, size, resident
+        self.context, self.slots, self.bytes = process.facts["context"], slots, process.facts["bytes"]
 
-    def render(self, messages: Sequence[Message]) -> Prompt:
-        return self._template.write(messages)
+    @property
+    def resident(self) -> int:
+        """What closing it gives back, as of its last start."""
+        return int(self._process.facts["resident"]) if self._process else 0
+
+    @property
+    def attached(self) -> tuple[Attached, ...]:
+        """The adapters that stay loaded for a next answer."""
+        return self._process.attached if self._process else ()
+
+    def render(self, messages: Sequence[Message], thinking: Thinking = AS_IT_IS) -> Prompt:
+        return self._template.write(messages, thinking)
 
     def generate(
         self,
@@ -73,11 +92,10 @@ class GgufEngine:
         time_limit_s: float = float("inf"),
         rows: Rows = ((),),
         reuse: bool = True,
-    ) -> Iterator[Delta]:
-        server = self._ready([active for row in rows for active in row])
-        if len(rows) > 1:
-            raise AdapterRefused(adapter="of one row", reason="llama.cpp takes no adapters here")
-        stream = _Stream(self, server, prompt, sampling, time_limit_s, reuse)
+    ) -> Iterator[Delta | Thought]:
+        """One row; an adapter that was not loaded yet is, as soon as nothing else is computed here."""
+        (adapters,) = rows
+        stream = _Stream(self, self._in_memory(), adapters, prompt, sampling, time_limit_s, reuse)
         try:
             yield from stream.deltas()
         finally:
@@ -105,6 +123,13 @@ class GgufEngine:
         }
         if not sampling.greedy:
             request["seed"] = seed
+        if prompt.thoughts and not sampling.fixed_length:
+            request |= {
+                "thoughts": asdict(prompt.thoughts),
+                "longest": (longest := sampling.max_new_tokens),
+                "n_predict": longest + (prompt.thoughts.budget or longest) + MOST_MARKS,
+                "preserved_tokens": special_tokens(prompt.thoughts.marks),
+            }
         return request
 
     def score(
@@ -116,39 +141,44 @@ class GgufEngine:
         rivals: int = 0,
     ) -> Iterator[Progress | Scored]:
         """Closing the iterator stops within one token; divergences are lower bounds."""
-        yield from score(self._ready(adapters), prompt, self.context, record, reference, rivals)
+        yield from score(self._in_memory(), adapters, prompt, self.context, record, reference, rivals)
 
     def close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
 
-    def _ready(self, adapters: Sequence[ActiveAdapter]) -> Any:
-        if self._server is None:
+    def _in_memory(self) -> AdaptedProcess:
+        if self._process is None:
             raise EngineFailed(detail="the model was ejected")
-        for active in adapters:  # no mode that llama.cpp computes takes one, so nobody gets here by picking
-            raise AdapterRefused(adapter=active.adapter.name, reason="llama.cpp takes no adapters here")
-        return self._server
+        return self._process
 
 
 class _Stream:
     """One request in a thread of its own, read as deltas."""
 
     def __init__(
-        self, engine: GgufEngine, server: Any, prompt: Prompt, sampling: Sampling, time_limit_s: float, reuse: bool
+        self,
+        engine: GgufEngine,
+        process: AdaptedProcess,
+        adapters: Sequence[ActiveAdapter],
+        prompt: Prompt,
+        sampling: Sampling,
+        time_limit_s: float,
+        reuse: bool,
     ) -> None:
-        self._engine, self._sampling = engine, sampling
+        self._engine, self._adapters, self._sampling = engine, adapters, sampling
         self._seed = secrets.randbelow(SEED_MAX + 1) if sampling.seed is None and not sampling.greedy else sampling.seed
         request = engine.request(prompt, sampling, self._seed, reuse)
-        self._chunks = Chunks(partial(server.handle_completions, request), "while answering")
+        self._chunks = Chunks(partial(process.handle_completions, request, adapters), "while answering")
         self._started = time.perf_counter()
-        self._deadline = self._started + time_limit_s
+        self._limit_s = time_limit_s
 
     def stop(self) -> None:
         """End the computation within one token, or one step of prefill, and wait for it."""
         self._chunks.stop()
 
-    def deltas(self) -> Iterator[Delta]:
+    def deltas(self) -> Iterator[Delta | Thought]:
         stops = StopStrings(self._sampling.stop)
         usage = Usage(engine=self._engine.name, context=self._engine.context, seed=self._seed)
         finish: Finish
@@ -158,13 +188,19 @@ class _Stream:
             chunk, now = self._chunks.next(), time.perf_counter()
             if chunk is None:
                 raise EngineFailed(detail="llama.cpp ended without an error message")
+            if chunk == STARTED:
+                self._started = now  # what came before was for the adapters
+                continue
+            if "acting" in chunk:
+                usage = replace(usage, adapters=tuple(str(each) for each in self._adapters if each.weight))
+                continue
             peak = chunk.get("peak_bytes", usage.peak_bytes)
             usage = replace(usage, wall_s=now - self._started, peak_bytes=peak)
             if progress := chunk.get("prompt_progress"):
                 usage = replace(usage, prompt_tokens=progress["total"], cached_tokens=progress["cache"])
             if progress or not chunk:
                 yield Delta("", usage)
-                if now > self._deadline:
+                if now > self._started + self._limit_s:
                     finish = "time_limit"
                     break
                 continue
@@ -179,8 +215,12 @@ class _Stream:
             count = usage.new_tokens + chunk.get("tokens", 1)
             speed = (count - 1) / (now - first_token) if now > first_token else 0.0
             usage = replace(usage, new_tokens=count, decode_tokens_per_s=speed)
-            yield Delta(stops.push(choice["text"]), usage)
-            if stops.found or now > self._deadline:
+            usage = replace(usage, **chunk.get("thinking", {}))
+            if chunk.get("written") or chunk.get("in_thought"):
+                yield Thought(chunk["thought"], chunk["written"], usage)
+            if choice["text"] or not chunk.get("in_thought"):
+                yield Delta(stops.push(choice["text"]), usage)
+            if stops.found or now > self._started + self._limit_s:
                 finish = "stop_string" if stops.found else "time_limit"
                 break
         usage = replace(_with_timings(usage, chunk), finish=finish)

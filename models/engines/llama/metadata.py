@@ -1,4 +1,4 @@
-"""What a GGUF file says about prompting: its chat templates and special tokens, read from its header."""
+"""What a GGUF file says about prompting: its chat templates, special tokens and vocabulary, read from its header."""
 
 from __future__ import annotations
 
@@ -46,3 +46,25 @@ def special_tokens(values: dict[str, Any]) -> dict[str, str]:
         if isinstance(at, int) and 0 <= at < len(tokens):
             found[name] = tokens[at]
     return found
+
+
+def fewest_tokens(path: Path, text: str) -> int:
+    """The least number of entries of a file's vocabulary that spell a text: its tokenizer never makes fewer.
+
+    0 where the kind of the vocabulary is not known. Raises CorruptWeights.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.models import Unigram
+    from tokenizers.normalizers import Replace
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    values = read_header(path, (_TOKENS,)).values
+    kind, entries = values.get("tokenizer.ggml.model"), values.get(_TOKENS) or []
+    if kind not in ("llama", "gpt2"):
+        return 0
+    tokenizer = Tokenizer(Unigram([(entry, -1.0) for entry in entries], unk_id=0))  # the best is the shortest
+    if kind == "llama":  # SentencePiece; what it lacks is spelled in bytes, each a token, and counted less here
+        tokenizer.normalizer = Replace(" ", "\u2581")
+    else:
+        tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)

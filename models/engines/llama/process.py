@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,20 @@ class LlamaProcess:
         self._child.send(options)
         self.facts = self._loaded(first.get())
 
-    def handle_completions(self, request: dict[str, Any], on_chunk: Callable[[Line], bool]) -> None:
-        """Compute a request and hand on its chunks, until the end or until `on_chunk` returns True; blocks."""
-        self._compute({"request": request}, on_chunk, "while answering")
+    def handle_completions(
+        self, request: dict[str, Any], on_chunk: Callable[[Line], bool], scales: Sequence[float] | None = None
+    ) -> None:
+        """Compute a request and hand on its chunks, until the end or until `on_chunk` returns True; blocks.
 
-    def score(self, request: dict[str, Any], on_chunk: Callable[[Line], bool]) -> None:
+        `scales` are those of the adapters that were loaded, in their order.
+        """
+        self._compute({"request": request, "scales": scales}, on_chunk, "while answering")
+
+    def score(
+        self, request: dict[str, Any], on_chunk: Callable[[Line], bool], scales: Sequence[float] | None = None
+    ) -> None:
         """The same for a text to score, as `given_tokens.score` takes it."""
-        self._compute({"score": request}, on_chunk, "while scoring")
+        self._compute({"score": request, "scales": scales}, on_chunk, "while scoring")
 
     def _compute(self, message: dict[str, Any], on_chunk: Callable[[Line], bool], during: str) -> None:
         lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from ...domain.engine import Prompt
 from ...domain.errors import EngineFailed, NotFinite
+from ...domain.load import ActiveAdapter
 from ...domain.messages import Progress, Scored
 from ..score_files import Reference, record_likeliest
 from ..text_stream import Detokenizer, token_texts
@@ -22,7 +23,13 @@ PROGRESS_S = 0.1
 
 
 def score(
-    server: Any, prompt: Prompt, context: int, record: str, reference: str, rivals: int
+    server: Any,
+    adapters: Sequence[ActiveAdapter],
+    prompt: Prompt,
+    context: int,
+    record: str,
+    reference: str,
+    rivals: int,
 ) -> Iterator[Progress | Scored]:
     """Progress ten times a second, or after each token if that is slower, then the scores; closing it stops.
 
@@ -36,7 +43,7 @@ def score(
         "likeliest": LIKELIEST,
         "names": rivals,
     }
-    chunks = Chunks(partial(server.score, wanted), "while scoring")
+    chunks = Chunks(partial(server.score, wanted, adapters), "while scoring")
     chunks.start()
     try:
         yield from _scored(chunks, prompt.text, record, reference, rivals)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from ...domain.engine import Prompt
 from ...domain.errors import ContextExceeded
-from ...domain.messages import SEED_MAX, Delta, Finish, Sampling, Usage
+from ...domain.messages import SEED_MAX, Delta, Finish, Sampling, Thought, ThoughtEnd, Usage
+from ...domain.thinking import Thoughts
 from ..device import PeakMemory
 from ..text_stream import Detokenizer, StopStrings
+from ..thoughts import MOST_MARKS, Split, Splitter, special_tokens
 from . import decode_loop
 from .loader import Loaded
-from .prefix_cache import PrefixCache
+from .prefix_cache import PrefixCache, can_be_cut, snapshot
 from .rope_length import NOT_KEPT
-from .tokens import bytes_of, prompt_ids
+from .tokens import bytes_of, decoder, prompt_ids, tokenize
 
 NAME = "transformers"
 CONTEXT = 8  # tokens of a text before its continuation, which say how that begins
@@ -29,7 +30,8 @@ CONTEXT = 8  # tokens of a text before its continuation, which say how that begi
 class Asked:
     """A prompt as tokens, at most `limit` more to come, and the clock: `started`, `deadline` of time.perf_counter.
 
-    `goes_on` says that the answer continues the prompt's own text; that of a chat begins a new one.
+    `goes_on` says that the answer continues the prompt's own text; that of a chat begins a new one. A thought has at
+    most `budget` tokens before the `closing` ones follow.
     """
 
     ids: tuple[int, ...]
@@ -40,6 +42,9 @@ class Asked:
     seed: int | None
     started: float
     deadline: float
+    thoughts: Thoughts | None = None
+    budget: int = 0
+    closing: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, loaded: Loaded, prompt: Prompt, sampling: Sampling, context: int, time_limit_s: float) -> Asked:
@@ -50,11 +55,30 @@ class Asked:
             raise ContextExceeded(prompt_tokens=len(ids), context=context)
         drawn = sampling.seed is None and not sampling.greedy
         seed = secrets.randbelow(SEED_MAX + 1) if drawn else sampling.seed
-        limit = min(sampling.max_new_tokens, context - len(ids))
-        return cls(tuple(ids), not prompt.rendered, sampling, limit, context, seed, started, started + time_limit_s)
+        limit, budget, closing = sampling.max_new_tokens, 0, list[int]()
+        thoughts = None if sampling.fixed_length else prompt.thoughts
+        if thoughts:
+            closing = tokenize(loaded.tokenizer, Prompt(thoughts.marks.closing, rendered=True))
+            budget = thoughts.budget or sampling.max_new_tokens
+            limit += budget + len(closing) + MOST_MARKS
+        return cls(
+            ids=tuple(ids),
+            goes_on=not prompt.rendered,
+            sampling=sampling,
+            limit=min(limit, context - len(ids)),
+            context=context,
+            seed=seed,
+            started=started,
+            deadline=started + time_limit_s,
+            thoughts=thoughts,
+            budget=budget,
+            closing=tuple(closing),
+        )
 
 
-def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, reuse: bool = True) -> Iterator[Delta]:
+def answer(
+    loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, reuse: bool = True
+) -> Iterator[Delta | Thought]:
     """One delta a token. `made_with` are the adapters that act, without which no kept cache is the same."""
     from transformers import DynamicCache
 
@@ -64,9 +88,16 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
     cache, cached = prefixes.take(asked.ids, f"{made_with} {length.now}") if fits else (None, 0)
     cache = cache or DynamicCache(config=loaded.model.config)
     row = _Row(loaded, asked, cached)
-    whole = False
+    whole, kept_at = False, 0
+    if length.now is not NOT_KEPT and not can_be_cut(cache, len(asked.ids) + asked.limit):
+        kept_at = len(asked.ids) - 1  # what comes later cannot be cut back to the prompt
+
+    def keep() -> None:
+        if kept_at > cached:
+            prefixes.put(asked.ids, snapshot(cache), f"{made_with} {length.now}")
+
     try:
-        with closing(_decode(loaded, asked, cache, [row])) as deltas:
+        with closing(_decode(loaded, asked, cache, [row], kept_at, keep)) as deltas:
             yield from deltas
         whole = True
     except GeneratorExit:  # closed between two tokens: what the cache holds is complete
@@ -77,7 +108,7 @@ def answer(loaded: Loaded, prefixes: PrefixCache, asked: Asked, made_with: str, 
             prefixes.put([*asked.ids, *row.new_ids], cache, f"{made_with} {length.now}")
 
 
-def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[Delta]:
+def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[Delta | Thought]:
     """The deltas of several answers to the same prompt, which differ by the adapters that act on each `row`."""
     from transformers import DynamicCache
 
@@ -86,20 +117,31 @@ def answer_rows(loaded: Loaded, asked: Asked, rows: int) -> Iterator[Delta]:
     return _decode(loaded, asked, cache, [_Row(loaded, asked, 0, number) for number in range(rows)])
 
 
-def _decode(loaded: Loaded, asked: Asked, cache: Any, rows: list[_Row]) -> Generator[Delta, None, None]:
-    for _ in decode_loop.prefill(loaded.model, asked.ids, cache, len(rows)):
+def _decode(
+    loaded: Loaded,
+    asked: Asked,
+    cache: Any,
+    rows: list[_Row],
+    kept_at: int = 0,
+    keep: Callable[[], None] = lambda: None,
+) -> Generator[Delta | Thought, None, None]:
+    """The deltas of all rows; `keep` is called once the cache holds the first `kept_at` tokens of the prompt."""
+    left = len(asked.ids) - kept_at if kept_at else decode_loop.PREFILL_CHUNK
+    for _ in decode_loop.prefill(loaded.model, asked.ids, cache, len(rows), left):
         late = time.perf_counter() > asked.deadline
         for row in rows:
             yield row.end("time_limit") if late else row.delta("")
         if late:
             return
+    keep()
     sampling, limit = asked.sampling, asked.limit
-    steps = decode_loop.tokens(loaded, asked.ids, cache, sampling, limit, asked.seed, len(rows))
+    forced = [row.forced for row in rows]
+    steps = decode_loop.tokens(loaded, asked.ids, cache, sampling, limit, asked.seed, forced)
     try:
         for tokens in steps:
             for row, token in zip(rows, tokens, strict=True):
                 if row.usage.finish is None:
-                    yield row.push(token)
+                    yield from row.push(token)
             if all(row.usage.finish for row in rows):
                 return
     finally:
@@ -110,31 +152,59 @@ class _Row:
     """One answer on its way: its tokens, its text, and what it cost."""
 
     def __init__(self, loaded: Loaded, asked: Asked, cached: int, number: int = 0) -> None:
-        self.number, self.new_ids = number, list[int]()
+        self.number, self.new_ids, self.forced = number, list[int](), list[int]()
         self.usage = Usage(
             engine=NAME, prompt_tokens=len(asked.ids), cached_tokens=cached, context=asked.context, seed=asked.seed
         )
         self._asked, self._eos_ids = asked, loaded.eos_ids
         before = asked.ids[-CONTEXT:] if asked.goes_on else ()
-        decode = partial(loaded.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        kept = special_tokens(asked.thoughts.marks) if asked.thoughts else []
+        decode = decoder(loaded.tokenizer, kept)
         self._text = Detokenizer(decode, bytes_of(loaded.tokenizer), before)
-        self._stops = StopStrings(asked.sampling.stop)
+        self._split = Splitter(asked.thoughts)
+        self._stops = StopStrings(asked.sampling.stop)  # of the answer alone
         self._peak = PeakMemory()
         self._peak.start()
 
-    def push(self, token: int) -> Delta:
-        """The delta of one more token, the last one with its finish reason."""
+    def push(self, token: int) -> Iterator[Delta | Thought]:
+        """What one more token brings, the last delta with its finish reason."""
         self.new_ids.append(token)
         if len(self.new_ids) == 1:
             elapsed, computed = self._elapsed(), len(self._asked.ids) - self.usage.cached_tokens
             self.usage = replace(self.usage, ttft_s=elapsed, prefill_tokens_per_s=computed / elapsed)
-        shown = self._stops.push(self._text.push(token))
+        split = self._split.push(self._text.push(token))
+        self._count_thought(split)
+        shown = self._stops.push(split.answer)
         finish = self._finish(token)
         if finish is None:
-            return self.delta(shown)
-        shown += self._stops.push(self._text.finish())  # empty after a stop string
+            if split.written or self._split.in_thought:
+                yield self._thought(split)
+            if shown or not self._split.in_thought:
+                yield self.delta(shown)
+            return
+        last = self._split.push(self._text.finish()), self._split.finish()
+        split = Split(*map("".join, zip(split, *last, strict=True)))
+        if split.written:
+            yield self._thought(split)
+        for piece in last:
+            shown += self._stops.push(piece.answer)  # empty after a stop string
         finish = "stop_string" if self._stops.found else finish
-        return self.end(finish, shown + self._stops.finish())
+        yield self.end(finish, shown + self._stops.finish())
+
+    def _count_thought(self, split: Split) -> None:
+        """Count a token before the answer, and close a thought that is over its budget."""
+        if not self._split.before_answer(split):
+            return
+        count, spent = len(self.new_ids), self._elapsed() - self.usage.ttft_s
+        thought = self._split.end
+        if self.usage.thinking == "budget" or (thought == "open" and count >= self._asked.budget):
+            if self.usage.thinking != "budget":
+                self.forced.extend(self._asked.closing)
+            thought = "budget"
+        self.usage = replace(self.usage, thinking=thought, thought_tokens=count, thought_s=spent)
+
+    def _thought(self, split: Split) -> Thought:
+        return Thought(split.thought, split.written, self._running(), self.number)
 
     def delta(self, text: str) -> Delta:
         """A piece of the text, with the usage as of now."""
@@ -148,7 +218,8 @@ class _Row:
 
     def end(self, finish: Finish, text: str = "") -> Delta:
         """The last delta."""
-        self.usage = replace(self._running(), finish=finish, peak_bytes=self._peak.read())
+        thinking: ThoughtEnd = "open" if self._split.end == "open" else self.usage.thinking
+        self.usage = replace(self._running(), finish=finish, peak_bytes=self._peak.read(), thinking=thinking)
         return Delta(text, self.usage, self.number)
 
     def _elapsed(self) -> float:
@@ -159,6 +230,7 @@ class _Row:
             return "stop_string"
         if token in self._eos_ids:
             return "stop"
-        if len(self.new_ids) >= self._asked.limit:
+        answered = len(self.new_ids) - self.usage.thought_tokens
+        if len(self.new_ids) >= self._asked.limit or answered >= self._asked.sampling.max_new_tokens:
             return "length"
         return "time_limit" if time.perf_counter() > self._asked.deadline else None

@@ -13,14 +13,14 @@ from .loader import Loaded
 PREFILL_CHUNK = 512  # tokens computed between two chances to stop; about a second on two cores for a small model
 
 
-def prefill(model: Any, ids: Sequence[int], cache: Any, rows: int = 1) -> Iterator[int]:
-    """Compute all of the prompt into `cache` but a last chunk, and yield the tokens done after each chunk.
+def prefill(model: Any, ids: Sequence[int], cache: Any, rows: int = 1, left: int = PREFILL_CHUNK) -> Iterator[int]:
+    """Compute the prompt into `cache` but for the `left` last tokens, and yield the tokens done after each chunk.
 
     `rows` sequences of the same prompt, which differ by the adapters that act on them.
     """
     import torch
 
-    yield from _computed(model, torch.tensor([list(ids)] * rows, device=model.device), cache, PREFILL_CHUNK)
+    yield from _computed(model, torch.tensor([list(ids)] * rows, device=model.device), cache, left)
 
 
 def _computed(model: Any, ids: Any, cache: Any, left: int) -> Iterator[int]:
@@ -35,9 +35,17 @@ def _computed(model: Any, ids: Any, cache: Any, left: int) -> Iterator[int]:
 
 
 def tokens(
-    loaded: Loaded, ids: Sequence[int], cache: Any, sampling: Sampling, limit: int, seed: int | None, rows: int = 1
+    loaded: Loaded,
+    ids: Sequence[int],
+    cache: Any,
+    sampling: Sampling,
+    limit: int,
+    seed: int | None,
+    forced: Sequence[list[int]] = ((),),  # type: ignore[assignment]
 ) -> Iterator[list[int]]:
     """The id of each row's next token, at most `limit` times, until every row wrote an end-of-sequence one.
+
+    Each row has a list in `forced`, whose first token is taken from it in place of the one that the model chose.
 
     Raises NotFinite in place of a token that no number stands behind. Modelled on GenerationMixin._sample
     (transformers 5.23), for one prompt. Each row draws from a generator of its own, so that a seed gives the same
@@ -46,7 +54,7 @@ def tokens(
     import torch
     from transformers import DynamicCache
 
-    model, length = loaded.model, loaded.length
+    model, length, rows = loaded.model, loaded.length, len(forced)
     draws = [torch.Generator(device=model.device) for _ in range(rows)]
     for generator in draws:
         if seed is not None:
@@ -78,6 +86,9 @@ def tokens(
                     chosen = torch.stack([torch.multinomial(row, num_samples=1, generator=own) for row, own in picks])
                 else:
                     chosen = torch.argmax(scores, dim=-1, keepdim=True)
+                for row, waiting in enumerate(forced):
+                    if waiting:
+                        chosen[row, 0] = waiting.pop(0)
                 input_ids = torch.cat([input_ids, chosen], dim=-1)
                 yield chosen[:, 0].tolist()
                 if bool(stopping_criteria(input_ids, None).all()):

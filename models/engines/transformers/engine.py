@@ -6,10 +6,11 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from ...domain.engine import Attached, Prompt, Rows
-from ...domain.errors import ContextExceeded, EngineFailed, PaddockError
+from ...domain.errors import ContextExceeded, EngineFailed
 from ...domain.load import ActiveAdapter, Snapshot
-from ...domain.messages import Delta, Message, Progress, Sampling, Scored
+from ...domain.messages import Delta, Message, Progress, Sampling, Scored, Thought
 from ...domain.settings import Settings
+from ...domain.thinking import AS_IT_IS, Thinking
 from ..chat_template import ChatTemplate, template_of
 from ..device import give_back_memory
 from ..library_errors import translated
@@ -39,7 +40,7 @@ def open_transformers(
 
     try:
         return engine_thread().run(work)
-    except PaddockError:
+    except BaseException:  # of one that was given up, too
         engine_thread().run(give_back_memory)  # what was loaded until then
         raise
 
@@ -70,9 +71,9 @@ class TransformersEngine:
         """The adapters that stay beside the model for a next answer, the last used first."""
         return self._adapters.attached
 
-    def render(self, messages: Sequence[Message]) -> Prompt:
+    def render(self, messages: Sequence[Message], thinking: Thinking = AS_IT_IS) -> Prompt:
         """The conversation by the model's own chat template; raises TemplateFailed."""
-        return self._template.write(messages)
+        return self._template.write(messages, thinking)
 
     def generate(
         self,
@@ -81,14 +82,14 @@ class TransformersEngine:
         time_limit_s: float = float("inf"),
         rows: Rows = ((),),
         reuse: bool = True,
-    ) -> Iterator[Delta]:
-        """One delta a token; raises EmptyPrompt and NotFinite too.
+    ) -> Iterator[Delta | Thought]:
+        """One delta or thought a token; raises EmptyPrompt and NotFinite too.
 
         With a seed no kept cache is used: a prompt computed in two parts rounds differently, and the text could change.
         A row of several is what it would be alone, up to rounding: in bf16 it may part from it after some tokens.
         """
 
-        def deltas() -> Generator[Delta, None, None]:
+        def deltas() -> Generator[Delta | Thought, None, None]:
             loaded = self._in_memory()
             with translated(during="while answering"):
                 asked = Asked.of(loaded, prompt, sampling, self.context, time_limit_s)
@@ -138,7 +139,7 @@ class TransformersEngine:
             raise EngineFailed(detail="it was removed from memory meanwhile")
         return self._loaded
 
-    def _stamped(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+    def _stamped(self, deltas: Iterator[Delta | Thought]) -> Iterator[Delta | Thought]:
         """The deltas of each row with the adapters that act on it, read from the layers at the first and at the last.
 
         Reading them for each token, too, cost 2 of 35 ms.

@@ -7,12 +7,13 @@ A second thread that runs torch operations gets a second OpenMP pool, and the tw
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import threading
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache, partial
 from queue import SimpleQueue
 from typing import TypeVar
@@ -121,6 +122,27 @@ def engine_thread() -> EngineThread:
         return _current
 
 
+class _ThisThread(EngineThread):
+    """Runs jobs where they come from."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+
+    def run(self, job: Callable[[], T]) -> T:
+        return job()
+
+
+@contextmanager
+def on_this_thread() -> Iterator[None]:
+    """Meanwhile the calling thread is the engine thread, in a process where nothing is computed on any other."""
+    global _current
+    before, _current = _current, _ThisThread()
+    try:
+        yield
+    finally:
+        _current = before
+
+
 def _after_fork() -> None:
     global _lock, _current
     _lock, _current = threading.Lock(), None  # the parent may have held the lock; its thread is not here
@@ -139,10 +161,24 @@ def prepare_torch(threads: int) -> None:
 
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+    # From Hopper on, cuDNN is torch's first choice, and makes a plan for each new length, which is every token.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     import transformers
 
     transformers.logging.disable_progress_bar()
     _freeze_libraries()
+
+
+def import_for_workers() -> None:
+    """What a forked worker would import for its first load, which takes seconds and waits for ever for a lock that
+    another thread holds at the fork."""
+    for module in ("accelerate", "bitsandbytes", "peft", "safetensors.torch", "tokenizers", "psutil", "pynvml"):
+        importlib.import_module(module)
+    import transformers
+
+    for name in ("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer", "BitsAndBytesConfig", "DynamicCache"):
+        getattr(transformers, name)
+    importlib.import_module("transformers.models.llama.modeling_llama")
 
 
 def computed(job: Callable[[], T], threads: int, during: str) -> T:

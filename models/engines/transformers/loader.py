@@ -6,11 +6,18 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ...domain.errors import CannotLoad, CorruptWeights, EngineFailed
 from ...domain.load import Snapshot
+from ...domain.memory.bytes import stays_plain
 from ...domain.messages import Progress
+from ...domain.shapes.read import WHOLES, text_config
+from ...system.files import read_object
+from ...weights.verify.checkpoints import Checkpoint
+from ...weights.verify.checks import LARGEST_CONFIG
+from ...weights.verify.file_names import CONFIG
 from ..cpu.decode_attention import attend_by_rows
 from ..device import give_back_memory, tensors_outside_the_heap
 from ..library_errors import detail_of, translated
@@ -19,6 +26,11 @@ from .recipes import Recipe, recipe_for
 from .rope_length import RopeLength
 
 WEIGHTS = "What the weight files hold"
+# Where the files of a model that sees or hears too have the tensors of its text part.
+TEXT_PART = {
+    r"^(model\.)?language_model\.(model\.)?(?!lm_head)": "model.",
+    r"^(model\.)?language_model\.lm_head\.": "lm_head.",
+}
 OnProgress = Callable[[Progress], None]
 
 
@@ -50,26 +62,29 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
     if snapshot.form != "safetensors":
         raise EngineFailed(detail=f"transformers was given {snapshot.form} files, and loads safetensors")
     with translated(during="while loading the model"), tensors_outside_the_heap():
-        recipe, quantized_already = recipe_for(snapshot.path, mode)
+        recipe, stored = recipe_for(snapshot.path, mode)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 warns of a cast at every layer and token
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         safely = {"trust_remote_code": False, "local_files_only": True}
         with _blaming("config.json"):
-            AutoConfig.from_pretrained(snapshot.path, **safely)
+            config = text_part(AutoConfig.from_pretrained(snapshot.path, **safely), snapshot.path)
         with _blaming("The tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(snapshot.path, **safely)
-        with _tensor_progress(on_progress, "quantize" if recipe.bits and not quantized_already else "read"):
-            how = _how(recipe, quantized_already, accelerator)
+        with _tensor_progress(on_progress, "quantize" if recipe.bits and not stored else "read"):
+            how = _how(recipe, stored, accelerator, config)
             how |= safely | {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+            how |= {"config": config, "key_mapping": TEXT_PART}
             model, loading = AutoModelForCausalLM.from_pretrained(snapshot.path, **how)
         _require_all(loading)
         _require_embeddings(model, tokenizer)
         model.eval().requires_grad_(False)
         if recipe.pack is not None:
             recipe.pack(model, lambda done, total: on_progress(Progress("quantize", done, total, "layers")))
-        if recipe.bits or recipe.pack:  # one value that is mapped from the file keeps all of its pages in memory
+        # Experts are stacked in a copy. One value that is mapped from the file keeps all of its pages in memory.
+        stacked = any("experts" in name and part.dim() > 2 for name, part in model.named_parameters())
+        if recipe.bits or recipe.pack or stacked:
             for tensor in (*model.parameters(), *model.buffers()):
                 if tensor.is_floating_point() and tensor.device.type == "cpu":
                     tensor.data = tensor.data.clone()
@@ -89,17 +104,49 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
     return Loaded(model, tokenizer, measured_bytes(model), eos_ids, int(context), length)
 
 
-def _how(recipe: Recipe, quantized_already: bool, accelerator: str) -> dict[str, Any]:
-    """The arguments of from_pretrained; weights that are quantized already bring their own quantization_config."""
+def text_part(config: Any, folder: str) -> Any:
+    """The config of what is loaded: of a model that sees or hears too, that of its text part alone."""
+    if config.model_type not in WHOLES:
+        return config
+    part, stated = config.get_text_config(decoder=True), text_config(read_object(Path(folder, CONFIG), LARGEST_CONFIG))
+    part.tie_word_embeddings = stated.get("tie_word_embeddings", part.tie_word_embeddings)
+    if (quantized := getattr(config, "quantization_config", None)) is not None:
+        part.quantization_config = quantized
+    return part
+
+
+def _how(recipe: Recipe, stored: Checkpoint | None, accelerator: str, config: Any) -> dict[str, Any]:
+    """The arguments of from_pretrained; weights that are quantized already bring their own quantization_config.
+
+    Those that are dequantized are told so; with the package `kernels`, transformers would do otherwise.
+    """
     import torch
-    from transformers import BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig, FineGrainedFP8Config, Mxfp4Config
 
     how: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
-    if accelerator != "cpu" or recipe.bits or quantized_already:
+    if accelerator != "cpu" or recipe.bits or stored:
         how["device_map"] = {"": "cuda:0" if accelerator == "cuda" else accelerator}
-    if recipe.bits and not quantized_already:
-        how["quantization_config"] = BitsAndBytesConfig(**recipe.bits)
+    if stored and stored.dequantized:
+        how["quantization_config"] = {"fp8": FineGrainedFP8Config, "mxfp4": Mxfp4Config}[stored.dequantized](
+            dequantize=True
+        )
+    if recipe.bits and not stored:
+        skipped = {"llm_int8_skip_modules": _not_packed(config)} if recipe.bits.get("load_in_4bit") else {}
+        how["quantization_config"] = BitsAndBytesConfig(**recipe.bits, **skipped)
     return how
+
+
+def _not_packed(config: Any) -> list[str]:
+    """The modules that 4-bit modes leave as they are: the head, as always, and matrices of sizes that do not pack."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.quantizers.base import get_keys_to_not_convert
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    linears = [(name, part) for name, part in model.named_modules() if type(part) is torch.nn.Linear]
+    small = [name for name, part in linears if stays_plain(part.out_features, part.in_features)]
+    return [*get_keys_to_not_convert(model), *small]
 
 
 def _require_all(loading: dict[str, Any]) -> None:

@@ -39,19 +39,22 @@ class PrefixCache:
         """A cache of the same adapters that holds the longest beginning of `ids`, and its length; else (None, 0).
 
         The last token is left to compute, since its logits are needed. An entry that holds more stays, for the
-        conversation it belongs to; the caller gets a cut copy, which shares memory.
+        conversation it belongs to; the caller gets a cut copy, which shares memory. So does one that cannot be cut:
+        a prompt that parts from it later finds it again.
         """
         entries = [key for key, entry in self._entries.items() if entry.made_with == made_with]
         best = max(entries, key=lambda key: _usable(self._entries[key], ids), default=None)
         if best is None or not (length := _usable(self._entries[best], ids)):
             return None, 0
         entry = self._entries[best]
+        if not can_be_cut(entry.cache):
+            self._entries.move_to_end(best)
+            return snapshot(entry.cache), length
         if length == len(entry.ids):
             self._drop(best)
             return entry.cache, length
         # Not refreshed: a shared system prompt must not keep it before conversations that go on.
-        cut = copy.copy(entry.cache)
-        cut.layers = [copy.copy(layer) for layer in cut.layers]  # layers never change what a copy holds
+        cut = snapshot(entry.cache)
         cut.crop(length - len(entry.ids))
         return cut, length
 
@@ -60,8 +63,9 @@ class PrefixCache:
         held = tuple(ids[: cache.get_seq_length()])
         entry = _Entry(held, cache, _bytes(cache), made_with)
         for key, other in list(self._entries.items()):
-            # It holds nothing that the new one does not.
-            if other.made_with == made_with and held[: len(other.ids)] == other.ids:
+            # It holds nothing that the new one does not, unless only the whole of that can be used.
+            spare = can_be_cut(cache) or len(other.ids) == len(held)
+            if spare and other.made_with == made_with and held[: len(other.ids)] == other.ids:
                 self._drop(key)
         if not held or entry.bytes > self._limit_bytes:
             return
@@ -89,19 +93,44 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 def _usable(entry: _Entry, ids: Sequence[int]) -> int:
     length = min(common_length(entry.ids, ids), len(ids) - 1)
-    return length if length == len(entry.ids) or _can_be_cut(entry.cache) else 0
+    return length if length == len(entry.ids) or can_be_cut(entry.cache) else 0
 
 
-def _can_be_cut(cache: Any) -> bool:
-    """A layer with a sliding window has forgotten what lies before it, so it cannot go back once the window is full."""
-    if not cache.is_croppable:
-        return False
-    return all(
-        layer.get_seq_length() < layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)
-    )
+def can_be_cut(cache: Any, tokens: int = 0) -> bool:
+    """Whether what it holds, or will with so many `tokens`, can become what it was some tokens before.
+
+    A layer with a sliding window has forgotten what lies before it, and the state of linear attention, a convolution or
+    Mamba is of the last token alone.
+    """
+    for layer in cache.layers:
+        if hasattr(layer, "conv_states"):
+            return False
+        if getattr(layer, "is_sliding", False) and max(tokens, layer.get_seq_length()) >= layer.sliding_window:
+            return False
+    return True
+
+
+def snapshot(cache: Any) -> Any:
+    """A copy that stays as it is while the other goes on; keys and values are shared, for layers never change them."""
+    held = copy.copy(cache)
+    held.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in held.layers:
+        for name in STATES:
+            states = getattr(layer, name, {})
+            if states:  # these are written over in place
+                setattr(layer, name, {key: state if state is None else state.clone() for key, state in states.items()})
+        for name in FLAGS:
+            if hasattr(layer, name):
+                setattr(layer, name, dict(getattr(layer, name)))
+    return held
+
+
+STATES = ("conv_states", "recurrent_states")
+FLAGS = ("is_conv_states_initialized", "is_recurrent_states_initialized", "has_previous_state", "conv_kernel_size")
 
 
 def _bytes(cache: Any) -> int:
     """What it holds in memory, with what was cut off."""
-    tensors = (tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None)
-    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+    held = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
+    held += [state for layer in cache.layers for name in STATES for state in getattr(layer, name, {}).values()]
+    return sum(tensor.untyped_storage().nbytes() for tensor in held if tensor is not None)

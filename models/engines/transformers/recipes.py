@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...domain.errors import EngineFailed, ModeNotPossible
+from ...domain.quantization import BITS_AND_BYTES
 from ...system.files import read_object
-from ...weights.verify.checkpoints import read_checkpoint
+from ...weights.verify.checkpoints import Checkpoint, read_checkpoint
 from ...weights.verify.checks import LARGEST_CONFIG
 from ...weights.verify.file_names import CONFIG
 from ..cpu.packing import pack_linears
@@ -30,32 +31,19 @@ class Recipe:
     packages: tuple[str, ...] = ()
 
 
-def _four_bit(kind: str, double: bool) -> dict[str, Any]:
-    return {
-        "load_in_4bit": True,
-        "bnb_4bit_quant_type": kind,
-        "bnb_4bit_use_double_quant": double,
-        "bnb_4bit_compute_dtype": "bfloat16",
-    }
-
-
 RECIPES: dict[str, Recipe] = {
     "fp32": Recipe("float32"),
     "bf16": Recipe("bfloat16"),
     "fp16": Recipe("float16"),
-    "int8": Recipe("bfloat16", {"load_in_8bit": True}),
-    "nf4": Recipe("bfloat16", _four_bit("nf4", double=True)),
-    "nf4-single": Recipe("bfloat16", _four_bit("nf4", double=False)),
-    "fp4": Recipe("bfloat16", _four_bit("fp4", double=True)),
-    "fp4-single": Recipe("bfloat16", _four_bit("fp4", double=False)),
+    **{mode: Recipe("bfloat16", bits) for mode, bits in BITS_AND_BYTES.items()},
     "dynamic-int8": Recipe("float32", pack=pack_linears),
     "gptq": Recipe("bfloat16", packages=("gptqmodel", "optimum")),
     "awq": Recipe("bfloat16", packages=("gptqmodel",)),
 }
 
 
-def recipe_for(folder: str, mode: str) -> tuple[Recipe, bool]:
-    """The recipe of a mode, and whether the folder's weights are quantized already.
+def recipe_for(folder: str, mode: str) -> tuple[Recipe, Checkpoint | None]:
+    """The recipe of a mode, and how the folder's weights are quantized already, if they are.
 
     Raises ModeNotPossible when its config.json says otherwise, EngineFailed when a package is not installed.
     """
@@ -72,4 +60,4 @@ def recipe_for(folder: str, mode: str) -> tuple[Recipe, bool]:
     for package in recipe.packages:
         if find_spec(package) is None:
             raise EngineFailed(detail=f"loading {mode} weights needs the package {package}, which is not installed")
-    return recipe, bool(stored)
+    return recipe, stored

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from ...domain.engine import Prompt
@@ -46,6 +46,16 @@ def starts_texts(tokenizer: Any) -> bool:
     bare, dressed = (tokenizer("a", add_special_tokens=added)["input_ids"] for added in (False, True))
     start = [tokenizer.bos_token_id]
     return dressed[:1] == start != bare[:1]
+
+
+def decoder(tokenizer: Any, kept: Sequence[str] = ()) -> Callable[[list[int]], str]:
+    """A function that gives the text of tokens without the special ones, but for those that are `kept`."""
+    exactly = partial(tokenizer.decode, clean_up_tokenization_spaces=False)
+    added = tokenizer.added_tokens_decoder if kept else {}
+    if not any(token.special and token.content in kept for token in added.values()):
+        return partial(exactly, skip_special_tokens=True)
+    hidden = {number for number, token in added.items() if token.special and token.content not in kept}
+    return lambda ids: exactly([number for number in ids if number not in hidden], skip_special_tokens=False)
 
 
 def bytes_of(tokenizer: Any) -> Callable[[Sequence[int]], bytes]:

@@ -1,4 +1,4 @@
-"""A model with its adapters merged into its weights, written as a folder of its own; nothing that is loaded changes."""
+"""A model, perhaps with adapters merged into its weights, written as a folder; nothing that is loaded changes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from ...domain.settings import Settings
 from ...engines.lora.attached import Adapters
 from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
+from ...system.durable import unfinished, write_text
+from ...weights.verify.checks import check_written
 
+LARGEST_FILE = 5_000_000_000  # bytes, of weights
 # Beside the weights and config.json, a copy has what tokenizers read, what `generate` reads, and the terms of use.
 _SETTINGS = (".json", ".model", ".tiktoken", ".txt", ".jinja")
 _TERMS = ("license", "licence", "notice", "copying", "use_policy")
@@ -32,51 +36,56 @@ def write_merged(
     folder: Path,
     settings: Settings,
     on_progress: OnProgress,
+    most: int = LARGEST_FILE,
 ) -> None:
     """Write W + sum(weight * scaling * B A) into `folder`, which must not exist, as safetensors with the tokenizer.
 
-    The sum is taken in fp32 and rounded once, to the type of `mode` (fp32, bf16 or fp16). In other programs the copy
-    tokenizes, samples and ends as its source does.
+    The sum is taken in fp32 and rounded once, to the type of `mode` (fp32, bf16 or fp16); without adapters `mode` may
+    also be one of bitsandbytes. In other programs the copy tokenizes, samples and ends as its source does. A file has
+    at most `most` bytes.
     Raises AdapterRefused, OutOfMemory, CorruptWeights, NotFinite, DiskFull, EngineFailed.
     """
 
-    def write() -> None:
+    def write(begun: Path) -> None:
         model = load(snapshot, mode, "cpu", on_progress).model
-        on_progress(Progress("merge"))
-        _add(model, adapters)
-        # A name that nobody else has: what lies beside the target is not ours to remove.
-        part = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.part")
+        if adapters:
+            on_progress(Progress("merge"))
+            _add(model, adapters)
+        model.save_pretrained(begun, max_shard_size=most)
+        copy_settings(Path(snapshot.path), begun)
+
+    with unfinished(folder, {"begun": secrets.token_hex(8)}) as begun:  # nothing of an earlier one is taken up
         try:
-            model.save_pretrained(part)
-            _copy_settings(Path(snapshot.path), part)
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-    computed(write, settings.compute_threads, during="while merging")
+            computed(partial(write, begun), settings.compute_threads, during="while writing the model")
+            check_written(begun, folder.name)
+        except BaseException:
+            shutil.rmtree(begun, ignore_errors=True)
+            raise
 
 
-def _copy_settings(source: Path, part: Path) -> None:
-    """What stands beside the weights, as it is at the source.
+def copy_settings(source: Path, folder: Path) -> None:
+    """Copy what stands beside the weights, as it is at the source.
 
     Where a source has no generation_config.json, transformers takes the values from its config.json, which is why the
     copy has none either, and why its config.json is not the one that was saved: that lacks them.
     """
-    (part / "generation_config.json").unlink(missing_ok=True)
+    (folder / "generation_config.json").unlink(missing_ok=True)
     for file in source.iterdir():
         name = file.name.lower()
         terms = name.startswith(_TERMS) and file.suffix in ("", ".txt", ".md")
         settings = name.endswith(_SETTINGS) and name not in _NOT_TAKEN and not name.endswith(_OF_THE_WEIGHTS)
         if file.is_file() and (terms or settings):
-            shutil.copyfile(file, part / file.name)
+            shutil.copyfile(file, folder / file.name)
     for file in (source / _TEMPLATES).glob("*.jinja"):
-        (part / _TEMPLATES).mkdir(exist_ok=True)
-        shutil.copyfile(file, part / _TEMPLATES / file.name)
-    saved = json.loads((part / "config.json").read_text(encoding="utf-8"))
+        (folder / _TEMPLATES).mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / _TEMPLATES / file.name)
     stated = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    names = [name for name in ("dtype", "torch_dtype") if name in stated] or ["dtype"]
-    stated |= {"architectures": saved["architectures"]} | dict.fromkeys(names, saved["dtype"])
-    (part / "config.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    if (folder / "config.json").is_file():
+        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        names = [name for name in ("dtype", "torch_dtype") if name in stated] or ["dtype"]
+        stated |= {"architectures": saved["architectures"]} | dict.fromkeys(names, saved["dtype"])
+        stated |= {name: saved[name] for name in ("quantization_config",) if name in saved}
+    write_text(folder / "config.json", json.dumps(stated, indent=2) + "\n")
 
 
 def _add(model: Any, adapters: Sequence[ActiveAdapter]) -> None:

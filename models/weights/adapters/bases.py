@@ -6,25 +6,29 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...domain.catalog import ModelCard, Shape
-from ..verify.expected_tensors import linears
+from ...domain.catalog import ModelCard
+from ...domain.lora import HEAD
+from ...domain.shapes.shape import Shape
 
-HEAD = "lm_head"
-_IN_LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.(self_attn|mlp)\.([a-z_]{1,32})")
+_IN_LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.((?:[a-z_]{1,32}\.){0,3}[a-z0-9_]{1,32})")
 
 
 @dataclass(frozen=True)
 class Base:
-    """A Llama-like decoder; `fused` says that it has qkv_proj and gate_up_proj, as Phi-3, instead of their parts."""
+    """The decoder that adapters are for, under the name that they know it by."""
 
     name: str
     shape: Shape
-    fused: bool = False
 
     @cached_property
-    def layers(self) -> dict[str, tuple[str, int, int]]:
-        """(part of the layer, outputs, inputs) of the linear modules of one layer."""
-        return linears(self.shape, self.fused)
+    def modules(self) -> dict[str, tuple[int, int]]:
+        """(outputs, inputs) of each linear module of the layers by its path."""
+        return {
+            f"model.layers.{number}.{weight.name.removesuffix('.weight')}": (weight.sizes[0], weight.sizes[1])
+            for number, layer in enumerate(self.shape.layers)
+            for weight in layer.weights
+            if weight.kind == "linear"
+        }
 
 
 @dataclass(frozen=True)
@@ -38,24 +42,23 @@ class Linear:
 
 
 def base_of(card: ModelCard) -> Base:
-    """The base that a card describes, under the name that adapters know it by."""
-    return Base(card.made_from or card.hub_id, card.sizes, card.family.lower().startswith("phi"))
+    """The base that a card describes."""
+    return Base(card.made_from or card.hub_id, card.sizes)
 
 
 def linear_of(module: str, base: Base) -> Linear | None:
-    """The module of that path, whatever its layer's number; None when the base has nothing of the kind."""
+    """The module of that path; of a layer that the base lacks, one of any layer. None when it has none of the kind."""
     if module == HEAD:
         return Linear(HEAD, None, base.shape.vocabulary, base.shape.hidden)
     found = _IN_LAYER.fullmatch(module)
-    known = base.layers.get(found[3]) if found else None
-    if not found or not known or known[0] != found[2]:
+    if not found:
         return None
-    return Linear(found[3], int(found[1]), known[1], known[2])
+    layer = int(found[1])
+    alike = [layer] if layer < len(base.shape.layers) else range(len(base.shape.layers))
+    sizes = next((base.modules[path] for n in alike if (path := f"model.layers.{n}.{found[2]}") in base.modules), None)
+    return Linear(found[2].rpartition(".")[2], layer, *sizes) if sizes else None
 
 
 def has_target(target: str, base: Base) -> bool:
     """Whether a name in an adapter's config can mean a module of the base."""
-    paths = [f"model.layers.0.{part}.{name}" for name, (part, *_) in base.layers.items()]
-    # A target may name the layer too.
-    wanted = re.sub(r"(?<=layers\.)[0-9]+(?=\.)", "0", target)
-    return any(path == wanted or path.endswith("." + wanted) for path in [HEAD, *paths])
+    return any(path == target or path.endswith("." + target) for path in [HEAD, *base.modules])

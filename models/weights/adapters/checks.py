@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...domain.errors import AdapterRefused, CorruptWeights, UnsafeWeights
-from ...domain.lora import EMBEDDINGS, LoraConfig, matrix_of, read_lora, shown
+from ...domain.lora import EMBEDDINGS, HEAD, LoraConfig, matrix_of, read_lora, shown
 from ...domain.units import size
 from ...system.files import read_object
 from ..verify import checks
 from ..verify.safetensors_header import FLOATS, SHORT_HEADER, Tensor, first_infinite, read_tensors
-from .bases import HEAD, Base, has_target, linear_of
+from .bases import Base, has_target, linear_of
 
 CONFIG, WEIGHTS = checks.ADAPTER_CONFIG, "adapter_model.safetensors"
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
@@ -67,7 +67,8 @@ def read_config(folder: Path, adapter: str, base: Base) -> LoraConfig:
     config = read_lora(read_object(folder / CONFIG, checks.LARGEST_CONFIG), adapter)
     if not any(has_target(target, base) for target in config.targets):
         names = ", ".join(config.targets[:3])
-        raise AdapterRefused(adapter=adapter, reason=f"none of its target modules ({names}) is in {base.name}")
+        reason = f"none of its target modules ({names}) is in {base.name}"
+        raise AdapterRefused(adapter=adapter, reason=_not_known(base) or reason)
     return config
 
 
@@ -97,6 +98,7 @@ def check_tensors(tensors: Mapping[str, Tensor], config: LoraConfig, adapter: st
         if lacking := {"A", "B"} - pair.keys():
             raise refuse(f"its file holds only one of the two matrices of {_named(module)}: {lacking.pop()} is missing")
         if reason := _mismatch(module, pair["A"].shape, pair["B"].shape, config, base):
+            reason = _not_known(base) or reason
             raise refuse(reason)
     return sum(rows * columns for tensor in tensors.values() for rows, columns in [tensor.shape])
 
@@ -150,6 +152,11 @@ def _plain(base: str) -> str:
     return name.strip().rstrip("/")
 
 
+def _not_known(base: Base) -> str:
+    """Of an architecture that is not counted, why what does not fit its usual layers is refused; else empty."""
+    return f"the layers of {base.name} are not known here, so that it cannot be checked" if base.shape.estimated else ""
+
+
 def _mismatch(module: str, a: Sizes, b: Sizes, config: LoraConfig, base: Base) -> str:
     """Why the two matrices of a module cannot be used with a base; empty when they can."""
     made_for = config.base if config.base and _plain(config.base) != _plain(base.name) else "another model"
@@ -158,8 +165,8 @@ def _mismatch(module: str, a: Sizes, b: Sizes, config: LoraConfig, base: Base) -
         return f"{other}: it changes {_named(module)}, which {base.name} does not have"
     if not config.targets_module(module):
         return f"its file changes {_named(module)}, which its config does not name"
-    if linear.layer is not None and linear.layer >= base.shape.layers:
-        return f"{other}: it changes layer {linear.layer + 1}, and {base.name} has {base.shape.layers}"
+    if linear.layer is not None and linear.layer >= len(base.shape.layers):
+        return f"{other}: it changes layer {linear.layer + 1}, and {base.name} has {len(base.shape.layers)}"
     if a[1] != linear.inputs:
         return f"{other}: its {linear.name} takes {a[1]:,} inputs, that of {base.name} takes {linear.inputs:,}"
     if b[0] != linear.outputs:

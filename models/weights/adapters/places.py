@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ class Wanted:
     @property
     def purpose(self) -> str:
         """For what its files are checked: for any base of this shape."""
-        return f"adapter {RULES} for {self.base.shape} {self.base.fused}"
+        shape = self.base.shape
+        modules = repr((*self.base.modules.items(), shape.vocabulary, shape.hidden))
+        return f"adapter {RULES} for {hashlib.sha256(modules.encode()).hexdigest()}"
 
 
 def largest(settings: Settings) -> int:

@@ -21,7 +21,7 @@ def token_for(repo: str, settings: Settings, token: str | None) -> str | None:
     """
     if token:
         return token
-    if repo in settings.gated_models:
+    if settings.shares(repo):
         from huggingface_hub import get_token
 
         return get_token()
@@ -29,14 +29,14 @@ def token_for(repo: str, settings: Settings, token: str | None) -> str | None:
 
 
 def restrict(settings: Settings, repo: str) -> None:
-    """Note that a closed repository is here by a visitor's token: others have to show that they may read it too."""
+    """Note that a closed repository is here by somebody's token: others have to show that they may read it too."""
     with shared_table(settings, "restricted") as table:
         table[repo] = True
 
 
-def is_restricted(settings: Settings, repo: str) -> bool:
+def is_restricted(settings: Settings, repo: str, gated: bool = False) -> bool:
     """Whether the files of a repository may only be used by who has access to it on the Hub."""
-    return repo not in settings.gated_models and repo in read_json(settings.cache / "restricted.json")
+    return not settings.shares(repo) and (gated or repo in read_json(settings.cache / "restricted.json"))
 
 
 def hub_reachable(settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...domain.adapters import FoundAdapter
 from ...domain.catalog import part_names
-from ...domain.errors import CorruptWeights, GatedModel, HubUnreachable, NotOnHub
+from ...domain.errors import CorruptWeights, HubUnreachable, NotOnHub, NotSignedIn
 from ..sharing import Visit
 from ..verify import checkpoints, checks
 from ..verify.checksums import discarding
@@ -49,6 +49,11 @@ def look_up(repo: str, revision: str | None, visit: Visit) -> Repository:
     return ask(work, repo, visit)
 
 
+def file_sizes(repo: str, revision: str | None, visit: Visit) -> dict[str, int]:
+    """Bytes of each file of a repository; raises as `ask`."""
+    return ask(lambda question: question.look_up(revision).sizes, repo, visit)
+
+
 def adapters_for(base: str, limit: int, visit: Visit) -> list[FoundAdapter]:
     """The adapters that the Hub has registered for a model, most downloaded first."""
 
@@ -68,10 +73,22 @@ def adapters_for(base: str, limit: int, visit: Visit) -> list[FoundAdapter]:
 def prove_access(repo: str, visit: Visit) -> None:
     """Raise GatedModel, NotOnHub or HubUnreachable unless the visitor's own token may read the repository."""
     if visit.token is None:
-        raise GatedModel(model=repo)
+        raise NotSignedIn(model=repo)
     if not access.hub_reachable(visit.settings):
         raise HubUnreachable(model=repo)
     ask(lambda question: question.api().auth_check(repo), repo, visit)
+
+
+def diagnose(repo: str, revision: str | None, visit: Visit) -> None:
+    """Raise what keeps a visitor from a repository at a revision: as `ask`, HubUnreachable for no answer at all."""
+    if not access.hub_reachable(visit.settings):
+        raise HubUnreachable(model=repo)
+
+    def work(question: Question) -> None:
+        if question.look_up(revision).closed:
+            question.api().auth_check(repo)
+
+    ask(work, repo, visit)
 
 
 def read_config(folder: Path, repo: str) -> dict[str, Any]:

@@ -86,8 +86,9 @@ class Question:
         """Have files in the Hub cache; those that are `shown` must fit on the disk, and their progress is reported."""
         from huggingface_hub import constants, hf_hub_download
 
-        if found.closed and self._visit.token is not None:
+        if found.closed:
             access.restrict(self._visit.settings, self.repo)
+            self.api().auth_check(self.repo)  # files that are here already would be taken without a question
         total = sum(found.sizes[name] for name in names) if shown else 0
         if shown:
             cache, lacking = cache_folder(), [name for name in names if not (found.folder / name).exists()]
@@ -169,7 +170,8 @@ def ask(work: Callable[[Question], Answer], repo: str, visit: Visit, downloading
         question.left = True
         thread.join(LEAVE_S)
     if error := answer.exception():
-        raise fetch_errors.translate(error, repo, cache_folder(), downloading, "HF_HUB_CACHE") from error
+        folder, signed_in = cache_folder(), bool(question.token)
+        raise fetch_errors.translate(error, repo, folder, downloading, "HF_HUB_CACHE", signed_in) from error
     if question.shown:
         visit.report(question.shown)  # the last, which came while nobody looked
     return answer.result()

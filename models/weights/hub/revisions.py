@@ -71,6 +71,8 @@ def repo_folder(repo: str) -> Path:
 def snapshot_folder(repo: str, revision: str | None, settings: Settings) -> Path | None:
     """The folder of a repository in the Hub cache at the commit that this model must have, if there is one."""
     storage = repo_folder(repo)
+    if not storage.is_dir():  # of most models in a list, without reading what was noted of them
+        return None
     commit = pinned_commit(settings, repo, revision)
     if commit is None:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ...domain.catalog import DEQUANTIZED
 from ...domain.errors import UnsafeWeights
 
 FIELD = "quantization_config"
@@ -20,6 +21,7 @@ class Checkpoint:
     mode: str
     bits: int = 4
     group: int = 0  # weights that share a scale; 0 where the method has blocks of its own
+    dequantized: str = ""  # the method, where the weights become those of a plain mode as they are loaded
 
 
 def read_checkpoint(config: dict[str, Any], model: str) -> Checkpoint | None:
@@ -36,6 +38,8 @@ def read_checkpoint(config: dict[str, Any], model: str) -> Checkpoint | None:
             raise UnsafeWeights(model=model, reason=f"the {FIELD} in its config.json has {shown}, which is not loaded")
     if method == "bitsandbytes":
         return _bitsandbytes(stated, model)
+    if method in _DEQUANTIZED:
+        return Checkpoint(DEQUANTIZED, dequantized=method)
     lacking = [field for field in ("bits", "group_size") if field not in stated]
     if lacking:
         raise UnsafeWeights(model=model, reason=f"the {FIELD} in its config.json lacks {lacking[0]}")
@@ -57,19 +61,22 @@ def check_mode(config: dict[str, Any], model: str, wanted: str) -> None:
 def check_tensors(names: Iterable[str], checkpoint: Checkpoint | None, model: str) -> None:
     """Raise UnsafeWeights when the tensors of the files are not those of the method that config.json names."""
     held = {sign for name in names for sign in _SIGNS if sign in name}
-    wanted = {sign for sign, modes in _SIGNS.items() if checkpoint and checkpoint.mode in modes}
+    kind = (checkpoint.dequantized or checkpoint.mode) if checkpoint else ""
+    wanted = {sign for sign, kinds in _SIGNS.items() if kind in kinds}
     if held != wanted:
-        said = f"they are {checkpoint.mode}" if checkpoint else "nothing of it"
+        said = f"they are {kind}" if kind else "nothing of it"
         tensors = f"quantized ({', '.join(sorted(held))})" if held else "plain"
         raise UnsafeWeights(model=model, reason=f"its weights are {tensors}, and its config.json says {said}")
 
 
-# Part of a tensor's name -> the modes whose files have such tensors.
+# Part of a tensor's name -> the modes, or methods of dequantized weights, whose files have such tensors.
 _SIGNS: dict[str, tuple[str, ...]] = {
     ".qweight": ("gptq", "awq"),
     ".quant_state.bitsandbytes__nf4": ("nf4", "nf4-single"),
     ".quant_state.bitsandbytes__fp4": ("fp4", "fp4-single"),
     ".SCB": ("int8",),
+    ".weight_scale_inv": ("fp8",),
+    "_proj_blocks": ("mxfp4",),
 }
 
 
@@ -79,7 +86,9 @@ def _method(stated: dict[str, Any], model: str) -> str:
     method = stated.get("quant_method", "bitsandbytes" if flagged else None)
     if not isinstance(method, str) or method not in _METHODS:
         named = f"by {_shown(method)}" if method is not None else "by a method that its config.json does not name"
-        raise UnsafeWeights(model=model, reason=f"its weights are quantized {named}, which this app does not load")
+        raise UnsafeWeights(
+            model=model, reason=f"its weights are quantized {named}, which this app does not load; use a GGUF of it"
+        )
     if flagged and method != "bitsandbytes":
         raise UnsafeWeights(model=model, reason=f"its config.json names both {method} and bitsandbytes")
     return method
@@ -113,6 +122,12 @@ def _is_name(value: Any) -> bool:
 
 def _are_names(value: Any) -> bool:
     return value is None or _is_name(value) or _is_list(value, _is_name)
+
+
+def _are_patterns(value: Any) -> bool:
+    """Names with a star for the number of a layer, which loaders take for regular expressions too."""
+    few = r"[A-Za-z0-9_.]{1,200}(\*[A-Za-z0-9_.]{0,200}){0,2}"
+    return value is None or _is_list(value, lambda name: isinstance(name, str) and bool(re.fullmatch(few, name)))
 
 
 def _is_list(value: Any, check: Check) -> bool:
@@ -184,4 +199,15 @@ _BITSANDBYTES: dict[str, Check] = {
     "llm_int8_enable_fp32_cpu_offload": _is_flag,
     "llm_int8_has_fp16_weight": _is_off,  # it keeps plain weights too, which the plan does not count
 }
-_METHODS: dict[str, dict[str, Check]] = {"gptq": _GROUPED, "awq": _AWQ, "bitsandbytes": _BITSANDBYTES}
+# Kernels that compute with these are packages of the Hub, which this app does not load: transformers dequantizes them.
+_FP8: dict[str, Check] = {
+    "activation_scheme": _is_one_of("dynamic", "static"),
+    "fmt": _is_one_of("e4m3"),
+    "scale_fmt": _is_one_of(None, "float"),
+    "weight_block_size": _is_one_of(None, [128, 128]),
+    "modules_to_not_convert": _are_patterns,
+    "modules_to_convert": _is_off,
+}
+_MXFP4: dict[str, Check] = {"modules_to_not_convert": _are_patterns}
+_DEQUANTIZED: dict[str, dict[str, Check]] = {"fp8": _FP8, "mxfp4": _MXFP4}
+_METHODS: dict[str, dict[str, Check]] = {"gptq": _GROUPED, "awq": _AWQ, "bitsandbytes": _BITSANDBYTES} | _DEQUANTIZED

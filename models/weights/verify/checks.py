@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...domain.catalog import DEQUANTIZED
 from ...domain.errors import CorruptWeights, UnsafeWeights
+from ...domain.shapes.read import text_config
 from ...system.files import read_object
 from . import checkpoints, token_ids
-from .architectures import check_model_type, read_architecture, read_context, read_shape
+from .architectures import check_model_type, read_context, shape_of
 from .expected_tensors import check_complete
 from .file_names import CONFIG, INDEX, SETTINGS_FILES, weight_files, weight_map, weights_entry
 from .safetensors_header import read_tensors
@@ -28,8 +30,9 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
     config = read_object(folder / CONFIG, LARGEST_CONFIG)
     refuse_code(config, CONFIG, model)
     check_model_type(config, model)
-    shape = read_shape(config, model)
-    token_ids.check_settings(config, CONFIG, shape.vocabulary, model)
+    shape = shape_of(config, model)
+    for part in (config, text_config(config)):
+        token_ids.check_settings(part, CONFIG, shape.vocabulary, model)
     read_context(config, model)
     checkpoints.read_checkpoint(config, model)
     for key, value in _pairs(config):
@@ -67,7 +70,7 @@ def check_folder(folder: Path, model: str, inside: Path | None = None, checkpoin
         check_link(path, inside, model)
     config = read_config(folder, model)
     checkpoints.check_mode(config, model, checkpoint)
-    shape = read_shape(config, model)
+    shape = shape_of(config, model)
     for name, limit in (
         ("generation_config.json", LARGEST_CONFIG),
         ("tokenizer_config.json", LARGEST_TOKENIZER_CONFIG),
@@ -78,9 +81,22 @@ def check_folder(folder: Path, model: str, inside: Path | None = None, checkpoin
             token_ids.check_settings(settings, name, shape.vocabulary, model)
     tensors = _read_tensors(folder, weights, bool(index))
     checkpoints.check_tensors(tensors, checkpoints.read_checkpoint(config, model), model)
-    check_complete(tensors, shape, read_architecture(config, model), checkpoint, (index or weights)[0])
+    packed = "" if checkpoint == DEQUANTIZED else checkpoint
+    check_complete(tensors, shape, packed, (index or weights)[0])
     token_ids.check_tokenizer(folder, shape.vocabulary)
     return used
+
+
+def check_written(folder: Path, model: str) -> None:
+    """Check a folder that was just written, its index to the letter; raises as check_folder."""
+    config = read_object(folder / CONFIG, LARGEST_CONFIG)
+    checkpoint = checkpoints.read_checkpoint(config, model)
+    check_folder(folder, model, checkpoint=checkpoint.mode if checkpoint else "")
+    names = {path.name for path in folder.iterdir()}
+    if weights_entry(names) == INDEX:
+        held = {tensor: file for file in weight_files(names, folder) for tensor in read_tensors(folder / file)}
+        if odd := sorted(weight_map(folder / INDEX).items() ^ held.items()):
+            raise CorruptWeights(file=INDEX, reason=f"the tensor {odd[0][0][:80]} is not where it says")
 
 
 def check_link(path: Path, inside: Path | None, model: str) -> None:

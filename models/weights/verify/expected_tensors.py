@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ...domain.catalog import Shape
 from ...domain.errors import CorruptWeights
-from .architectures import ARCHITECTURES
+from ...domain.shapes.shape import Shape
 
 EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _PREFIX = "model."
-_INNER = re.compile(r"^(?:.*\.)?(?=layers\.\d|embed_tokens\.|norm\.weight$|lm_head\.)")
-_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
+_INNER = re.compile(r"^(?:.*?\.)??(?=layers\.\d|embed_tokens|norm\.weight$|embedding_norm\.|per_layer_|lm_head\.)")
+_BESIDE_EXPERTS = re.compile(r"^(self_attn|linear_attn|mamba|conv)\.|norm")
 # How a quantized matrix is stored -> what stands beside its values, by the ends of the tensors' names.
 _PACKED: dict[str, tuple[str, ...]] = {"gptq": ("qweight", "qzeros", "scales"), "awq": ("qweight", "qzeros", "scales")}
 _PACKED |= dict.fromkeys(("nf4", "nf4-single", "fp4", "fp4-single"), ("weight", "weight.absmax", "weight.quant_map"))
@@ -31,18 +30,25 @@ class Expected:
     matrix: bool = False
 
 
-def expected(shape: Shape, architecture: str) -> Iterator[Expected]:
-    """All parameters that a file of plain weights holds, a tied head left out."""
+def expected(shape: Shape) -> Iterator[Expected]:
+    """All parameters that a file of plain weights holds, a tied head left out.
+
+    What a mixture is made of is too: files name and stack experts in other ways than the model, which a loader knows.
+    """
+    if shape.estimated:  # its files are all that tells; a loader finds what is missing
+        return
     yield Expected(EMBEDDINGS, (shape.vocabulary, shape.hidden))
-    for layer in range(shape.layers):
-        for name, sizes, matrix in _layer(shape, ARCHITECTURES[architecture].fused):
-            yield Expected(f"model.layers.{layer}.{name}", sizes, matrix)
-    yield Expected("model.norm.weight", (shape.hidden,))
+    for number, layer in enumerate(shape.layers):
+        for weight in layer.weights:
+            if not layer.experts or _BESIDE_EXPERTS.search(weight.name):
+                yield Expected(f"model.layers.{number}.{weight.name}", weight.sizes, weight.kind == "linear")
+    for weight in shape.outside:
+        yield Expected(f"model.{weight.name}", weight.sizes, weight.kind == "linear")
     if not shape.tied_embeddings:
         yield Expected(HEAD, (shape.vocabulary, shape.hidden), matrix=True)
 
 
-def check_complete(held: Mapping[str, Sizes], shape: Shape, architecture: str, mode: str, file: str) -> None:
+def check_complete(held: Mapping[str, Sizes], shape: Shape, mode: str, file: str) -> None:
     """Raise CorruptWeights that names the first tensor which is missing or has other sizes.
 
     `held` are those of all files, `mode` the one that they are quantized for (empty: they are plain), `file` is the
@@ -52,7 +58,7 @@ def check_complete(held: Mapping[str, Sizes], shape: Shape, architecture: str, m
         held = {EMBEDDINGS: held[HEAD], **held}  # either serves as both
     elsewhere = {_bare(name) for name in held}
     lacking = []
-    for tensor in expected(shape, architecture):
+    for tensor in expected(shape):
         sizes = held.get(tensor.name, held.get(tensor.name.removeprefix(_PREFIX)))
         if sizes == tensor.sizes:
             continue
@@ -69,32 +75,6 @@ def check_complete(held: Mapping[str, Sizes], shape: Shape, architecture: str, m
     if lacking:
         more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
         raise CorruptWeights(file=file, reason=f"it lacks the tensor {lacking[0]}{more} that its config.json asks for")
-
-
-def linears(shape: Shape, fused: bool) -> dict[str, tuple[str, int, int]]:
-    """(part of the layer, outputs, inputs) of the linear modules of one layer.
-
-    `fused` has one matrix for query, key and value, and one for gate and up.
-    """
-    query, key, value, output, gate, up, down = shape.linears
-    attention = {"q_proj": query, "k_proj": key, "v_proj": value, "o_proj": output}
-    feed_forward = {"gate_proj": gate, "up_proj": up, "down_proj": down}
-    if fused:
-        attention = {"qkv_proj": (query[0] + key[0] + value[0], query[1]), "o_proj": output}
-        feed_forward = {"gate_up_proj": (gate[0] + up[0], gate[1]), "down_proj": down}
-    found = {name: ("self_attn", *sizes) for name, sizes in attention.items()}
-    return found | {name: ("mlp", *sizes) for name, sizes in feed_forward.items()}
-
-
-def _layer(shape: Shape, fused: bool) -> Iterator[tuple[str, Sizes, bool]]:
-    for name, (part, outputs, inputs) in linears(shape, fused).items():
-        yield f"{part}.{name}.weight", (outputs, inputs), True
-        if shape.mlp_bias if part == "mlp" else shape.o_bias if name == "o_proj" else shape.qkv_bias:
-            yield f"{part}.{name}.bias", (outputs,), False
-    for name in _NORMS[: shape.norms_per_layer]:
-        yield f"{name}.weight", (shape.hidden,), False
-    for name in ("q_norm", "k_norm") if shape.qk_norm else ():
-        yield f"self_attn.{name}.weight", (shape.head_dim,), False
 
 
 def _bare(name: str) -> str:

@@ -13,11 +13,12 @@ CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
+TOKENIZER_SETTINGS = "tokenizer_config.json"
 SETTINGS_FILES = frozenset(
     {
         CONFIG,
         "generation_config.json",
-        "tokenizer_config.json",
+        TOKENIZER_SETTINGS,
         "special_tokens_map.json",
         "added_tokens.json",
         "merges.txt",

@@ -99,6 +99,17 @@ def first_infinite(path: Path, tensors: Mapping[str, Tensor], tick: Callable[[in
     return ""
 
 
+def read_fp32(path: Path, tensor: Tensor) -> Any:
+    """The values of a tensor of a checked file, whose type is one of FLOATS, as fp32."""
+    import numpy
+
+    kind = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[tensor.dtype]
+    stored = numpy.fromfile(path, kind, math.prod(tensor.shape), offset=tensor.begin)
+    if tensor.dtype == "BF16":
+        stored = (stored.astype("<u4") << 16).view("<f4")
+    return stored.astype(numpy.float32, copy=False).reshape(tensor.shape)
+
+
 def _shown(name: str) -> str:
     return "".join(mark for mark in name[:80] if mark.isprintable())
 

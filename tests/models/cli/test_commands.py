@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny_thinker
+from tiny_thinker import ANSWER, THOUGHT
 
 ROOT = Path(__file__).parents[3]
 SMOLLM2 = "smollm2-135m-instruct@gguf"
@@ -103,6 +105,21 @@ def test_chat_streams_the_answer_to_stdout_and_figures_to_stderr():
     assert done.stderr.rstrip().endswith(f"{SMOLLM2} · length]")
 
 
+def test_a_thought_is_left_out_of_an_answer_unless_asked_for(tmp_path):
+    (tmp_path / "tiny" / "thinker").mkdir(parents=True)
+    tiny_thinker.build(tmp_path / "tiny" / "thinker")
+    mine = {"PADDOCK_MODELS_DIR": str(tmp_path), "PADDOCK_CACHE_DIR": str(tmp_path / "cache")}
+    asked = ("chat", "Hi", "-v", "tiny/thinker@fp32", "--temperature", "0", "--thinking-budget", "3")
+    done = cli(*asked, "--thoughts", **mine)
+    assert (done.returncode, done.stdout.strip()) == (0, ANSWER)
+    thought, figures, _ = done.stderr.splitlines()
+    assert thought == THOUGHT[:2]
+    assert figures.startswith("[thought 7 tokens in ")
+    assert figures.endswith(" s, closed at its budget]")
+    told = json.loads(cli(*asked, "--json", "--thinking", "off", **mine).stdout)
+    assert (told["text"], told["usage"]["thought_tokens"], "thought" in told) == (ANSWER, 0, False)
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_a_terminal_that_lacks_a_character_gets_another(encoding):
     """Figures, tables, help and errors hold ·, —, ≤, “ and ”; an answer may hold anything."""
@@ -154,6 +171,8 @@ def test_conversation_from_stdin_goes_on_until_its_end():
         (("measure", "smollm2-135m-instruct", "--text", "no/such/file"), "cannot be read"),
         (("measure", "smollm2-135m-instruct", "--new-tokens", "0"), "max_new_tokens is 0"),
         (("complete", "x", "--temperature", "9"), "temperature is 9"),
+        (("chat", "x", "--thinking", "much"), "thinking is much, but it must be one of auto, on, off"),
+        (("chat", "x", "--thinking-budget", "0"), "thinking_budget is 0"),
         (("complete", "x", "--max-new-tokens", "4000"), "at most 2,048 on this server"),
     ],
 )

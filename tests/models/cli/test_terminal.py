@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_a_log_gets_a_line_every_tenth(capsys):
         line.show(Progress("download", done, 1000, "bytes", "file.gguf"))
     line.show(Progress("load", 0, 10, "bytes", "file.gguf"))
     line.clear()
-    assert capsys.readouterr().err.splitlines() == [f"download file.gguf {n}%" for n in range(0, 101, 10)]
+    shown = capsys.readouterr().err.splitlines()
+    assert [text.partition(" · ")[0] for text in shown] == [f"download file.gguf {n}%" for n in range(0, 101, 10)]
 
 
 def test_a_terminal_gets_one_line_that_is_taken_away(capsys, monkeypatch):
@@ -54,3 +56,17 @@ def test_a_terminal_gets_one_line_that_is_taken_away(capsys, monkeypatch):
     assert "\n" not in written
     assert "[#####.....]" in written
     assert written.endswith("\r\033[K")
+
+
+def test_a_download_says_how_fast_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    line = ProgressLine()
+    for done in (0, 1_000_000_000, 2_000_000_000):
+        line.show(Progress("download", done, 10_000_000_000, "bytes", "llama"))
+        now[0] += 10
+    assert capsys.readouterr().err.splitlines() == [
+        "download llama 0% · 0 B of 10.0 GB",
+        "download llama 10% · 1.0 GB of 10.0 GB · 100 MB/s · 2 min left",
+        "download llama 20% · 2.0 GB of 10.0 GB · 100 MB/s · 80 s left",
+    ]

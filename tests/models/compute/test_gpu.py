@@ -1,15 +1,13 @@
 """The door to the computation: data on the wire, and an explicit end."""
 
 import logging
-from dataclasses import replace
 
 import pytest
 from canned import STEPS, TOO_LONG, stream
 
 from models.compute import gpu
-from models.compute.gpu import compute, events, seconds_needed
-from models.compute.job import Answering, Scoring
-from models.domain.engine import Prompt
+from models.compute.gpu import compute, events
+from models.compute.job import Answering
 from models.domain.errors import ContextExceeded, EngineFailed, EngineLost
 from models.domain.load import Load, Local, Snapshot
 from models.domain.messages import END, Sampling
@@ -25,7 +23,7 @@ def computing(monkeypatch):
     """Make the computation of any job these items."""
 
     def become(*items):
-        monkeypatch.setattr(gpu, "run", lambda job: stream(*items))
+        monkeypatch.setattr(gpu, "run", lambda job, deadline: stream(*items))
 
     return become
 
@@ -70,7 +68,7 @@ def test_a_stream_that_just_ends_is_a_lost_engine(monkeypatch, wire):
 def test_leaving_closes_the_computation(monkeypatch):
     closed = []
 
-    def run(job):
+    def run(job, deadline):
         try:
             yield from STEPS
         finally:
@@ -81,22 +79,3 @@ def test_leaving_closes_the_computation(monkeypatch):
     next(reader)
     reader.close()
     assert closed == [True]
-
-
-def test_seconds_needed_grow_with_the_load_and_the_tokens():
-    def job(size, tokens):
-        load = replace(LOAD, where=replace(HERE, snapshot=replace(HERE.snapshot, bytes=size)))
-        return replace(JOB, load=load, sampling=Sampling(max_new_tokens=tokens))
-
-    sizes = [seconds_needed(job(size, 100)) for size in (10**8, 10**10, 10**11)]
-    lengths = [seconds_needed(job(10**8, tokens)) for tokens in (1, 500, 4000)]
-    assert sizes == sorted(set(sizes))
-    assert lengths == sorted(set(lengths))
-    assert 1 <= lengths[0] <= 15, "a short answer must not cost a visitor's quota"
-    assert all(type(seconds) is int for seconds in sizes + lengths)
-
-
-def test_quota_of_a_score_grows_with_the_text():
-    seconds = [seconds_needed(Scoring(LOAD, Prompt("x" * length))) for length in (100, 20_000, 60_000)]
-    assert seconds == sorted(set(seconds))
-    assert 1 <= seconds[0] <= 15

@@ -30,7 +30,7 @@ class FakeEngine:
     def close(self):
         pass
 
-    def render(self, messages):
+    def render(self, messages, thinking=None):
         return Prompt("".join(f"<{m.role}>{m.content}" for m in messages), rendered=True)
 
     def generate(self, prompt, sampling, time_limit_s, rows, reuse):
@@ -97,7 +97,9 @@ def test_course_of_an_answer(engine, messages, prompt, given):
 
 
 def test_what_a_template_did_to_the_visitors_words_stands_in_the_usage(engine, monkeypatch):
-    monkeypatch.setattr(type(engine), "render", lambda self, messages: Prompt("x", rendered=True, notes=("Left out.",)))
+    monkeypatch.setattr(
+        type(engine), "render", lambda self, messages, thinking: Prompt("x", rendered=True, notes=("Left out.",))
+    )
     *_, last = run(Answering(engine.load, Sampling(), HELLO))
     assert last.usage.notes == ("Left out.",)
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 
-from models.domain.catalog import Catalog, GgufFile, Shape, gguf_label, is_toy, load_catalog
+from models.domain.catalog import Catalog, GgufFile, gguf_label, is_toy, load_catalog
 from models.domain.errors import UnknownModel
 from models.domain.quantization import GGUF_BITS
 from models.domain.variant import Variant
@@ -14,34 +14,82 @@ from models.domain.variant import Variant
 CATALOG = load_catalog()
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
-PUBLISHED = {  # parameters, by the repositories' safetensors headers
+PUBLISHED = {
+    # by the repositories' safetensors headers, as the Hub's API tells them (`safetensors.total`)
     "smollm2-135m": 134_515_008,
     "smollm2-360m": 361_821_120,
     "smollm2-1.7b": 1_711_376_384,
+    "smollm3-3b": 3_075_098_624,
     "gemma-3-270m": 268_098_176,
+    "gemma-3-1b": 999_885_952,
     "qwen2.5-0.5b": 494_032_768,
     "qwen2.5-1.5b": 1_543_714_304,
     "qwen2.5-3b": 3_085_938_688,
     "qwen2.5-7b": 7_615_616_512,
     "qwen2.5-coder-1.5b": 1_543_714_304,
+    "qwen3-4b": 4_022_468_096,
+    "qwen3-8b": 8_190_735_360,
+    "qwen3-14b": 14_768_307_200,
+    "qwen3-30b-a3b": 30_532_122_624,
+    "lfm2-350m": 354_483_968,
+    "lfm2-700m": 742_489_344,
+    "lfm2-1.2b": 1_170_340_608,
     "llama-3.2-1b": 1_235_814_400,
     "llama-3.2-3b": 3_212_749_824,
     "llama-3.1-8b": 8_030_261_248,
+    "llama-3.3-70b": 70_553_706_496,
     "llama-2-7b": 6_738_415_616,
     "llama-2-13b": 13_015_864_320,
     "llama-2-70b": 68_976_648_192,
     "tinyllama-1.1b": 1_100_048_384,
     "zephyr-7b-beta": 7_241_732_096,
+    "mistral-7b-v0.3": 7_248_023_552,
+    "phi-4-mini": 3_836_021_760,
+    "olmo-3-7b": 7_298_011_136,
+    "gpt-oss-20b": 20_914_757_184,
+    # the same total holds the head a second time: by the Keras presets of Qwen3
+    "qwen3-0.6b": 596_049_920,
+    "qwen3-1.7b": 1_720_574_976,
+    # the same total holds what sees too: of the text alone as llama.cpp counts the GGUF (`n_params`)
+    "qwen3.5-0.8b": 752_393_024,
+    "qwen3.5-2b": 1_881_825_088,
+    "qwen3.5-4b": 4_205_751_296,
+    "qwen3.5-9b": 8_953_803_264,
+    "qwen3.5-35b-a3b": 34_660_610_688,
+    "gemma-3-4b": 3_880_263_168,
+    "gemma-3-12b": 11_766_034_176,
+    "granite-4.0-h-micro": 3_191_396_096,
+    # less the keys and values (and their norms) of layers that share those of others, which the files hold and no
+    # model has, and less what llama.cpp counts besides: 256 rotary factors, a scalar a layer
+    "gemma-4-e2b": 4_647_450_147 - (16 * (2 * 1536 * 256 + 256) + 4 * (2 * 1536 * 512 + 512)) - 256 - 35,
+    "gemma-4-e4b": 7_518_069_290 - (15 * (2 * 2560 * 512 + 256) + 3 * (2 * 2560 * 1024 + 512)) - 256 - 42,
+    # less what sees: Pixtral's tower and a projector from 1,024 to `hidden`; of the 8B also FP8's scales, two a matrix
+    "ministral-3-3b": 3_849_090_048 - 420_083_712,
+    "ministral-3-8b": 8_918_026_716 - 428_472_320 - 34 * 7 * 2,
+    "llama-4-scout-17b-16e": 108_641_793_536 - 871_932_416,
 }
+# No total is published that could be found; its GGUF of 901,162,208 bytes has the usual bits a weight.
+UNPUBLISHED = {"granite-4.0-h-1b"}
 
 
-@pytest.mark.parametrize("key", CATALOG)
+def size_of(key):
+    return re.sub(r"-(instruct|chat|it|base)(?=-|$)", "", key)
+
+
+@pytest.mark.parametrize("key", [key for key in CATALOG if size_of(key) not in UNPUBLISHED])
 def test_parameters_are_the_published_total(key):
-    assert CATALOG[key].parameters == PUBLISHED[key.removesuffix("-instruct").removesuffix("-chat")]
+    assert CATALOG[key].parameters == PUBLISHED[size_of(key)]
 
 
 def test_every_published_model_is_listed():
-    assert {key.removesuffix("-instruct").removesuffix("-chat") for key in CATALOG} == set(PUBLISHED)
+    assert {size_of(key) for key in CATALOG} == {*PUBLISHED, *UNPUBLISHED}
+
+
+def test_files_have_the_usual_bits_a_weight():
+    for card in CATALOG.values():
+        if card.gguf and card.gguf.bytes:
+            usual = GGUF_BITS[card.gguf.label.upper()] * card.parameters / 8
+            assert 0.9 < card.gguf.bytes / usual < 1.35, card.key  # embeddings have more bits, much in small models
 
 
 @pytest.mark.parametrize("key", CATALOG)
@@ -54,11 +102,9 @@ def test_entry_is_complete(key):
     assert card.family
     assert card.licence
     assert card.licence in ("Apache-2.0", "MIT") or card.licence_url.startswith("https://")
-    assert 2048 <= card.context <= 131_072
+    assert 2048 <= card.context <= 10_485_760
     assert "en" in card.languages
-    assert card.shape.heads % card.shape.kv_heads == 0
     assert card.is_base == (card.kind == "base")
-    assert card.is_base != any(word in key for word in ("instruct", "chat", "beta"))
 
 
 @pytest.mark.parametrize("key", CATALOG)
@@ -111,15 +157,8 @@ def test_label_of_a_file(file, label):
     assert GgufFile("o/n", file).label == label
 
 
-def test_biases_are_counted():
-    shape = Shape(2, 64, 4, 2, 16, 128, 256, tied_embeddings=True)
-    assert replace(shape, qkv_bias=True).parameters - shape.parameters == 2 * (64 + 2 * 32)
-    assert replace(shape, o_bias=True).parameters - shape.parameters == 2 * 64
-    assert replace(shape, mlp_bias=True).parameters - shape.parameters == 2 * (128 + 128 + 64)
-
-
-@pytest.mark.parametrize(("by", "wins"), [(1.0, False), (1.01, False), (0.985, False), (1.03, True), (0.1, False)])
-def test_counted_parameters_win_beyond_2_percent(by, wins):
+@pytest.mark.parametrize(("by", "wins"), [(1.0, False), (1.03, False), (0.985, False), (1.06, True), (0.1, False)])
+def test_counted_parameters_win_beyond_5_percent(by, wins):
     card = CATALOG["smollm2-135m"]
     counted = round(card.shape.parameters * by)
     assert replace(card, counted_parameters=counted).parameters == (counted if wins else card.shape.parameters)
@@ -139,6 +178,8 @@ def test_toys_and_the_first_good_model():
         "smollm2-360m-instruct",
         "smollm2-360m",
         "gemma-3-270m",
+        "gemma-3-270m-it",
+        "lfm2-350m",
     }
     assert not is_toy(0), "of a model elsewhere nothing is known"
     assert CATALOG.good is CATALOG["qwen2.5-coder-1.5b-instruct"]
@@ -146,9 +187,9 @@ def test_toys_and_the_first_good_model():
 
 
 def test_gated_models():
-    owners = {card.hub_id.split("/")[0] for card in CATALOG.values() if card.gated}
-    assert owners == {"meta-llama", "google"}
-    assert all(card.gated for card in CATALOG.values() if card.hub_id.split("/")[0] in owners)
+    gated = {card.family for card in CATALOG.values() if card.gated}
+    assert gated == {"Gemma 3", "Llama 2", "Llama 3.1", "Llama 3.2", "Llama 3.3", "Llama 4"}
+    assert all(card.gated for card in CATALOG.values() if card.family in gated)
 
 
 def test_families_stand_together_and_the_default_is_first():
@@ -188,14 +229,14 @@ licence = "MIT"
 context = 2048
 
 [broken.shape]
-layers = 1
-hidden = 8
-heads = 2
-kv_heads = 1
-head_dim = 4
-intermediate = 16
-vocabulary = 32
-tied_embeddings = true
+model_type = "llama"
+num_hidden_layers = 1
+hidden_size = 8
+num_attention_heads = 2
+num_key_value_heads = 1
+intermediate_size = 16
+vocab_size = 32
+tie_word_embeddings = true
 """
 
 
@@ -219,7 +260,9 @@ def test_small_entry_by_hand(tmp_path):
         GOOD.replace('"base"', '"chat"'),
         GOOD.replace("2048", '"2048"'),
         GOOD.replace("2048", "0"),
-        GOOD.replace("layers", "layer"),
+        GOOD.replace("num_hidden_layers", "layers"),
+        GOOD.replace("num_key_value_heads", "kv_heads"),
+        GOOD.replace("llama", "unheard_of"),
         GOOD.replace("[broken.shape]", "shape = 3\n[broken.form]"),
         GOOD.replace("[broken.shape]", "[broken.gguf]"),
         GOOD.replace("kind", 'wheel = { file = "f", bytes = 1, sha256 = "0" }\nkind'),

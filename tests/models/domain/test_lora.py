@@ -134,9 +134,9 @@ def test_what_cannot_be_printed_is_left_out() -> None:
 def test_thousands_of_patterns_take_no_time() -> None:
     names = [f"model.layers.{n}.self_attn.q_proj" for n in range(4096)]
     config = read_lora(PLAIN | {"rank_pattern": {name: 1 + n % 512 for n, name in enumerate(names)}}, "x")
-    started = time.perf_counter()
+    started = time.process_time()
     assert [config.rank_of(name) for name in names] == [1 + n % 512 for n in range(4096)]
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from models.domain.messages import (
     Progress,
     Rendered,
     Sampling,
+    Thought,
     Usage,
     from_wire,
     read_history,
@@ -178,6 +180,7 @@ USAGE = Usage("m@nf4", "transformers", 12, 3, 40, 4096, 0.2, 300.5, 19.25, 2.5, 
         Progress("waiting"),
         Progress("download", 10.0, 20.0, "bytes", "model.safetensors"),
         Rendered("<|im_start|>user\nhi"),
+        Thought("So", "<think>So", replace(USAGE, thought_tokens=2, thought_s=0.5, thinking="open"), row=1),
     ],
 )
 def test_events_cross_the_wire(event):

@@ -6,6 +6,7 @@ import pytest
 
 from models.domain.catalog import GgufFile, Quantized, gguf_label, load_catalog
 from models.domain.errors import ModeNotPossible
+from models.domain.lora import LoraConfig
 from models.domain.quantization import (
     GGUF_BITS,
     MODES,
@@ -17,6 +18,7 @@ from models.domain.quantization import (
     resolve,
     why_not,
 )
+from models.domain.shapes.read import read_shape
 from models.domain.variant import Variant
 
 CATALOG = load_catalog()
@@ -34,6 +36,14 @@ GPTQ_ITSELF = replace(WITHOUT, checkpoint="gptq")
 NF4_ITSELF = replace(WITHOUT, checkpoint="nf4")
 
 
+SHAPE = {"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 160, "num_attention_heads": 2}
+HEADS_OF_80 = replace(WITH_GGUF, shape=read_shape(SHAPE | {"intermediate_size": 64, "vocab_size": 64}))
+OTHER_KIND = replace(WITH_GGUF, shape=replace(WITH_GGUF.sizes, model_type="phi3"))
+OTHER_ADAPTERS = "llama.cpp applies adapters here to the architectures llama, mistral, qwen2, qwen3, gemma3_text only"
+NO_TYPE = "kv5 is no type of KV cache; there are kv8 (q8_0) and kv4 (q4_0), and f16 where none is named"
+NAMED_GGUF = "only llama.cpp has a quantized KV cache, in a mode that is named, as in gguf/kv8"
+
+
 def named(name, card=WITH_GGUF):
     mode = mode_named(name, card)
     assert mode is not None
@@ -48,13 +58,17 @@ def named(name, card=WITH_GGUF):
         ("m", HUB_ONLY, CPU, "gguf"),
         ("m", WITHOUT, CPU, "nf4"),
         ("m", WITHOUT, Machine("cpu"), "fp32"),
-        ("m+pirate", WITH_GGUF, CPU, "nf4"),
+        ("m+pirate", WITH_GGUF, CPU, "gguf"),
+        ("m+pirate", OTHER_KIND, CPU, "nf4"),
+        ("m@gguf-q8_0/kv8+pirate", WITH_GGUF, CPU, "gguf-q8_0/kv8"),
         ("m", WITH_GGUF, CUDA, "bf16"),
         ("m", WITH_GGUF, OLD_GPU, "fp16"),
         ("m+pirate", WITHOUT, CUDA, "bf16"),
         ("m", WITH_GGUF, MPS, "fp16"),
         ("m@gguf", WITH_GGUF, CUDA, "gguf"),
         ("m@gguf-q8_0", WITH_GGUF, CPU, "gguf-q8_0"),
+        ("m@gguf/kv8", WITH_GGUF, CUDA, "gguf/kv8"),
+        ("m@gguf-q8_0/kv4", WITH_GGUF, CPU, "gguf-q8_0/kv4"),
         ("m@int8+pirate", WITH_GGUF, CPU, "int8"),
         ("m@awq", WITH_FORMS, CUDA, "awq"),
         ("m@gptq", GPTQ_ITSELF, CPU, "gptq"),
@@ -70,7 +84,7 @@ def test_resolve(spelling, card, machine, mode):
 @pytest.mark.parametrize("card", [WITH_GGUF, WITHOUT, WITH_FORMS])
 @pytest.mark.parametrize("adapters", ["", "+pirate"])
 def test_auto_is_always_possible_and_so_is_all_that_is_offered(machine, card, adapters):
-    offered = possible_modes(card, machine, bool(adapters))
+    offered = possible_modes(card, machine, [None] if adapters else ())
     assert resolve(Variant.parse(f"m{adapters}"), card, machine) in offered
     for mode in offered:
         assert resolve(Variant.parse(f"m@{mode.name}{adapters}"), card, machine) == mode
@@ -103,10 +117,22 @@ def test_what_is_asked_for_by_name_need_not_fit():
         ("m@fp16", WITH_GGUF, CPU, "it needs cuda or mps, and this machine has cpu"),
         ("m@nf4", WITH_GGUF, MPS, "it needs cpu or cuda, and this machine has mps"),
         ("m@gguf", WITHOUT, CPU, "no GGUF file of it is known"),
-        ("m@gguf+pirate", WITH_GGUF, CPU, "it takes no LoRA adapters"),
+        ("m@gguf+pirate", OTHER_KIND, CPU, OTHER_ADAPTERS),
+        ("m@gptq+pirate", WITH_FORMS, CUDA, "it takes no LoRA adapters"),
         ("m@dynamic-int8+pirate", WITH_GGUF, CPU, "it takes no LoRA adapters"),
         ("m@int3", WITHOUT, CPU, f"there is no such mode; there are {', '.join(MODES)}"),
         ("m@gguf-q4_k_m", WHEEL_ONLY, CPU, f"there is no such mode; there are {', '.join(MODES)}"),
+        ("m@gguf/kv8", WITHOUT, CPU, "no GGUF file of it is known"),
+        ("m@bf16/kv8", WITH_GGUF, CPU, NAMED_GGUF),
+        ("m@auto/kv8", WITH_GGUF, CPU, NAMED_GGUF),
+        (
+            "m@gguf/kv5",
+            WITH_GGUF,
+            CPU,
+            NO_TYPE,
+        ),
+        ("m@gguf/kv8", HEADS_OF_80, CPU, "its heads have 80 values, and a quantized KV cache is made of blocks of 32"),
+        ("m@int3/kv8", WITHOUT, CPU, f"there is no such mode; there are {', '.join(MODES)}"),
         ("m@nf4", WITH_GGUF, Machine("cpu"), "it needs bitsandbytes to be installed"),
         ("m@gptq", WITH_FORMS, Machine("cuda"), "it needs gptqmodel and optimum to be installed"),
         ("m@gptq", WITHOUT, CUDA, "no repository with its GPTQ weights is known"),
@@ -120,7 +146,7 @@ def test_refusals_say_why_and_what_can(spelling, card, machine, reason):
         resolve(variant, card, machine)
     assert caught.value.facts["reason"] == reason
     possible = caught.value.facts["possible"].split(", ")
-    assert possible == ["auto", *(mode.name for mode in possible_modes(card, machine, bool(variant.adapters)))]
+    assert possible == ["auto", *(mode.name for mode in possible_modes(card, machine, [None] * len(variant.adapters)))]
     assert variant.quantization not in possible
 
 
@@ -141,9 +167,20 @@ def test_where_nothing_can_run(spelling, card, machine, reason):
 
 def test_the_table():
     assert all(name == mode.name and Variant("m", name) for name, mode in MODES.items())
-    assert all(not mode.takes_adapters for mode in MODES.values() if mode.form == "gguf")
-    offered = [why_not(mode, replace(WITH_FORMS, gguf=WITH_GGUF.gguf), CUDA, False) for mode in MODES.values()]
+    offered = [why_not(mode, replace(WITH_FORMS, gguf=WITH_GGUF.gguf), CUDA, ()) for mode in MODES.values()]
     assert [reason for reason in offered if reason] == ["it needs cpu, and this machine has cuda"]
+
+
+def test_an_adapter_of_a_head_that_is_the_embeddings_is_not_for_llama_cpp():
+    head, plain = (LoraConfig(8, 16, (target,)) for target in ("lm_head", "q_proj"))
+    untied = replace(WITH_GGUF, shape=replace(WITH_GGUF.sizes, tied_embeddings=False))
+    for card, configs, mode in (
+        (WITH_GGUF, [plain, head], "nf4"),
+        (WITH_GGUF, [plain, None], "gguf"),
+        (untied, [head], "gguf"),
+    ):
+        assert resolve(Variant.parse("m+one"), card, CPU, adapters=configs).name == mode
+    assert "shares with its embeddings" in why_not(MODES["gguf"], WITH_GGUF, CPU, [head])
 
 
 # --- several GGUF files ---------------------------------------------------------------------------------------------
@@ -158,7 +195,7 @@ def test_each_label_is_a_mode_that_can_be_spelled(card):
         assert Variant.parse(f"m@{mode.name}").quantization == mode.name == f"gguf-{mode.label.lower()}"
         assert mode_named(mode.name, card) == mode
         assert mode.bits == GGUF_BITS[mode.label.upper()]
-        assert (mode.form, mode.packing, mode.takes_adapters) == ("gguf", "gguf", False)
+        assert (mode.form, mode.packing, mode.takes_adapters) == ("gguf", "gguf", True)
 
 
 def test_one_file_has_no_mode_of_its_own():

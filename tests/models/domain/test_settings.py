@@ -17,24 +17,34 @@ VALUES = {  # field: (text, value)
     "adapter_mb": ("10", 10.0),
     "attached_mb": ("100.5", 100.5),
     "attached": ("3", 3),
+    "models": ("smollm2-135m-instruct,gemma-3-270m", ("smollm2-135m-instruct", "gemma-3-270m")),
+    "operator_key": ("secret", "secret"),
     "hub_ids": ("off", False),
     "gated_models": (
         " meta-llama/Llama-3.2-1B, google/gemma-3-270m,,",
         ("meta-llama/Llama-3.2-1B", "google/gemma-3-270m"),
     ),
-    "sign_in": ("1", True),
+    "sign_in": ("off", "off"),
     "hub_timeout_s": ("0.5", 0.5),
     "context": ("8192", 8192),
     "max_characters": ("1000", 1000),
     "max_new_tokens": ("64", 64),
     "compared": ("3", 3),
+    "away_s": ("60", 60.0),
     "max_turns": ("10", 10),
     "time_limit_s": ("30", 30.0),
     "slots": ("8", 8),
     "queue": ("5", 5),
+    "openai": ("0", False),
+    "mcp": ("0", False),
+    "frame_ancestors": ("'self' https://example.org", "'self' https://example.org"),
+    "api_keys": ("one, two", ("one", "two")),
+    "requests_at_once": ("2", 2),
     "threads": ("2", 2),
     "memory_fraction": ("0.5", 0.5),
     "load_anyway": ("1", True),
+    "gpu_seconds": ("90", 90),
+    "packed": ("a@bf16, b@nf4", ("a@bf16", "b@nf4")),
     "gpu_memory_gb": ("96", 96.0),
     "preload": ("No", False),
 }
@@ -72,6 +82,8 @@ def test_defaults(env):
         ("memory_fraction", "-0.5"),
         ("memory_fraction", "1.5"),
         ("preload", "2"),
+        ("sign_in", "1"),
+        ("sign_in", "oauth"),
     ],
 )
 def test_bad_value_is_named(name, text):
@@ -89,6 +101,11 @@ def test_public_space():
     assert (settings.hub_ids, settings.preload) == (False, False)
     asked = Settings.from_env({"SPACE_ID": "me/paddock", "PADDOCK_HUB_IDS": "1", "PADDOCK_PRELOAD": "1"})
     assert (asked.hub_ids, asked.preload) == (True, True)
+    assert Settings.from_env({"SPACE_ID": "me/paddock", "OAUTH_CLIENT_ID": "id"}).sign_in == "oauth"
+
+
+def test_zerogpu_computes_for_nobody_who_has_gone():
+    assert Settings.from_env({"SPACES_ZERO_GPU": "true"}).away_s == 0
 
 
 def test_places_and_threads(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ weight = st.one_of(st.just(1.0), st.floats(*ADAPTER_WEIGHT_BOUNDS), st.integers(
 variants = st.builds(
     Variant,
     name,
-    st.one_of(st.just("auto"), st.sampled_from(["nf4", "bf16", "4-bit_x"])),
+    st.one_of(st.just("auto"), st.sampled_from(["nf4", "bf16", "4-bit_x", "gguf/kv8", "gguf-q8_0/kv4"])),
     st.lists(st.builds(AdapterChoice, name, weight), max_size=4, unique_by=lambda choice: choice.name).map(tuple),
 )
 
@@ -57,6 +57,7 @@ def test_any_text_is_a_variant_or_a_spelling_error(text):
             Variant("m", "nf4", (AdapterChoice("pirate", 0.8), AdapterChoice("o/n=v1", -2))),
         ),
         ("owner/name=v1.0", Variant("owner/name=v1.0")),
+        ("owner/name@gguf-q4_k_m/kv8", Variant("owner/name", "gguf-q4_k_m/kv8")),
     ],
 )
 def test_parse(text, variant):
@@ -102,6 +103,9 @@ def test_paths_and_addresses_are_refused(text):
         "+a",
         "m@",
         "m@NF4",
+        "m@/kv8",
+        "m@gguf/",
+        "m@gguf/kv8/kv8",
         "m@" + "q" * 33,
         "m+",
         "m++a",

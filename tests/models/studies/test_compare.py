@@ -285,13 +285,11 @@ def test_a_mode_that_cannot_run_says_why_and_one_alone_is_measured(runtime):
 
 
 def test_all_quantizations_are_those_that_fit_the_most_exact_first(runtime):
-    found = all_quantizations(runtime, Variant.parse(SMOLLM2), 16)
+    found = all_quantizations(runtime, Variant.parse(SMOLLM2))
     assert found[:2] == [f"{SMOLLM2}@fp32", f"{SMOLLM2}@bf16"]
     assert {f"{SMOLLM2}@nf4-single", f"{SMOLLM2}@gguf"} <= set(found)
-    assert len(all_quantizations(runtime, Variant.parse(SMOLLM2), 6)) <= 6
-    with_adapter = all_quantizations(runtime, Variant.parse(f"{SMOLLM2}+json"), 16)
-    assert f"{SMOLLM2}@nf4+json" in with_adapter
-    assert f"{SMOLLM2}@gguf+json" not in with_adapter
+    with_adapter = all_quantizations(runtime, Variant.parse(f"{SMOLLM2}+json"))
+    assert {f"{SMOLLM2}@nf4+json", f"{SMOLLM2}@gguf+json"} <= set(with_adapter)
 
 
 def test_one_that_means_the_same_here_is_compared_once_and_the_reference_may_be_spelled_either_way(runtime):

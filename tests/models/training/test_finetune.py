@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from models.cli.finetune import add_arguments, run
-from models.domain.catalog import Catalog, ModelCard, Shape
+from models.domain.catalog import Catalog, ModelCard
 from models.domain.errors import (
     BadOutputFolder,
     BadTrainingData,
@@ -20,6 +20,7 @@ from models.domain.errors import (
 )
 from models.domain.messages import Progress
 from models.domain.settings import Settings
+from models.domain.shapes.read import read_shape
 from models.domain.training import RowCounts, TrainingSettings
 from models.domain.variant import Variant
 from models.runtime import Runtime
@@ -37,8 +38,7 @@ def tiny_runtime(tiny_folder, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "tiny").symlink_to(tiny_folder, target_is_directory=True)
     config = json.loads((tiny_folder / "config.json").read_text())
-    shape = Shape(2, 64, 4, 2, 16, 128, config["vocab_size"], tied_embeddings=False)
-    card = ModelCard("tiny", "Tiny", "Tiny", "base", "owner/tiny", "mit", 2048, shape)
+    card = ModelCard("tiny", "Tiny", "Tiny", "base", "owner/tiny", "mit", 2048, read_shape(config))
     settings = Settings(models_dir=str(tmp_path / "models"), cache_dir=str(tmp_path / "cache"), threads=1)
     return Runtime(settings, Catalog((card,)))
 

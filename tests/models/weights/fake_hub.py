@@ -33,6 +33,7 @@ class Repo:
     gated: bool = False
     private: bool = False
     readers: set[str] = field(default_factory=set)  # tokens that may read it when it is gated or private
+    waiting: set[str] = field(default_factory=set)  # tokens of accounts that asked for access
     licence: str = "apache-2.0"
     tags: tuple[str, ...] = ()
     popularity: tuple[int, int] = (0, 0)  # downloads, likes
@@ -65,6 +66,9 @@ class FakeHub:
         self.repos: dict[str, Repo] = {}
         self.requests: list[Request] = []
         self.status: int | None = None  # answer everything with it
+        self.unscoped: set[str] = set()  # fine-grained tokens that may not read gated repositories
+        self.revoked: set[str] = set()
+        self.quotas: dict[str | None, float] = {}  # seconds of ZeroGPU that are left, by token
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -101,6 +105,13 @@ class FakeHub:
         self.requests.append(Request(to.command, path, token, to.headers.get("Range"), query))
         if self.status:
             return _send(to, self.status, b"")
+        if token in self.revoked:
+            return _send(to, 401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"})
+        if path == "/api/spaces/zero-gpu/quota":
+            if token not in self.quotas:
+                return _send(to, 401, b"")
+            quota = {"base": 1500, "current": self.quotas[token], "resetsAt": None, "overquotaUsed": None}
+            return _send(to, 200, json.dumps(quota).encode(), {"Content-Type": "application/json"})
         if path == "/api/models":
             return self._list(to, query, token)
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(auth-check|revision/.+))?", path):
@@ -131,7 +142,7 @@ class FakeHub:
         if repo is None or (repo.private and token not in repo.readers):
             return _send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
         if rest == "auth-check":
-            return self._refuse(to) if repo.gated and token not in repo.readers else _send(to, 200, b"{}")
+            return self._refuse(to, repo, token) if repo.gated and token not in repo.readers else _send(to, 200, b"{}")
         revision = rest.removeprefix("revision/")
         if revision not in ("", "main", repo.commit):
             return _send(to, 404, b"", {"X-Error-Code": "RevisionNotFound"})
@@ -147,15 +158,21 @@ class FakeHub:
             info["safetensors"] = {"parameters": {"F32": repo.parameters}, "total": repo.parameters}
         return _send(to, 200, json.dumps(info).encode(), {"Content-Type": "application/json"})
 
-    def _refuse(self, to: BaseHTTPRequestHandler) -> None:
-        _send(to, 403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted."})
+    def _refuse(self, to: BaseHTTPRequestHandler, repo: Repo, token: str | None) -> None:
+        if token in self.unscoped:
+            said = "Please enable access to public gated repositories in your fine-grained token settings to view this."
+            return _send(to, 403, b"", {"X-Error-Message": said})
+        said = "Access to this model is restricted and you are not in the authorized list."
+        if token in repo.waiting:
+            said = "Your request to access this model is awaiting a review from the repo authors."
+        return _send(to, 403 if token else 401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": said})
 
     def _file(self, to: BaseHTTPRequestHandler, repo_id: str, commit: str, name: str, token: str | None) -> None:
         repo = self.repos.get(repo_id)
         if repo is None or (repo.private and token not in repo.readers):
             return _send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
         if repo.gated and token not in repo.readers:
-            return self._refuse(to)
+            return self._refuse(to, repo, token)
         if commit != repo.commit:
             return _send(to, 404, b"", {"X-Error-Code": "RevisionNotFound"})
         if name not in repo.files:

@@ -22,7 +22,8 @@ from models.domain.errors import (
     UnsafeWeights,
 )
 from models.domain.settings import Settings
-from models.weights.sources import hub_card, resolve
+from models.weights.hub import access
+from models.weights.sources import hub_card, resolve, settings_folder
 
 HUB_ID = tiny_models.HUB_ID
 
@@ -102,6 +103,25 @@ def test_unsafe_gated_and_unknown(hub: FakeHub, settings: Settings) -> None:
             hub_card(f"tiny-org/{name}", settings)
 
 
+def test_a_chat_template_is_had_without_the_weights_and_asked_for_once(hub: FakeHub, settings: Settings) -> None:
+    card, template = tiny_models.card(), b"{{ enable_thinking }}"
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files() | {"chat_template.jinja": template})
+    folder = settings_folder(card, settings)
+    assert folder is not None
+    assert (folder / "chat_template.jinja").read_bytes() == template
+    assert hub.downloads("model.safetensors") == []
+    hub.requests.clear()
+    assert (settings_folder(card, settings), hub.requests) == (folder, [])
+
+
+def test_without_the_hub_or_access_to_it_there_is_no_template(hub: FakeHub, settings: Settings) -> None:
+    hub.repos[HUB_ID] = Repo(tiny_models.model_files(), gated=True)
+    assert settings_folder(tiny_models.card(), settings) is None
+    hub.close()
+    access.forget()
+    assert settings_folder(tiny_models.card(), settings) is None
+
+
 # --- parameters: the Hub counts those of its files, a folder's own headers say theirs --------------------------
 
 WHOLE, HEAD = tiny_models.SHAPE.parameters, tiny_models.SHAPE.vocabulary * tiny_models.SHAPE.hidden
@@ -118,7 +138,7 @@ EXTRA = {"model.layers.2.mlp.up_proj.weight": (128, 64)}
         (WHOLE + 128 * 64, WHOLE + 128 * 64),
     ],
 )
-def test_files_win_where_they_hold_2_percent_more(
+def test_files_win_where_they_hold_5_percent_more(
     hub: FakeHub, settings: Settings, stated: int | None, shown: int
 ) -> None:
     hub.repos[HUB_ID] = Repo(tiny_models.model_files(), parameters=stated)

@@ -11,7 +11,7 @@ import numpy
 import tiny_models
 from safetensors.numpy import save
 
-from models.domain.catalog import Shape
+from models.domain.shapes.shape import Shape
 
 NAMES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -57,10 +57,10 @@ def arrays(
     shape: Shape = tiny_models.SHAPE,
     dtype: Any = numpy.float32,
 ) -> Arrays:
-    sizes = dict(zip(NAMES, shape.linears, strict=True))
+    sizes = {name: (outputs, inputs) for name, outputs, inputs in shape.linears}
     found: Arrays = {}
     random = numpy.random.default_rng(len(names))
-    for layer in range(shape.layers):
+    for layer in range(len(shape.layers)):
         for name in names:
             outputs, inputs = sizes[name]
             found[key(name, "A", layer)] = random.standard_normal((rank, inputs)).astype(dtype)

@@ -13,9 +13,10 @@ import gguf
 import numpy
 from safetensors.numpy import save
 
-from models.domain.catalog import GgufFile, ModelCard, Shape, WheelFile
+from models.domain.catalog import GgufFile, ModelCard, WheelFile
+from models.domain.shapes.read import read_shape
+from models.domain.shapes.shape import Shape
 
-SHAPE = Shape(2, 64, 4, 2, 16, 128, 256, tied_embeddings=True)
 HUB_ID = "tiny-org/tiny-llama"
 
 
@@ -32,6 +33,14 @@ def config(**changes: Any) -> dict[str, Any]:
         "max_position_embeddings": 512,
         "tie_word_embeddings": True,
     } | changes
+
+
+def shape_with(**changes: Any) -> Shape:
+    """The shape of the tiny model with a few fields of its config changed."""
+    return read_shape(config(**changes))
+
+
+SHAPE = shape_with()
 
 
 def safetensors(kilobytes: int = 16) -> bytes:
@@ -81,13 +90,9 @@ def quantized_files(stated: dict[str, Any], **changes: Any) -> dict[str, bytes]:
 
 def whole_model(**extra: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors of SHAPE, and further ones."""
-    names = [f"self_attn.{name}_proj" for name in "qkvo"] + [f"mlp.{name}_proj" for name in ("gate", "up", "down")]
     found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (256, 64), "model.norm.weight": (64,)}
-    for layer in range(SHAPE.layers):
-        for name, sizes in zip(names, SHAPE.linears, strict=True):
-            found[f"model.layers.{layer}.{name}.weight"] = sizes
-        for name in ("input_layernorm", "post_attention_layernorm"):
-            found[f"model.layers.{layer}.{name}.weight"] = (64,)
+    for number, layer in enumerate(SHAPE.layers):
+        found |= {f"model.layers.{number}.{weight.name}": weight.sizes for weight in layer.weights}
     return found | extra
 
 

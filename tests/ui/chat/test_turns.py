@@ -10,6 +10,7 @@ from models.domain.messages import Message
 from ui.chat import turns
 from ui.chat.turns import (
     ROOT,
+    Thought,
     answered,
     asked,
     cleared,
@@ -45,6 +46,24 @@ def test_questions_follow_each_other():
     assert shown(talk("a", "b", "c")) == ["a", "b", "c"]
     assert history(asked(talk("a"), "b", 0)) == (Message("user", "a"), Message("assistant", "A"))
     assert [message["content"] for message in messages(talk("a"))] == ["a", "A", "| |"]
+
+
+def test_a_thought_stands_above_its_answer_and_is_never_sent_again():
+    thought = Thought("So.", "thought 0.5 s, 3 tokens")
+    first = asked(new(), "a", ROOT)
+    streaming, over = answered(first, "", thought=thought), answered(first, "A", "1 token", "| |", thought)
+    assert [message["metadata"]["status"] for message in messages(streaming)[1:]] == ["pending"]
+    shown = [(message["content"], message.get("metadata", {}).get("status")) for message in messages(over)]
+    assert shown == [("a", None), ("So.", "done"), ("A", None), ("| |", "done")]
+    assert history(over) == (Message("user", "a"), Message("assistant", "A"))
+    assert read(json.loads(json.dumps(write(over)))) == over
+    assert history(answered(first, "", "cut", "| |", thought)) == ()
+
+
+@pytest.mark.parametrize("thought", [["So."], ["So.", 1], ["So.", "1 s", "x"]])
+def test_a_forged_thought_is_refused(thought):
+    with pytest.raises(BadHistory):
+        read({"turns": [[ROOT, "a", "A", "", "", *thought]], "leaf": 0})
 
 
 def test_an_edit_keeps_what_came_after():

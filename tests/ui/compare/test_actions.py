@@ -6,13 +6,28 @@ from dataclasses import replace
 import pytest
 
 from models.domain.errors import BadComparison
-from models.domain.messages import Message, Usage
-from models.domain.results.comparison import Compared, Comparison, TokenView
+from models.domain.messages import Delta, Message, Progress, Usage
+from models.domain.request import CompareRequest
+from models.domain.results.comparison import Asked, Compared, Comparison, TokenView
+from models.domain.variant import Variant
 from ui.compare import blind
 from ui.compare.actions import after
-from ui.compare.kept import LONGEST, from_kept, to_kept
+from ui.compare.columns import columns
+from ui.compare.kept import LONGEST, from_kept, run_of, to_kept
 from ui.compare.results import results
-from ui.compare.state import Need, Shown, again, changed, ended, failed_again, request_again, with_needs
+from ui.compare.state import (
+    Need,
+    Shown,
+    advance,
+    again,
+    begin,
+    changed,
+    ended,
+    ended_run,
+    failed_again,
+    request_again,
+    with_needs,
+)
 
 
 def column(name, answer="Because."):
@@ -134,3 +149,45 @@ def test_an_order_or_a_vote_that_cannot_be_is_none(order, voted):
     assert back.order in ((), (0, 1, 2))
     assert back.voted in (None, 1)
     assert back.comparison == WHOLE
+
+
+def test_a_whole_answer_is_marked_and_kept_while_the_others_run():
+    asked = (Message("user", "Why?"),)
+    request = CompareRequest((Variant.parse("m@bf16"), Variant.parse("m@nf4")), (asked, asked))
+    shown = advance(begin(request), 0, Delta("Because.", Usage("m@bf16", new_tokens=3)))
+    with pytest.raises(BadComparison):
+        after(shown, "right-0-0")  # it is not whole
+    shown = after(advance(shown, 0, column("m@bf16")), "right-0-0")
+    assert 'aria-pressed="true">Right' in columns(shown)
+    shown = advance(advance(shown, 0, Progress("score")), 0, column("m@bf16"))
+    assert [one.known.marks for one in after(shown, "raw").columns] == [("right",), ()]
+    with pytest.raises(BadComparison):
+        after(shown, "remove-0")
+    over = ended_run(shown, replace(WHOLE, columns=WHOLE.columns[:2]))
+    assert [one.marks for one in over.comparison.columns] == [("right",), ()]
+    hidden = replace(shown, order=(1, 0))
+    with pytest.raises(BadComparison):
+        after(hidden, "right-1-0")  # who is done first would tell which one it is
+
+
+def test_the_id_of_a_run_is_kept_with_what_there_is_of_it():
+    kept = to_kept(replace(SHOWN, comparison=None), WHOLE, "secret")
+    assert (run_of(kept), from_kept(kept).interrupted) == ("secret", True)
+    assert [run_of(text) for text in (to_kept(SHOWN), "", None, "[]", '{"run": 1}', "x" * (LONGEST + 1))] == [""] * 6
+
+
+def test_each_of_several_prompts_has_its_difference_and_its_tokens():
+    turns = (Message("user", "One?"), Message("assistant", "A b c."), Message("user", "Two?"))
+    token = TokenView("A", 0.5)
+    other = replace(
+        column("m@nf4", "Same."), turns=(*turns, Message("assistant", "Same.")), tokens=(token,),
+        earlier=(Asked("<One?>", (token, token)),),
+    )  # fmt: skip
+    first = replace(column("m@bf16", "Same."), turns=(turns[0], Message("assistant", "A b d."), *other.turns[2:]))
+    shown = ended(Shown(), replace(WHOLE, questions=("One?", "Two?"), columns=(first, other), independent=True))
+    html = columns(shown)
+    assert html.count("<mark title=") == 1
+    assert ">c.</mark>" in html
+    assert "Token by token · prompt 1" in html
+    assert html.count('tabindex="0" title="50.0% likely"') == 3
+    assert request_again(replace(shown, order=()), 1).rivals == 0

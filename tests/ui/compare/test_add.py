@@ -20,7 +20,7 @@ def test_a_model_times_quantizations_times_adapters_with_strengths():
 def test_the_limit_is_said_before_and_after():
     made, left_out = combinations("m", ["a", "b", "c"], [], [], [])
     assert Markup(counted(made, left_out, ["m@a"], 6)).text == "2 to add."
-    assert "this server compares at most 2 at once, so the first 1 would be added" in counted(made, [], ["m@a"], 2)
+    assert "this server compares at most 2 at once, so the first 1 would be added" in counted(made, [], ["n@a"], 2)
     assert "2 found no room" in added(1, 2, 3)
     assert added(0, 0, 3) == "All of them are listed already."
 

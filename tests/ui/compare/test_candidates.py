@@ -67,8 +67,10 @@ def test_the_context_to_plan_for_is_that_of_its_own_model(runtime):
 
 
 def test_a_list_takes_what_is_new_up_to_the_limit():
-    wanted = [Variant.parse(text) for text in ("m@a", "m@b", "m@b", "m@c", "m@d")]
-    assert extended(["m@a", "?"], wanted, 4) == (["m@a", "?", "m@b", "m@c"], 2, 1)
+    wanted = [Variant.parse(text) for text in ("m@a", "m@b", "m@b", "n@c", "m@d")]
+    assert extended(["m@a", "?"], wanted, 4) == (["m@a", "?", "m@b", "n@c"], 2, 1)
+    of_one = [variant for variant in wanted if variant.model == "m"]
+    assert extended([], of_one, 1) == (["m@a", "m@b", "m@d"], 3, 0)
     assert extended(["m@a"], wanted[:1], 4) == (["m@a"], 0, 0)
 
 

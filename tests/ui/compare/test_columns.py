@@ -5,15 +5,16 @@ from dataclasses import replace
 import pytest
 
 from models.domain.errors import BadComparison
-from models.domain.messages import Delta, Message, Progress, Rendered, Usage
+from models.domain.messages import Delta, Message, Progress, Rendered, Thought, Usage
 from models.domain.request import CompareRequest
-from models.domain.results.comparison import Compared, Comparison
+from models.domain.results.comparison import Asked, Compared, Comparison
 from models.domain.results.file import from_json
 from models.domain.results.measured import Measured
 from models.domain.variant import Variant
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.compare import columns as render_columns
 from ui.compare import results as render_results
+from ui.compare.kept import from_kept, to_kept
 from ui.compare.state import Shown, View, advance, begin, ended
 from ui.compare.tab import read_comparison
 
@@ -57,6 +58,36 @@ def test_who_waits_loads_and_answers():
     assert "<Why?>" not in text  # what opens would close at the next step
     assert "once all have answered" in render_results.results(shown, 0.05)
     assert render_results.pictures(shown) == ""
+
+
+def test_a_thought_is_open_while_it_streams_and_folded_above_its_answer():
+    def drawn(shown):
+        return render_columns.columns(shown)
+
+    usage = replace(USAGE, thinking="open", thought_tokens=12, thought_s=1.5)
+    shown = advance(advance(begin(REQUEST), 0, Rendered("<Why?>")), 0, Thought("So ", "<think>So ", usage))
+    shown = advance(shown, 0, Thought(EVIL, EVIL, usage))
+    assert 'data-key="thinking-0" data-live>' in drawn(shown)
+    assert "thinking 1.5 s, 12 tokens" in Markup(drawn(shown)).text
+    assert is_harmless(drawn(shown))
+    shown = advance(shown, 0, Delta("Because", replace(usage, thinking="closed", new_tokens=20)))
+    html = drawn(shown)
+    assert 'data-key="thought-0"><summary>thought 1.5 s, 12 tokens' in html
+    assert "data-live" not in html
+    assert html.index("So ") < html.index("Because")
+    assert "So " not in drawn(replace(shown, order=(1, 0))), "a vote is on answers"
+
+
+def test_a_file_is_handed_on_without_thoughts_and_kept_with_them():
+    columns = (replace(COMPARISON.columns[0], thought="So.", earlier=(Asked("<A?>", (), "Hm."),)),)
+    shown = ended(begin(REQUEST), replace(COMPARISON, columns=columns))
+    back = from_kept(to_kept(shown)).comparison.columns[0]
+    assert (back.thought, back.earlier[0].thought) == ("So.", "Hm.")
+    html = render_columns.columns(shown)
+    assert "Hm." in html
+    assert "So." in html
+    (handed,) = from_json(render_results._files(shown.comparison)["json"]).columns
+    assert (handed.thought, handed.earlier[0].thought, handed.answer) == ("", "", "Because.")
 
 
 def test_the_parts_of_a_column_stay_the_same_while_it_fills():

@@ -62,7 +62,9 @@ def test_the_table_has_all_figures_and_its_files():
     markup = Markup(results(shown(all_figures=True), 0.05))
     assert "bf16 reference" in markup.text
     assert "It does not fit." in markup.text
-    assert {figure.explained for figure in OF_COLUMNS if figure.field != "needed"} <= set(markup.values("title"))
+    titles = [title.partition("; the reference is ")[0] for title in markup.values("title")]
+    assert {figure.explained for figure in OF_COLUMNS if figure.field != "needed"} <= set(titles)
+    assert any(title.endswith("; the reference is bf16") for title in markup.values("title"))
     (text,), (rows,), (report,) = (markup.values(f"data-{form}") for form in ("json", "csv", "markdown"))
     assert from_json(text) == COMPARISON
     assert [row["variant"] for row in csv.DictReader(io.StringIO(rows))] == ["m@bf16", "m@nf4", "m@int8"]

@@ -5,20 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from models.domain.results.comparison import Compared, TokenView
+from models.domain.results.comparison import TokenView
 from tests.ui.markup import EVIL, Markup, is_harmless
 from ui.compare import tokens as render_tokens
 
 STYLE = Path(render_tokens.__file__).parents[1].joinpath("style.css").read_text(encoding="utf-8")
-COLUMN = Compared(
-    "m",
-    answer="Hi you\n\tx",
-    tokens=(
-        TokenView("Hi", 0.9, ((" Oh", 0.05), ("\n", 0.01))),
-        TokenView(" you", 0.3),
-        TokenView("\n\t", 0.01),
-        TokenView("x", 0.6),
-    ),
+ANSWER = (
+    TokenView("Hi", 0.9, ((" Oh", 0.05), ("\n", 0.01))),
+    TokenView(" you", 0.3),
+    TokenView("\n\t", 0.01),
+    TokenView("x", 0.6),
 )
 
 
@@ -27,13 +23,13 @@ def without_legend(html):
 
 
 def test_what_is_copied_is_the_answer():
-    html = without_legend(render_tokens.tokens(COLUMN))
-    assert Markup(html).text == COLUMN.answer
+    html = without_legend(render_tokens.tokens(ANSWER))
+    assert Markup(html).text == "Hi you\n\tx"
     assert Markup(html).values("data-mark") == ["␣", "⏎", "⇥"]
 
 
 def test_each_token_has_its_step_and_can_be_focused():
-    markup = Markup(without_legend(render_tokens.tokens(COLUMN)))
+    markup = Markup(without_legend(render_tokens.tokens(ANSWER)))
     assert [name for name in markup.values("class") if name.startswith("token ")] == [
         "token s5",
         "token s3",
@@ -52,14 +48,12 @@ def test_steps(probability, step):
     assert render_tokens.step(probability) == step
 
 
-def test_nothing_recorded_and_nothing_said():
-    assert "No probabilities" in render_tokens.tokens(Compared("m", answer="x"))
-    assert render_tokens.tokens(Compared("m", error="It broke.")) == ""
-    assert "(part of a character)" in render_tokens.tokens(Compared("m", tokens=(TokenView("", 0.5),)))
+def test_a_part_of_a_character_is_named():
+    assert "(part of a character)" in render_tokens.tokens((TokenView("", 0.5),))
 
 
 def test_tokens_are_no_markup():
-    html = render_tokens.tokens(Compared("m", tokens=(TokenView(EVIL, 0.5, ((EVIL, 0.1),)),)))
+    html = render_tokens.tokens((TokenView(EVIL, 0.5, ((EVIL, 0.1),)),))
     assert is_harmless(html)
     assert Markup(without_legend(html)).text == EVIL
 

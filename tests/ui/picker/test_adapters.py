@@ -8,7 +8,7 @@ from models.domain.adapters import FoundAdapter, ListedAdapter
 from models.domain.errors import AdapterRefused, BadSpelling, ModelIsAPath
 from models.domain.variant import ADAPTERS_MAX, AdapterChoice, Variant
 from tests.ui.markup import EVIL, Markup, is_harmless
-from ui.picker.adapters import adapter_notes, follow_names, hub_line, pair_of, search_result
+from ui.picker.adapters import CONFIG, WEIGHTS, adapter_notes, follow_names, hub_line, pair_of, search_result
 from ui.picker.picked import Picked
 
 
@@ -55,6 +55,8 @@ def test_each_name_keeps_its_strength(before, data):
 def test_the_two_files_of_an_upload(tmp_path):
     config, weights = str(tmp_path / "adapter_config.json"), str(tmp_path / "x.safetensors")
     assert [str(path) for path in pair_of([weights, config])] == [config, weights]
+    folder = ["tokenizer_config.json", CONFIG, "optimizer.safetensors", WEIGHTS, "README.md"]
+    assert [str(path) for path in pair_of(folder)] == [CONFIG, WEIGHTS]
     for files in (None, [], [config], [weights], [config, config], [config, weights, weights], [config, "a.bin"]):
         with pytest.raises(AdapterRefused, match="two files"):
             pair_of(files)
@@ -68,7 +70,7 @@ LISTED = [
 
 def test_notes_say_what_the_picked_ones_do_and_what_is_wrong():
     html = adapter_notes(Variant.parse("m+x+pirate:0.5"), LISTED, ["x: it names no base."])
-    assert Markup(html).text == "Pirate talks like onex: it names no base."
+    assert Markup(html).text == "Pirate talks like onex: it names no base.Compare with its base"
     assert adapter_notes(Variant.parse("m"), LISTED, []) == ""
 
 

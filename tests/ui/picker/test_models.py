@@ -8,16 +8,8 @@ from models.domain.memory.hardware import load_hardware
 from tests.ui.markup import EVIL, Markup, is_harmless
 from tests.ui.picker.test_card import MODEL, PLANS
 from ui.picker.combobox import Free, Option, combobox
-from ui.picker.models import model_box, parameters
+from ui.picker.models import model_box
 from ui.picker.picker import hardware_box
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(134_515_008, "135M"), (1_235_814_400, "1.2B"), (70_000_000_000, "70B"), (68_976_648_192, "69B")],
-)
-def test_parameters(count, text):
-    assert parameters(count) == text
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_the_reason_of_a_failed_pick_is_passed_on():
         _ = asked(spelling="nope", pick=Pick(SMOLLM2, "nope", "There is no such thing.")).variant
 
 
-@pytest.mark.parametrize("spelling", ["nope", f"{SMOLLM2}@q9", f"{SMOLLM2}+parrot", f"{SMOLLM2}@gguf+pirate"])
+@pytest.mark.parametrize("spelling", ["nope", f"{SMOLLM2}@q9", f"{SMOLLM2}+parrot", f"{SMOLLM2}@dynamic-int8+pirate"])
 def test_a_failed_pick_says_why_and_offers_the_way_back(here, spelling):
     values = shown(here, lambda: Variant.parse(spelling), Pick(SMOLLM2))
     assert values[SPELLING] == spelling
@@ -97,11 +97,11 @@ def test_a_toy_offers_a_good_model_where_that_fits(here):
 
 
 def test_a_mode_gives_way_only_where_it_was_not_what_was_picked(here):
-    adapter = Variant.parse(f"{SMOLLM2}@gguf+pirate")
+    adapter = Variant.parse(f"{SMOLLM2}@dynamic-int8+pirate")
     values = show(here, adapter, or_auto=True)
     assert values[SPELLING] == f"{SMOLLM2}+pirate"
     assert "the quantization is now auto" in values[CARD]
-    assert f'data-press="{SMOLLM2}@gguf"' in values[CARD]
+    assert f'data-press="{SMOLLM2}@dynamic-int8"' in values[CARD]
     with pytest.raises(ModeNotPossible):
         show(here, adapter)
 

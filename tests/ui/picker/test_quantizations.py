@@ -26,8 +26,20 @@ def test_each_mode_is_a_button_and_the_picked_one_says_so(runtime):
     info, html = table(runtime, "rtx-3060-12gb", "bf16")
     presses = Markup(html).values("data-press")
     assert presses[0] == "auto"
-    assert set(presses) == {"auto", *info.modes}
+    assert set(presses) == {"auto", *(mode for mode in info.modes if "/" not in mode)}
     assert Markup(html).values("aria-pressed").count("true") == 1
+
+
+def test_types_of_kv_cache_stand_below_a_gguf_and_stay_with_it(runtime):
+    info, html = table(runtime, "rtx-3060-12gb", "gguf-q8_0/kv8")
+    presses = Markup(html).values("data-press")
+    assert presses[-3:] == ["gguf-q8_0", "gguf-q8_0/kv8", "gguf-q8_0/kv4"]
+    assert {"gguf/kv8", "gguf-q6_k/kv8", "bf16"} <= set(presses[:-3])
+    assert "gguf" not in presses
+    assert Markup(html).values("aria-pressed").count("true") == 2  # the file, and its cache
+    assert info.plans["gguf-q8_0"].needed > info.plans["gguf-q8_0/kv8"].needed > info.plans["gguf-q8_0/kv4"].needed
+    _, html = table(runtime, "rtx-3060-12gb", "nf4")
+    assert "KV cache" not in Markup(html).text
 
 
 def test_modes_of_one_size_are_folded_with_the_picked_one_in_front(runtime):

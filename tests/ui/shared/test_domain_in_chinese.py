@@ -15,8 +15,8 @@ from models.domain import errors
 from models.domain.errors import ContextExceeded, DoesNotFit, EngineFailed, ModeNotPossible, PaddockError, error_kinds
 from models.domain.memory.plan import LABELS
 from models.domain.quantization import MODES, REMOTE
-from models.domain.results.figures import ENDINGS, FIGURES
-from models.engines.chat_template import FOLDED, LEFT_OUT, QUESTION_LEFT_OUT
+from models.domain.results.figures import ENDINGS, FIGURES, INSIDE
+from models.engines.chat_template import FOLDED, LEFT_OUT, NO_LEVELS, NO_THINKING, NOT_OFF, QUESTION_LEFT_OUT
 from models.studies.quality import CONVERTED
 from ui.shared import language
 from ui.shared.language import chinese, error_sentences, in_chinese
@@ -104,11 +104,15 @@ def test_modes_plans_and_figures_are_explained_in_chinese(chinese_visitor: None)
     texts += [
         *LABELS.values(),
         *ENDINGS.values(),
+        INSIDE,
         *STAGES.values(),
         *FINISHES.values(),
         FOLDED,
         LEFT_OUT,
         QUESTION_LEFT_OUT,
+        NO_THINKING,
+        NOT_OFF,
+        NO_LEVELS,
         CONVERTED,
     ]
     for figure in FIGURES:

@@ -2,10 +2,12 @@
 
 import random
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from ui.shared.exact import FIRST, KEPT, NOTHING, formatted, read, verbatim
+from ui.shared import exact
+from ui.shared.exact import FIRST, FORMULAS, KEPT, LAST, NOTHING, formatted, read, verbatim
 
 ODD = [
     "class A:\n\tdef f(self):\n\t\treturn 1",
@@ -15,7 +17,8 @@ ODD = [
     "List<String> names <think>so</think> </s> <!-- x --> &lt; &amp;copy;",
     "$x$ $$a<b$$ \\(y\\) \\[z\\] %%%LATEX_BLOCK_0%%%",
     "# a\n- b\n1. c\n> d\n```html\n<b>&lt;</b>\n```\n| a | b |\n|---|---|\n| 1 | 2 | 3 |",
-    f"{chr(FIRST)}{chr(FIRST + 60)}{KEPT}{KEPT}a{NOTHING}",
+    f"{chr(FIRST)}{chr(FIRST + 60)}{KEPT}{KEPT}a{NOTHING}{LAST}$x{LAST}$",
+    "$$\n\\frac{a}{b} < 1\n$$\n\\[\nx_1\n\\]\n$$\n\nopen",
     "x" * 10_000,
     "",
 ]
@@ -24,6 +27,10 @@ ALPHABET = [
     chr(FIRST + 60),
     KEPT,
     NOTHING,
+    LAST,
+    "$$",
+    "\n\\[",
+    "\\]",
     "\ufffd",
     "\xa0",
     "```",
@@ -68,7 +75,7 @@ def plain(text):
         ("List<String> a; </s> a < b", "List·String> a; ·/s> a · b"),
         ("&lt; &#60; a & b", "·lt; ·#60; a & b"),
         ("__init__ snake_case x**2 + y**2", "··init·· snake·case x··2 + y··2"),
-        ("\\( x \\) \\* C:\\dir", "·· x ·· ·· C:·dir"),
+        ("\\* C:\\dir", "·· C:·dir"),
         ("~5 to ~6", "·5 to ·6"),
         ("![a](https://b.c/d_e) [f](g) [h]: i [^1]: j", "·[a·(https://b.c/d_e) [f·(g) [h·: i [^1·: j"),
         ("https://a.b/?x=1&copy;y_z", "https://a.b/?x=1·copy;y_z"),
@@ -104,3 +111,58 @@ def test_what_streams_only_grows():
     text = "Here is **one**:\n\n```python\ndef __init__(self): <b>\n```\n\n1. a <T>\n2. b_c\n"
     shown = [formatted(text[:end]) for end in range(0, len(text), 3)]
     assert all(later.startswith(earlier) for earlier, later in pairwise(shown))
+
+
+def formulas(text):
+    """The formulas that are set in a text, each with D where it stands on lines of its own."""
+    drawn, found = formatted(text), []
+    for kind in FORMULAS:
+        for part in drawn.split(kind["left"])[1:]:
+            formula, right, _ = part.partition(kind["right"])
+            assert right, "what is opened is closed"
+            found.append((drawn.index(part), f"{'D' if kind['display'] else ''}{formula}"))
+    assert read(drawn) == text
+    return [formula for _, formula in sorted(found)]
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("so $x_1 < y$ and $a$.", ["x_1 < y", "a"]),
+        ("$$E = mc^2$$ and $$ a $$", ["DE = mc^2", "D a "]),
+        ("then \\(a_i\\) or \\[b\\]", ["a_i", "Db"]),
+        ("$$\n\\int_0^1 x\n$$\nand", ["D\n\\int_0^1 x\n"]),
+        ("1. a\n   \\[\n   a_b\n   \\]", ["D\n   a_b\n   "]),
+        ("$2^{10}$ is $1024$, $2 + 2 = 4$", ["2^{10}", "1024", "2 + 2 = 4"]),
+        ("| $a$ | b |\n|---|---|\n| $c$ | d |", ["a", "c"]),
+        ("价格是$x$元", ["x"]),
+    ],
+)
+def test_formulas_are_set(text, seen):
+    assert formulas(text) == seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from $5 to $10",
+        "$5-$10, $5/$6 and $5.",
+        "$5 or 5$ more",
+        "US$5 and CA$6",
+        "echo $HOME and $PATH or $HOME/bin:$PATH",
+        "`$a$` and ``$b$``",
+        "\\$a\\$ and \\\\(b\\\\)",
+        "```sh\n$$\nx\n$$\necho $a$\n```",
+        "$ a $ and $$ $$",
+        "$$\nnever closed",
+        "$$\n\nx\n$$",
+    ],
+)
+def test_other_dollars_stay(text):
+    assert formulas(text) == []
+
+
+def test_the_script_knows_the_same_signs():
+    script = Path(exact.__file__).parents[1].joinpath("exact.js").read_text(encoding="utf-8")
+    assert f"\\u{{{ord(LAST):X}}}" in script
+    assert f"FIRST = 0x{FIRST:X}" in script

@@ -1,6 +1,7 @@
 """Values as HTML: figures people can read, and nothing from outside that becomes markup."""
 
 import string
+from dataclasses import replace
 from typing import get_args, get_type_hints
 
 import pytest
@@ -43,6 +44,23 @@ def test_only_links_to_the_hub_become_links():
         assert Markup(render.error(errors.UnknownModel(model="m", suggestion=f"See {address} now."))).links() == []
 
 
+@pytest.mark.parametrize(
+    ("thinking", "finish", "line"),
+    [
+        ("open", None, "thinking 3.2 s, 1,212 tokens"),
+        ("closed", None, "thought 3.2 s, 1,212 tokens"),
+        ("budget", "stop", "thought 3.2 s, 1,212 tokens, until its budget was spent"),
+        ("open", "length", "thought 3.2 s, 1,212 tokens, and was cut there"),
+    ],
+)
+def test_what_a_thought_took(thinking, finish, line):
+    usage = replace(USAGE, new_tokens=1222, thought_tokens=1212, thought_s=3.21, thinking=thinking, finish=finish)
+    assert render.thought(usage) == line
+    if finish == "stop":
+        assert render.figures(usage).startswith("10 tokens ·"), "of the answer"
+        assert "| Thought | 1,212 tokens in 3.2 s, closed at its budget |" in render.figures_table(usage)
+
+
 def test_progress_is_escaped():
     assert is_harmless(render.progress(Progress("download", 1, 2, "bytes", EVIL)))
 
@@ -55,6 +73,7 @@ def test_progress_is_escaped():
         (Progress("score", 1024, 2048, "tokens"), ["Scoring the text", "1,024 of 2,048 tokens"], "50.0%"),
         (Progress("read"), ["Reading the weights"], "0.0%"),
         (Progress("waiting", detail="2 ahead"), ["Waiting 2 ahead"], "0.0%"),
+        (Progress("read", 0, 1e9, "bytes"), ["Reading the weights1.0 GB"], "0.0%"),
         (Progress("download", 3, 2), ["3 of 2"], "100.0%"),
     ],
 )
@@ -62,7 +81,8 @@ def test_progress(step, words, width):
     html = render.progress(step)
     assert all(word in Markup(html).text for word in words)
     assert f"width:{width}" in html
-    assert ("busy" in html) == (step.total == 0)
+    assert ("busy" in html) == (step.done == 0), "what cannot say how far it is shows that it goes on"
+    assert "elapsed" in html
 
 
 @pytest.mark.parametrize("stage", get_args(get_type_hints(Progress)["stage"]))
@@ -88,9 +108,18 @@ def test_sizes(count, text):
 
 
 def test_figures():
-    assert render.figures(USAGE) == "56 tokens · 21.0 tok/s · TTFT 0.50 s · m@gguf"
+    assert render.figures(USAGE) == "56 tokens · ≈ 21 tok/s · TTFT 0.50 s · m@gguf", "so few are an estimate"
+    assert "64 tokens · 21.0 tok/s ·" in render.figures(replace(USAGE, new_tokens=64))
+    assert "tok/s" not in render.figures(replace(USAGE, new_tokens=1, decode_tokens_per_s=0))
     table = render.figures_table(USAGE)
-    for words in ("`m@gguf`", "1,234 tokens, 1,200", "532 MB", "was in memory", "ended its answer"):
+    for words in (
+        "`m@gguf`",
+        "56 tokens at ≈ 21 tok/s",
+        "1,234 tokens, 1,200",
+        "532 MB",
+        "was in memory",
+        "ended its answer",
+    ):
         assert words in table
     assert all(line.count("|") == 3 for line in table.splitlines())
     assert "| Seed | 7 |" in render.figures_table(Usage(seed=7))

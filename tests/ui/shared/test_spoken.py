@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,13 @@ def test_names_only_what_fits_is_of_its_kind_and_says_that_it_speaks_it() -> Non
     base, unknown = replace(CHINESE, kind="base"), replace(CHINESE, languages=())
     too_large = replace(CHINESE, plans={name: replace(plan, fits=False) for name, plan in CHINESE.plans.items()})
     assert "Models here" not in note(ENGLISH, "zh", base, unknown, too_large)
+
+
+def test_names_the_smallest_that_is_no_toy_and_needs_no_account() -> None:
+    toy, large = replace(CHINESE, key="toy", parameters=10**8), replace(CHINESE, key="large", parameters=10**10)
+    gated, many = replace(large, key="gated", gated=True), replace(CHINESE, key="many", languages=("mul",))
+    small = replace(CHINESE, key="small", parameters=10**9)
+    assert re.findall('press="(.+?)"', note(ENGLISH, "zh", toy, gated, many, large, small)) == ["small", "large"]
 
 
 def test_a_language_that_no_model_is_known_by_is_no_reason_to_warn() -> None:

@@ -1,9 +1,10 @@
 """Events of an answer, one by one, and what is shown after each."""
 
+from dataclasses import replace
 from functools import reduce
 
 from models.domain.errors import EngineLost
-from models.domain.messages import Delta, Progress, Rendered, Usage
+from models.domain.messages import Delta, Progress, Rendered, Thought, Usage
 from ui.shared.stream import Answer, advance, note, status
 
 DONE = Usage("m@gguf", "llama.cpp", prompt_tokens=5, new_tokens=2, context=64, finish="stop")
@@ -22,6 +23,17 @@ def test_text_adds_up_and_the_last_usage_counts():
         None,
         True,
     )
+
+
+def test_a_thought_is_no_part_of_the_text():
+    thinking = Usage(new_tokens=3, thought_tokens=3, thinking="open")
+    answer = after(Rendered("p"), Thought("So", "<think>So", thinking), Thought(".", ".", thinking))
+    assert (answer.text, answer.thought, answer.progress, answer.unanswered) == ("", "So.", None, False)
+    cut = advance(answer, Delta("", replace(thinking, finish="cancelled")))
+    assert not cut.unanswered, "what was thought stays, and how it ended is said"
+    assert "ended inside its thought" in note(cut)[0]
+    title, _ = note(after(Thought("So", "<think>So", thinking), EngineLost()))
+    assert title == "stopped by an error after 3 tokens"
 
 
 def test_progress_stands_until_the_first_token():

@@ -1,8 +1,9 @@
 """A link carries the page's state and brings it back; whatever is in a link, it never breaks the page."""
 
 import base64
+import random
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from models.domain.catalog import load_catalog
 from models.domain.errors import TooLongForLink
 from models.domain.messages import BOUNDS, SEED_MAX, STOP_STRINGS_MAX, Sampling
+from models.domain.request import LONGEST_LABEL, BasePrompt
+from models.domain.thinking import BUDGET, SWITCHES, Thinking
 from models.domain.variant import AdapterChoice, Variant
 from ui.layout import TABS
-from ui.shared.url import LONGEST, MOST_VARIANTS, PageState, read, write
+from ui.shared.url import LONGEST, MOST_VARIANTS, CompareOptions, PageState, read, restored, write
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True)
 VARIANTS = st.builds(
@@ -34,6 +37,11 @@ SAMPLINGS = st.builds(
     stop=STOPS,
 )
 COMPARED = st.lists(VARIANTS, max_size=6).map(tuple)
+THINKINGS = st.builds(Thinking, st.sampled_from(SWITCHES), st.none() | st.integers(1, int(BUDGET.high)))
+LABELS = st.text(max_size=LONGEST_LABEL)
+PARTS = st.builds(BasePrompt, st.text(min_size=1), LABELS, LABELS)
+SWITCHED = {f.name: st.booleans() for f in fields(CompareOptions) if f.type == "bool"}
+OPTIONS = st.builds(CompareOptions, text=st.text(min_size=1), distance=st.integers(1, 50), **SWITCHED)
 STATES = st.builds(
     PageState,
     st.none() | VARIANTS,
@@ -43,6 +51,9 @@ STATES = st.builds(
     st.sampled_from(["", *TABS]),
     COMPARED,
     st.none() | VARIANTS,
+    thinking=st.none() | THINKINGS,
+    base_prompt=st.none() | PARTS,
+    options=st.none() | OPTIONS,
 )
 
 
@@ -54,7 +65,13 @@ def query(text):
 def test_round_trip(state):
     again, errors = read(query(write(state)), TABS)
     assert errors == []
-    assert replace(again, sampling=again.sampling or Sampling()) == state
+    usual = {"sampling": again.sampling or Sampling(), "thinking": again.thinking or Thinking()}
+    usual |= {"base_prompt": again.base_prompt or BasePrompt(), "options": again.options or CompareOptions()}
+    kept = {"base_prompt": state.base_prompt or BasePrompt(), "options": state.options or CompareOptions()}
+    asked = state.thinking or Thinking()
+    unsaid = asked.budget == BUDGET.default  # the controls show it anyway
+    kept["thinking"] = replace(asked, budget=None) if unsaid else asked
+    assert replace(again, **usual) == replace(state, **kept)
 
 
 @given(st.dictionaries(st.sampled_from([*BOUNDS, "seed", "stop", "variant", "system", "prompt", "tab"]), st.text()))
@@ -119,15 +136,33 @@ def test_an_unknown_tab_is_the_first(tab):
 
 
 def test_a_text_is_carried_whole_or_not_at_all():
-    whole, long = "x" * LONGEST, "x" * (LONGEST + 1)
-    assert query(write(PageState(prompt=whole, system=whole))) == {"prompt": whole, "system": whole}
+    long = "x" * (LONGEST + 1)
     state, errors = read({"prompt": long, "system": long})
     assert (state.prompt, state.system) == ("", "")
     assert ["4,001 characters" in str(error) for error in errors] == [True, True]
-    with pytest.raises(
-        TooLongForLink, match="The system prompt has 4,001 characters, and a link carries at most 4,000"
-    ):
-        write(PageState(system=long))
+    noise = "".join(random.Random(1).choices("abcdefghijklmnop", k=9000))
+    with pytest.raises(TooLongForLink, match=r"The packed system prompt has .* characters, and a link carries at most"):
+        write(PageState(system=noise))
+    with pytest.raises(TooLongForLink):
+        write(PageState(system="x" * 200_000))
+
+
+def test_a_long_text_is_packed_and_a_damaged_one_is_said():
+    text = "The wheel is older than the road. " * 300
+    written = query(write(PageState(prompt=text)))
+    assert [*written] == ["prompt_z"]
+    assert len(written["prompt_z"]) < 200
+    assert read(written)[0].prompt == text
+    for spoiled in (written["prompt_z"][:-9], "%%%", "eJw"):
+        state, errors = read({"prompt_z": spoiled})
+        assert state.prompt == ""
+        assert [str(error)[:38] for error in errors] == ["The prompt in the link cannot be read."]
+
+
+def test_what_was_brought_is_said_and_a_variant_alone_is_not():
+    assert restored(PageState(Variant.parse("m"), tab="compare", hardware="16")) == ""
+    said = restored(PageState(prompt="a", options=CompareOptions(blind=True)))
+    assert said == "From the link: the prompt, the options of the comparison."
 
 
 def test_half_a_character_from_a_page_does_not_break_the_link():

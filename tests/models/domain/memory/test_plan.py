@@ -12,8 +12,8 @@ from models.domain.catalog import load_catalog
 from models.domain.memory import plan as planning
 from models.domain.memory.bytes import file_bytes, weight_bytes
 from models.domain.memory.hardware import COMMON, table, which_fit
-from models.domain.memory.plan import WEIGHTS, Budget, alternatives, plan, slots
-from models.domain.quantization import MODES, Machine, modes_of
+from models.domain.memory.plan import CUDA_BYTES, WEIGHTS, Budget, alternatives, plan, slots
+from models.domain.quantization import MODES, Machine, mode_named, modes_of
 
 CATALOG = load_catalog()
 BOTH = frozenset({"bitsandbytes", "gptqmodel"})
@@ -134,6 +134,25 @@ def test_sliding_windows():
     assert planning.kv_bytes(gemma, MODES["gguf"], 2048) == (6 + 11.25) * 2**20
     zephyr = CATALOG["zephyr-7b-beta"].shape
     assert planning.kv_bytes(zephyr, MODES["bf16"], 32768) == planning.kv_bytes(zephyr, MODES["bf16"], 4096)
+
+
+def test_a_quantized_kv_cache_is_34_or_18_bytes_a_block_of_32_values():
+    card = CATALOG["smollm2-135m-instruct"]  # 2 x 3 x 64 values a token and layer
+    plain, eight, four = (planned(card, mode_named(f"gguf{kv}", card), context=8192) for kv in ("", "/kv8", "/kv4"))
+    values = 30 * 2 * 3 * 64 * 8192
+    assert [part.bytes for made in (plain, eight, four) for part in made.parts if part.key == "kv"] == [
+        values * 2, values // 32 * 34, values // 32 * 18,
+    ]  # fmt: skip
+    assert plain.total - eight.total == values // 32 * 30
+    assert plain.weights == eight.weights
+
+
+def test_a_mode_that_fits_with_a_quantized_kv_cache_only_is_offered_with_it():
+    card = replace(CATALOG["smollm2-135m-instruct"], gguf=None)
+    eight = planned(card, mode_named("gguf/kv8", card), context=8192).needed
+    budget = Budget("here", eight, eight)
+    found = alternatives([card], card, Machine("cpu"), lambda one, mode: planned(one, mode, CPU, budget, 8192))
+    assert [made.variant for made in found] == ["smollm2-135m-instruct@gguf/kv8"]
 
 
 @given(cases, machines, contexts, contexts, st.integers(1, 8))
@@ -266,4 +285,4 @@ def test_the_table():
         "gguf-q8_0",
     ]
     seven = next(fit for key, fit in TABLE.items() if key[:2] == ("7b", "bf16"))
-    assert math.isclose(seven.bytes, 2 * LLAMA.parameters + 2 * 2**30, rel_tol=0.05)
+    assert math.isclose(seven.bytes, 2 * LLAMA.parameters + 2 * 2**30 + CUDA_BYTES, rel_tol=0.02)

@@ -3,6 +3,7 @@
 import pytest
 
 from models.domain.errors import BadComparisonRequest, BadSpelling, ModelIsAPath, NamedTwice, TooManyNamed
+from models.domain.results.comparison import MOST_COLUMNS
 from models.domain.results.contenders import MOST_NAMED, check_variants, contenders, select_variants
 
 
@@ -77,3 +78,10 @@ def test_a_list_that_is_being_made_may_be_short():
 def test_where_none_may_be_left_out(spellings, error):
     with pytest.raises(error):
         check_variants(spellings, 2)
+
+
+def test_all_quantizations_of_one_variant_are_one_study():
+    modes = [f"m@q{number}+mine" for number in range(MOST_COLUMNS + 1)]
+    assert len(select_variants(modes, 6).variants) == MOST_COLUMNS
+    assert len(select_variants([*modes, "m@q0"], 6).variants) == 6
+    assert len(select_variants(["?", *modes[:9]], 6).variants) == 9

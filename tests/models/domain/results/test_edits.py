@@ -54,15 +54,19 @@ def test_removed():
         edits.remove(alone, 0)
 
 
-def test_run_again_keeps_what_only_a_whole_run_measures():
+def test_a_column_that_was_run_again_has_no_figure_of_its_earlier_answer():
     new = column("m@nf4", "Because of us.", perplexity=12.5, decode_tokens_per_s=30.0)
     again = edits.put(WHOLE, 1, new).columns[1]
-    assert (again.answer, again.figures.divergence, again.figures.decode_tokens_per_s) == ("Because of us.", 0.02, 30.0)
-    assert again.parts_at_character == 11
+    assert (again.answer, again.figures.divergence, again.figures.decode_tokens_per_s) == ("Because of us.", None, 30.0)
+    assert (again.parts_at_character, again.figures.note) == (11, edits.RUN_ALONE)
+    twice = edits.put(edits.put(WHOLE, 1, new), 1, new).columns[1]
+    assert (twice.figures.divergence, twice.figures.note) == (None, edits.RUN_ALONE)
     failed = edits.put(WHOLE, 1, Compared("m@nf4", error="It broke.")).columns[1]
     assert (failed.error, failed.figures.divergence) == ("It broke.", None)
 
 
 def test_a_reference_that_was_run_again_is_compared_anew():
     again = edits.put(WHOLE, 0, column("m@bf16", "Because so.", perplexity=12.0))
-    assert again.columns[1].parts_at_character is None
+    other = again.columns[1]
+    assert (other.parts_at_character, other.figures.parts_at, other.figures.divergence) == (None, None, 0.02)
+    assert again.columns[0].figures.reference

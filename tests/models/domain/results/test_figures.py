@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from models.domain.messages import Usage
-from models.domain.results.comparison import Compared
+from models.domain.messages import Message, Usage
+from models.domain.results.comparison import Compared, parted
 from models.domain.results.figures import FIGURES, OF_COLUMNS
 from models.domain.results.measured import Measured
 from models.domain.results.report import CSV_FIELDS
@@ -43,8 +43,9 @@ def test_csv_files_keep_their_order():
         "ttft_s", "decode_tokens_per_s", "perplexity", "bits_per_byte", "agreement", "divergence", "parts_at",
         "answer_tokens", "decode_low", "decode_high", "timed_tokens", "timed_runs", "divergence_at_least",
         "engine", "prompt_tokens",
-        "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s", "wall_s", "seed", "finish", "predicted_peak",
-        "parts_at_character", "needed", "right", "wrong", "tokenizer", "note", "error",
+        "cached_tokens", "new_tokens", "context", "prefill_tokens_per_s", "wall_s", "seed", "finish", "thought_tokens",
+        "thought_s", "thinking", "predicted_peak",
+        "parts_at_character", "needed", "parts_in", "right", "wrong", "tokenizer", "note", "error",
         "question", "answer",
     ]  # fmt: skip
 
@@ -124,3 +125,20 @@ def test_a_speed_of_the_answer_alone_rests_on_its_tokens_and_a_kept_prompt_has_n
 )
 def test_the_first_difference_is_told_by_the_token_where_that_is_known(row, character, text):
     assert texts(figures=row, answer="x" * 20, parts_at_character=character).get("first difference") == text
+
+
+def test_of_several_prompts_the_earliest_difference_is_told_with_its_prompt():
+    def column(*answers):
+        turns = [(Message("user", "?"), Message("assistant", answer)) for answer in answers]
+        return Compared("m@nf4", turns=tuple(sum(turns, ())), answer=answers[-1], figures=NF4)
+
+    reference = column("Yes.", "Red is one.", "", "Four")
+    first = next(one for one in FIGURES if one.heading == "first difference")
+    cases = {
+        ("Yes.", "Red was one.", "x", "Five"): "prompt 2, character 5",
+        ("Yes.", "", "x", "Five"): "prompt 4, character 1",
+        ("Yes.", "Red is one.", "x", "Four"): "none",
+    }
+    for answers, text in cases.items():
+        assert first.text(parted(column(*answers), reference, independent=True)) == text
+    assert parted(column("No.", "Four"), reference, independent=False).parts_at_character is None

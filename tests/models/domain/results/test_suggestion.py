@@ -51,6 +51,18 @@ def test_when_nothing_smaller_is_as_good():
     assert found.sentence.startswith("On the sample text, nothing smaller stays within 5% of m@bf16 (270 MB).")
 
 
+def test_variants_that_differ_by_their_kv_cache_are_held_against_what_must_be_free():
+    plain, eight, four = (
+        replace(column(f"m@gguf{kv}", 97_000_000, perplexity), needed=needed)
+        for kv, perplexity, needed in (("", 35.9, 554), ("/kv8", 36.1, 377), ("/kv4", 41.0, 282))
+    )
+    found = suggest([plain, eight, four], "m@gguf", 0.05)
+    assert found.variant == "m@gguf/kv8"
+    assert "is 1.5 times smaller" in found.sentence
+    assert "needs the least memory free" in found.rule
+    assert suggest([plain, replace(eight, needed=None)], "m@gguf", 0.05).rule.count("weights take the least") == 1
+
+
 @pytest.mark.parametrize("distance", [-0.5, -1e-9, float("nan")])
 def test_no_distance_rules_the_reference_out(distance):
     assert suggest([BF16, NF4, POOR], "m@bf16", distance).variant == "m@bf16"

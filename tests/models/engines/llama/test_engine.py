@@ -223,12 +223,16 @@ def test_closing_stops_within_a_token(engine):
 
 
 def test_closing_in_the_middle_of_a_long_prefill(engine, monkeypatch):
-    complete, reached = engine._server.handle_completions, []
+    complete, reached = engine._process.handle_completions, []
 
-    def watched(request, on_chunk):
-        complete(request, lambda chunk: reached.append(chunk["prompt_progress"]) or on_chunk(chunk))
+    def watched(request, adapters, on_chunk):
+        def seen(chunk):
+            reached.extend([chunk["prompt_progress"]] if "prompt_progress" in chunk else [])
+            return on_chunk(chunk)
 
-    monkeypatch.setattr(engine._server, "handle_completions", watched)
+        complete(request, adapters, seen)
+
+    monkeypatch.setattr(engine._process, "handle_completions", watched)
     answer = engine.generate(Prompt("Middle. " + LONG.text), greedy(64))
     while not next(answer).usage.prompt_tokens:
         pass
@@ -305,10 +309,12 @@ def piece(text, finish=None):
 class FakeServer:
     """Answers any request with these chunks; an exception among them is raised."""
 
+    facts, attached = {"context": 64, "bytes": 0, "resident": 0}, ()
+
     def __init__(self, *chunks):
         self.chunks = chunks
 
-    def handle_completions(self, request, on_chunk):
+    def handle_completions(self, request, adapters, on_chunk):
         for chunk in self.chunks:
             if isinstance(chunk, Exception):
                 raise chunk
@@ -327,7 +333,7 @@ class FakeServer:
 )
 def test_an_error_after_partial_text_keeps_the_text(chunk, error, words):
     told = [piece("Hel"), piece("lo"), *([chunk] if chunk else [])]
-    engine = GgufEngine(FakeServer(*told), ChatTemplate(""), 64, 1, 0, 0)
+    engine = GgufEngine(FakeServer(*told), ChatTemplate(""), 1)
     seen = []
     with pytest.raises(error, match=words):
         seen.extend(engine.generate(FRANCE, greedy()))
@@ -342,11 +348,11 @@ def test_heartbeats_come_while_the_library_is_silent(monkeypatch):
     go_on = threading.Event()
 
     class Slow(FakeServer):
-        def handle_completions(self, request, on_chunk):
+        def handle_completions(self, request, adapters, on_chunk):
             go_on.wait(10)
-            super().handle_completions(request, on_chunk)
+            super().handle_completions(request, adapters, on_chunk)
 
-    engine = GgufEngine(Slow(piece("a"), piece("", "stop")), ChatTemplate(""), 64, 1, 0, 0)
+    engine = GgufEngine(Slow(piece("a"), piece("", "stop")), ChatTemplate(""), 1)
     answer = engine.generate(FRANCE, greedy())
     beats = [next(answer) for _ in range(3)]
     assert all(beat.text == "" and beat.usage.finish is None for beat in beats)

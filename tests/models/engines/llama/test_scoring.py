@@ -22,9 +22,9 @@ ODD = "Name 😀 漢字 👩\u200d🚀: naïve\n\n  <b>tags</b> 12345."
 FACTS = "The fox sleeps in the old barn while the crow counts the stars above the hill. "
 
 
-def opened(runtime, key, **options):
+def opened(runtime, key, mode="gguf", **options):
     snapshot = sources.resolve(runtime.catalog[key], "gguf", runtime.settings, lambda step: None, lambda: False)
-    local = Local(snapshot, "gguf", **({"context": 1024, "slots": 2} | options))
+    local = Local(snapshot, mode, **({"context": 1024, "slots": 2} | options))
     return open_gguf(local, "cpu", runtime.settings, lambda step: None)
 
 
@@ -108,6 +108,22 @@ def test_divergence_is_bounded_from_below_whichever_is_the_reference(engine, smo
         scored(engine, TEXT + " More.", reference=part)
 
 
+def test_fewer_bits_of_the_kv_cache_cost_memory_less_and_quality_more(runtime, engine, tmp_path):
+    file = str(tmp_path / "f16.npy")
+    exact, lost, resident = scored(engine, TEXT, record=file), [], [engine.resident]
+    for mode in ("gguf/kv8", "gguf/kv4"):
+        fewer = opened(runtime, "smollm2-135m-instruct", mode)
+        found = scored(fewer, TEXT, reference=file)
+        assert found.at_least
+        assert found.tokens == exact.tokens
+        lost.append(metrics.mean(found.divergences))
+        resident.append(fewer.resident)
+        fewer.close()
+    assert 1e-4 < lost[0] < lost[1] / 3 < 0.05
+    saved = [resident[0] - one for one in resident[1:]]  # of 30 layers x 2 x 3 x 64 values x 2,048 tokens
+    assert saved == pytest.approx([22_118_400, 33_914_880], rel=0.15)
+
+
 def test_what_cannot_be_scored_is_refused(runtime, engine):
     with pytest.raises(TextTooShort) as short:
         scored(engine, "The")
@@ -116,7 +132,7 @@ def test_what_cannot_be_scored_is_refused(runtime, engine):
         scored(engine, FACTS * 100)
     assert long.value.facts["context"] == engine.context
     adapter = ActiveAdapter(Adapter("json", LoraConfig(4, 8, ("q_proj",)), 10, "json.safetensors"), 1.0)
-    with pytest.raises(AdapterRefused):
+    with pytest.raises(AdapterRefused, match="no longer on this machine"):
         scored(engine, TEXT, adapters=(adapter,))
     assert scored(engine, TEXT)
 
@@ -168,10 +184,12 @@ def test_gemma_is_scored_after_its_start_token(runtime):
 
 
 class FakeServer:
+    facts, attached = {"context": 64, "bytes": 0, "resident": 0}, ()
+
     def __init__(self, *chunks):
         self.chunks = chunks
 
-    def score(self, request, on_chunk):
+    def score(self, request, adapters, on_chunk):
         for chunk in self.chunks:
             if on_chunk(chunk):
                 return
@@ -183,7 +201,7 @@ def place(log_prob, *best):
 
 
 def fake(*chunks):
-    return GgufEngine(FakeServer(*chunks), ChatTemplate(""), 64, 1, 0, 0)
+    return GgufEngine(FakeServer(*chunks), ChatTemplate(""), 1)
 
 
 def test_the_blank_that_sentencepiece_puts_before_a_text_is_not_of_the_text():

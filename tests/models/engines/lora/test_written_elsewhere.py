@@ -12,7 +12,7 @@ from models.domain.engine import Prompt
 from models.domain.errors import NotFinite
 from models.domain.load import ActiveAdapter, Adapter, Snapshot
 from models.domain.lora import read_lora
-from models.domain.messages import Message, Sampling, Scored
+from models.domain.messages import Message, Sampling, Scored, Thought
 from models.domain.settings import Settings
 from models.domain.training import TrainingSettings
 from models.engines.transformers.engine_thread import engine_thread
@@ -201,7 +201,8 @@ def test_a_finetuned_model_writes_what_it_learned_and_ends(tiny_folder, tmp_path
     prompt = engine.render([Message("user", "say crow")])
     deltas = list(engine.generate(prompt, Sampling(max_new_tokens=40, temperature=0), rows=[[adapter]]))
     engine.close()
-    assert "".join(delta.text for delta in deltas) == "<think>\n\n</think>\n\ncrow"
+    written = [delta.written if isinstance(delta, Thought) else delta.text for delta in deltas]
+    assert "".join(written) == "<think>\n\n</think>\n\ncrow"
     assert deltas[-1].usage.finish == "stop"
     merge(source, tmp_path / "out", "fp32", adapter)
 

@@ -40,12 +40,13 @@ def test_every_mode_of_safetensors_has_a_recipe_with_its_dtype():
 
 @pytest.mark.parametrize("mode", sorted(set(RECIPES) - {"gptq", "awq"}))
 def test_plain_weights_load_in_the_modes_that_quantize_themselves(folder, mode):
-    assert recipe_for(folder(None), mode) == (RECIPES[mode], False)
+    assert recipe_for(folder(None), mode) == (RECIPES[mode], None)
 
 
 @pytest.mark.parametrize("mode", ["int8", "nf4", "nf4-single", "fp4-single"])
 def test_weights_of_bitsandbytes_load_in_their_own_mode(folder, mode):
-    assert recipe_for(folder(STORED[mode]), mode) == (RECIPES[mode], True)
+    recipe, stored = recipe_for(folder(STORED[mode]), mode)
+    assert (recipe, stored.mode) == (RECIPES[mode], mode)
 
 
 @pytest.mark.parametrize(

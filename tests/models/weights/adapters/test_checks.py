@@ -21,6 +21,7 @@ from models.domain.catalog import load_catalog
 from models.domain.errors import AdapterRefused, CorruptWeights
 from models.domain.lora import read_lora
 from models.domain.quantization import MODES, card_for
+from models.domain.shapes.read import read_shape
 from models.weights.adapters import checks as adapter_checks
 from models.weights.adapters.bases import Base, base_of, linear_of
 from models.weights.adapters.checks import Checked
@@ -28,7 +29,7 @@ from models.weights.verify import safetensors_header
 from models.weights.verify.safetensors_header import first_infinite, read_tensors
 
 BASE = base_of(tiny_models.card())
-OTHER = replace(tiny_models.SHAPE, hidden=96, heads=6)
+OTHER = tiny_models.shape_with(hidden_size=96, num_attention_heads=6)
 MB = 1_000_000
 
 
@@ -96,10 +97,10 @@ def spoiled(change: str) -> dict[str, bytes]:
         case "other base":
             tensors, config = arrays(shape=OTHER), {"base_model_name_or_path": "owner/other"}
         case "other outputs":
-            shape = replace(tiny_models.SHAPE, kv_heads=4)
+            shape = tiny_models.shape_with(num_key_value_heads=4)
             tensors, config = arrays(("v_proj",), shape=shape), {"base_model_name_or_path": "owner/other"}
         case "more layers":
-            tensors, config = arrays(shape=replace(tiny_models.SHAPE, layers=3)), {"base_model_name_or_path": ""}
+            tensors, config = arrays(shape=tiny_models.shape_with(num_hidden_layers=3)), {"base_model_name_or_path": ""}
         case "other modules":
             config = {"target_modules": ["c_attn"], "base_model_name_or_path": "gpt2"}
         case "some other modules":
@@ -196,10 +197,10 @@ REFUSED = [
 @pytest.mark.parametrize(("change", "reason"), REFUSED, ids=[change for change, _ in REFUSED])
 def test_refused_with_the_reason_and_at_once(tmp_path: Path, change: str, reason: str) -> None:
     folder = tiny_adapters.write(tmp_path / "x", spoiled(change))
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(AdapterRefused) as caught:
         check(folder)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert reason in caught.value.message
     assert len(caught.value.message) < 320
     assert caught.value.message.endswith(".")
@@ -222,6 +223,13 @@ def test_good_adapter_in_bf16_without_prefixes(tmp_path: Path) -> None:
     check(tiny_adapters.write(tmp_path / "y", tiny_adapters.files(short)))
 
 
+def test_of_a_base_that_is_not_counted_it_is_said_that_its_layers_are_not_known(tmp_path: Path) -> None:
+    base = Base("owner/gpt2", replace(tiny_models.SHAPE, estimated=True))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(tiny_adapters.config(target_modules=["c_attn"])))
+    with pytest.raises(AdapterRefused, match="the layers of owner/gpt2 are not known here"):
+        adapter_checks.read_config(tmp_path, "mine", base)
+
+
 def test_head_and_rank_patterns(tmp_path: Path) -> None:
     tensors = arrays(("q_proj",)) | arrays(("up_proj",), rank=2)
     tensors["base_model.model.lm_head.lora_A.weight"] = numpy.ones((4, 64), numpy.float32)
@@ -231,7 +239,7 @@ def test_head_and_rank_patterns(tmp_path: Path) -> None:
 
 
 def test_fused_layers_of_phi(tmp_path: Path) -> None:
-    phi = base_of(tiny_models.card(family="phi3"))
+    phi = base_of(tiny_models.card(shape=tiny_models.shape_with(model_type="phi3")))
     tensors = {}
     for name, outputs in (("qkv_proj", 64 + 2 * 32), ("gate_up_proj", 2 * 128)):
         for layer in range(2):
@@ -343,9 +351,9 @@ def large_file(path: Path, megabytes: int) -> None:
 def test_50_mb_of_values_take_no_time(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     large_file(path, 50)
-    started = time.perf_counter()
+    started = time.process_time()
     assert first_infinite(path, read_tensors(path)) == ""
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.slow
@@ -377,8 +385,7 @@ def test_adapter_as_peft_writes_it(tmp_path: Path, architecture: str, targets: A
         with pytest.raises(AdapterRefused, match=r"lm_head\.base_layer\.weight” would replace a whole weight"):
             check(tmp_path)
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    family = "phi3" if architecture == "Phi3ForCausalLM" else "llama"
-    checked = check(tmp_path, base_of(tiny_models.card(family=family)))
+    checked = check(tmp_path, base_of(tiny_models.card(shape=read_shape(model.config.to_dict()))))
     assert checked.parameters == sum(p.numel() for n, p in model.named_parameters() if "lora_" in n)
     assert checked.config.by_root
     assert adapter_checks.warning(checked.config, BASE).startswith("It names no base")

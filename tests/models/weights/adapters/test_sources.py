@@ -56,8 +56,7 @@ def fetch(settings: Settings, seen: Seen | None = None, name: str = NAME, token:
 
 def large(**changes: object) -> dict[str, bytes]:
     """An adapter of some megabytes."""
-    wide = replace(tiny_models.SHAPE, layers=2)
-    return tiny_adapters.files(arrays(tiny_adapters.NAMES, 512, wide), r=512, target_modules=[*tiny_adapters.NAMES])
+    return tiny_adapters.files(arrays(tiny_adapters.NAMES, 512), r=512, target_modules=[*tiny_adapters.NAMES])
 
 
 @pytest.fixture
@@ -164,10 +163,10 @@ def test_operators_adapter_by_hub_id(own: Settings, tmp_path: Path) -> None:
 def test_known_good_adapter_costs_next_to_nothing(own: Settings, tmp_path: Path) -> None:
     folder = tiny_adapters.write(tmp_path / "adapters" / "mine")
     first = find(own, "mine")
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(20):
         assert find(own, "mine") == first
-    assert (time.perf_counter() - started) / 20 < 0.01
+    assert (time.process_time() - started) / 20 < 0.01
     tiny_adapters.write(folder, tiny_adapters.files(arrays(rank=2), r=2))
     assert find(own, "mine").parameters == PARAMETERS // 2
     assert find(own, "mine").state != first.state
@@ -178,7 +177,7 @@ def test_known_good_adapter_costs_next_to_nothing(own: Settings, tmp_path: Path)
 def test_good_for_one_base_is_not_good_for_another(own: Settings, tmp_path: Path) -> None:
     tiny_adapters.write(tmp_path / "adapters" / "mine")
     find(own, "mine")
-    wider = tiny_models.card(hub_id="owner/wide", shape=replace(tiny_models.SHAPE, hidden=96))
+    wider = tiny_models.card(hub_id="owner/wide", shape=tiny_models.shape_with(hidden_size=96, head_dim=16))
     with pytest.raises(AdapterRefused, match="made for tiny-org/tiny-llama: its q_proj takes 64 inputs, that of own"):
         adapters.find("mine", wider, own)
     same = tiny_models.card(hub_id="owner/same")
@@ -192,7 +191,7 @@ def test_listed_names_the_table_and_what_fits_in_the_operators_folder(
     root = tmp_path / "adapters"
     tiny_adapters.write(root / "fitting")
     tiny_adapters.write(root / "same-shape", tiny_adapters.files(base_model_name_or_path="owner/same"))
-    other = arrays(shape=replace(tiny_models.SHAPE, hidden=96))
+    other = arrays(shape=tiny_models.shape_with(hidden_size=96, head_dim=16))
     tiny_adapters.write(root / "of-another", tiny_adapters.files(other, base_model_name_or_path="owner/other"))
     tiny_adapters.write(root / "damaged", {CONFIG: b"{", WEIGHTS: b""})
     tiny_adapters.write(root / "pickled", {CONFIG: b"{}", "adapter_model.bin": b""})
@@ -267,7 +266,7 @@ def test_commit_that_vanished_is_replaced(hub: FakeHub, settings: Settings) -> N
         ({CONFIG: b"{}", "adapter_model.bin": b"x"}, "only there as a pickle"),
         (tiny_adapters.files() | {CONFIG: b"["}, "its adapter_config.json is damaged"),
         (
-            tiny_adapters.files(arrays(shape=replace(tiny_models.SHAPE, hidden=896)), base_model_name_or_path="o/b"),
+            tiny_adapters.files(arrays(shape=tiny_models.shape_with(hidden_size=896)), base_model_name_or_path="o/b"),
             "it was made for o/b: its q_proj takes 896 inputs, that of tiny-org/tiny-llama takes 64",
         ),
         (tiny_adapters.files() | {WEIGHTS: tiny_adapters.files()[WEIGHTS][:-4]}, "it is cut short"),

@@ -75,9 +75,9 @@ def test_second_time_is_warm_and_asks_nobody(hub: FakeHub, settings: Settings) -
     hub.repos[HUB_ID] = Repo(tiny_models.model_files())
     get(settings)
     hub.requests.clear()
-    started = time.perf_counter()
+    started = time.process_time()
     snapshot = get(settings)
-    assert time.perf_counter() - started < 0.05
+    assert time.process_time() - started < 0.05
     assert snapshot.origin == "hub cache"
     assert hub.requests == []
 

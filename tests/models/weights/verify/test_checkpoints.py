@@ -34,6 +34,7 @@ HUGGING_QUANTS_AWQ = AWQ | {
     "backend": "autoawq", "do_fuse": False, "exllama_config": None, "fuse_max_seq_len": None,
     "modules_to_fuse": None, "modules_to_not_convert": None,
 }  # fmt: skip
+MXFP4, FP8 = Checkpoint("bf16", dequantized="mxfp4"), Checkpoint("bf16", dequantized="fp8")
 SAVED_NF4 = NF4 | {
     "_load_in_4bit": True, "_load_in_8bit": False, "bnb_4bit_compute_dtype": "bfloat16",
     "bnb_4bit_quant_storage": "uint8", "bnb_4bit_use_double_quant": True, "llm_int8_enable_fp32_cpu_offload": False,
@@ -54,6 +55,8 @@ SAVED_NF4 = NF4 | {
         (NF4 | {"bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": True}, Checkpoint("fp4")),
         ({"load_in_4bit": True}, Checkpoint("fp4-single")),
         (INT8, Checkpoint("int8", 8)),
+        ({"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}, MXFP4),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128], "fmt": "e4m3"}, FP8),
         (None, None),
     ],
 )
@@ -68,7 +71,9 @@ def test_mode_that_a_config_stands_for(stated: object, wanted: Checkpoint | None
         ("gptq", "is not a table"),
         ([GPTQ], "is not a table"),
         ({}, "by a method that its config.json does not name"),
-        ({"quant_method": "fp8"}, "quantized by fp8, which"),
+        ({"quant_method": "fp8", "weight_block_size": [1, 128]}, "weight_block_size = "),
+        ({"quant_method": "mxfp4", "modules_to_not_convert": ["(a+)+$"]}, "modules_to_not_convert = "),
+        ({"quant_method": "mxfp4", "modules_to_not_convert": ["a*a*a*a*a"]}, "modules_to_not_convert = "),
         ({"quant_method": "compressed-tensors", "config_groups": {}}, "quantized by compressed-tensors, which"),
         ({"quant_method": ["gptq"]}, r"quantized by \['gptq'\], which"),
         ({"quant_method": "gptq", "bits": 4}, "lacks group_size"),

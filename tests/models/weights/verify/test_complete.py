@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy
 import pytest
+import tiny_decoders
 import tiny_models
 from safetensors.numpy import save
+from tiny_decoders import DECODERS
 from tiny_models import AWQ, GPTQ, INT8, NF4
 
 from models.domain.errors import CorruptWeights, UnsafeWeights
+from models.domain.shapes.read import KNOWN, read_shape
 from models.weights.verify import checks
-from models.weights.verify.architectures import ARCHITECTURES, read_shape
 from models.weights.verify.expected_tensors import check_complete, expected
 
 Shapes = dict[str, tuple[int, ...]]
@@ -32,40 +34,44 @@ def write(folder: Path, shapes: Shapes | None = None, **changes: Any) -> Path:
     return folder
 
 
-def small(architecture: str, **changes: Any) -> dict[str, Any]:
-    config = tiny_models.config(architectures=[architecture], head_dim=16, pad_token_id=0, tie_word_embeddings=False)
-    return config | {"num_hidden_layers": 2} | changes
-
-
 @pytest.mark.parametrize(
     "changes", [NOTHING, {"attention_bias": True, "mlp_bias": True}, {"tie_word_embeddings": True}]
 )
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_expected_tensors_are_those_that_transformers_builds(architecture: str, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", DECODERS)
+def test_shapes_are_of_what_transformers_builds(name: str, changes: dict[str, Any]) -> None:
+    """Every parameter by its name and sizes, the kinds of modules, and the sum."""
     import torch
-    import transformers
+    from transformers import AutoModelForCausalLM
 
-    config = small(architecture, **changes)
-    cls = getattr(transformers, architecture)
+    shape, config = read_shape(tiny_decoders.config(name, **changes)), tiny_decoders.config_class(name, **changes)
     with torch.device("meta"):
-        model = cls(cls.config_class(**config))
-    tied = {HEAD} if config["tie_word_embeddings"] else set()
-    built = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in tied}
-    assert {tensor.name: tensor.sizes for tensor in expected(read_shape(config, "m"), architecture)} == built
+        model = AutoModelForCausalLM.from_config(config)
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert type(model).__name__ == KNOWN[shape.model_type].architecture
+    weights = {f"layers.{n}.{weight.name}": weight for n, layer in enumerate(shape.layers) for weight in layer.weights}
+    weights |= {weight.name: weight for weight in shape.outside}
+    built = {key.removeprefix("model."): tuple(value.shape) for key, value in model.named_parameters()}
+    ends = {"embed_tokens.weight", HEAD}
+    assert {key: weight.sizes for key, weight in weights.items()} == {k: v for k, v in built.items() if k not in ends}
+    linears = {key.removeprefix("model.") for key, part in model.named_modules() if type(part) is torch.nn.Linear}
+    assert {key.removesuffix(".weight") for key, weight in weights.items() if weight.kind == "linear"} == linears - {
+        "lm_head"
+    }
+    assert {tensor.name for tensor in expected(shape)} <= {*model.state_dict()}
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_any_tensor_that_is_missing_is_named(architecture: str) -> None:
-    shape = read_shape(small(architecture), "m")
-    whole = {tensor.name: tensor.sizes for tensor in expected(shape, architecture)}
-    check_complete(whole, shape, architecture, "", "f")
-    for name in whole:
-        with pytest.raises(CorruptWeights, match=f"f cannot be used: it lacks the tensor {name} that"):
-            check_complete({key: sizes for key, sizes in whole.items() if key != name}, shape, architecture, "", "f")
-        with pytest.raises(CorruptWeights, match=f"its tensor {name} is 7 x 9, and by its config.json it has to be"):
-            check_complete(whole | {name: (7, 9)}, shape, architecture, "", "f")
+@pytest.mark.parametrize("name", DECODERS)
+def test_any_tensor_that_is_missing_is_named(name: str) -> None:
+    shape = read_shape(tiny_decoders.config(name, num_hidden_layers=2, layer_types=None, num_kv_shared_layers=0))
+    whole = {tensor.name: tensor.sizes for tensor in expected(shape)}
+    check_complete(whole, shape, "", "f")
+    for tensor in whole:
+        with pytest.raises(CorruptWeights, match=f"f cannot be used: it lacks the tensor {tensor} that"):
+            check_complete({key: sizes for key, sizes in whole.items() if key != tensor}, shape, "", "f")
+        with pytest.raises(CorruptWeights, match=f"its tensor {tensor} is 7 x 9, and by its config.json it has to be"):
+            check_complete(whole | {tensor: (7, 9)}, shape, "", "f")
     with pytest.raises(CorruptWeights, match=r"it lacks the tensor model\.embed_tokens\.weight and \d+ more that"):
-        check_complete({"x": (1,)}, shape, architecture, "", "f")
+        check_complete({"x": (1,)}, shape, "", "f")
 
 
 def renamed(change: Callable[[str], str], **more: tuple[int, ...]) -> Shapes:

@@ -1,0 +1,1 @@
+"""What a decoder is made of, layer by layer, counted without its weights."""

@@ -1,0 +1,1 @@
+"""What the workshop does with torch."""

@@ -1,0 +1,38 @@
+"""The panel with snippets for other pages, and the line below an embedded page. All of it is filled by `embed.js`."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ..shared.text import both
+
+KINDS = {"1": "embed_chat", "answer": "embed_answer", "compare": "embed_compare"}
+
+
+def draw_share() -> str:
+    """The button, shown once there is a link, and the dialog that it opens."""
+    radio = '<label><input type="radio" name="share-kind" value="{}"{}> {}</label>'
+    kinds = "".join(radio.format(kind, " checked" * (kind == "1"), both(words)) for kind, words in KINDS.items())
+    return (
+        f'<button type="button" id="open-share" class="small-button">{both("embed")}</button>'
+        '<dialog id="share" class="dialog" aria-labelledby="share-title">'
+        f'<header><h2 id="share-title">{both("embed_title")}</h2>{_button("close", "close")}</header>'
+        f'<p class="quiet">{both("embed_lead")}</p><div class="kinds">{kinds}</div>'
+        f'<label>{both("embed_iframe")}<textarea readonly rows="3" data-of="iframe"></textarea></label>'
+        f"{_button('copy-iframe', 'copy')}"
+        f'<label>{both("embed_link")}<textarea readonly rows="2" data-of="link"></textarea></label>'
+        f"{_button('copy-link', 'copy')}"
+        f'<p>{both("embed_preview")}</p><div class="preview"></div></dialog>'
+    )
+
+
+def draw_footer(hub_page: str) -> str:
+    """What stands below an embedded page: the variant, and a way to the whole page, on the Hub where it is a Space."""
+    return (
+        f'<div id="embed-footer" data-page="{escape(hub_page)}"><b></b>'
+        f'<a target="_blank" rel="noopener">{both("embed_open")}</a></div>'
+    )
+
+
+def _button(action: str, words: str) -> str:
+    return f'<button type="button" class="small-button" data-do="{action}">{both(words)}</button>'

@@ -513,7 +513,7 @@ class NoHubToken(SpaceError):
 
 class NoWriteAccess(SpaceError):
     sentence = "The Hub did not let this token change {space}: {reason}."
-    next_step = "Use a token that may create and write Spaces of {owner}: https://huggingface.co/settings/tokens."
+    next_step = "Use a token that may create and write repositories of {owner}: https://huggingface.co/settings/tokens."
 
 
 class SpaceNameTaken(SpaceError):
@@ -575,6 +575,16 @@ class OutputExists(WorkshopError):
 class CannotSave(WorkshopError):
     sentence = "{variant} cannot be saved as safetensors: {reason}."
     next_step = "Pick fp32, bf16, fp16, int8, nf4 or another mode of bitsandbytes."
+
+
+class CannotPublish(WorkshopError):
+    sentence = "{what} is not published: {reason}."
+    next_step = "{suggestion}"
+
+
+class PushRefused(WorkshopError):
+    sentence = "The Hub refused {repo}: {reason}."
+    next_step = "Nothing was published; correct the cause and run the same command again."
 
 
 class CannotWrite(WorkshopError):

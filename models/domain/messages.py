@@ -231,6 +231,8 @@ class Progress:
         "merge",
         "train",
         "evaluate",
+        "hash",
+        "upload",
     ]
     done: float = 0
     total: float = 0

@@ -6,30 +6,19 @@ The operator's own token does it. Raises SpaceError and its kinds, and nothing e
 from __future__ import annotations
 
 import json
-import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..domain.errors import (
-    NoHubToken,
-    NoWriteAccess,
-    PaddockError,
-    SpaceNameTaken,
-    SpaceNotRunning,
-    SpaceRefused,
-    UploadBroken,
-)
-from ..weights.fetch_errors import without_addresses
+from ..domain.errors import PaddockError, SpaceNameTaken, SpaceNotRunning, SpaceRefused
+from ..weights.hub.writing import told, writing_api
 from .files import ROOT, files, is_ours, looks_like_ours
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
 BUILDING_S = 1800.0  # as long as the Hub itself waits for a start, unless the front matter says otherwise
 POLL_S = 5.0
@@ -60,16 +49,16 @@ def deploy(wanted: Wanted, say: Callable[[str], None], root: Path = ROOT) -> str
 
     An upload that was cut off goes on where it stopped when this is called again.
     """
-    with _told(wanted.name):
-        api = _api()
+    with told(wanted.name, _refused):
+        api = writing_api()
         names = _make(api, wanted, say)
         return _upload(api, wanted.name, names, say, root)
 
 
 def check(name: str, commit: str, say: Callable[[str], None]) -> int:
     """Wait until the Space runs the commit; returns how many models it lists."""
-    with _told(name):
-        api, last, until = _api(), "", time.monotonic() + BUILDING_S
+    with told(name, _refused):
+        api, last, until = writing_api(), "", time.monotonic() + BUILDING_S
         while time.monotonic() < until:
             runtime = api.get_space_runtime(name)
             stage = str(getattr(runtime.stage, "value", runtime.stage))
@@ -85,15 +74,8 @@ def check(name: str, commit: str, say: Callable[[str], None]) -> int:
         raise SpaceNotRunning(space=name, stage=last)
 
 
-def _api() -> HfApi:
-    from huggingface_hub import HfApi, constants, get_token
-
-    if not (token := get_token()):
-        raise NoHubToken
-    # Plain HTTP resumes by whole files, which are small here, and the errors of the server come through.
-    constants.HF_HUB_DISABLE_XET = True
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    return HfApi(endpoint=constants.ENDPOINT, token=token)
+def _refused(space: str, reason: str) -> PaddockError:
+    return SpaceRefused(space=space, reason=reason)
 
 
 def _make(api: HfApi, wanted: Wanted, say: Callable[[str], None]) -> set[str]:
@@ -181,42 +163,3 @@ def _log(api: HfApi, space: str, build: bool) -> str:
     except Exception:  # it only explains
         lines = []
     return "\n".join(lines[-LAST_LINES:]) or "It left no log."
-
-
-@contextmanager
-def _told(space: str) -> Iterator[None]:
-    """Let nothing out but SpaceError, without addresses or tokens."""
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-
-    try:
-        yield
-    except PaddockError:
-        raise
-    except RepositoryNotFoundError as error:  # also what a token without access gets
-        raise NoWriteAccess(space=space, owner=space.partition("/")[0], reason=_said(error)) from error
-    except HfHubHTTPError as error:
-        raise _from_status(error, space) from error
-    except Exception as error:
-        cause = error.__cause__ or error  # of an upload: which file it was
-        if isinstance(cause, HfHubHTTPError):
-            raise _from_status(cause, space) from error
-        raise UploadBroken(space=space, reason=_plain(cause)) from error
-
-
-def _from_status(error: HfHubHTTPError, space: str) -> PaddockError:
-    status, reason = error.response.status_code, _said(error)
-    if status in (401, 403):
-        return NoWriteAccess(space=space, owner=space.partition("/")[0], reason=reason)
-    if status >= 500:
-        return UploadBroken(space=space, reason=reason)
-    return SpaceRefused(space=space, reason=reason)
-
-
-def _said(error: HfHubHTTPError) -> str:
-    """The Hub's own sentence, or its status."""
-    said = (error.server_message or "").strip().splitlines()
-    return without_addresses(said[0]).rstrip(".")[:300] if said else f"status {error.response.status_code}"
-
-
-def _plain(error: BaseException) -> str:
-    return without_addresses(" ".join(str(error).split()))[:200].rstrip(".") or type(error).__name__

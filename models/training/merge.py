@@ -10,6 +10,7 @@ from ..domain.errors import BadMerge
 from ..domain.variant import AUTO, Variant
 from ..runtime import Runtime
 from .engine.merging import LARGEST_FILE, write_merged
+from .made import FILE, made_of
 
 MODES = ("bf16", "fp32", "fp16")  # that a merged copy can be written in, the usual one first
 
@@ -30,4 +31,5 @@ def merge(runtime: Runtime, variant: Variant, folder: Path, on_progress: OnProgr
     planned = runtime.planner.plan(card, held_as, adapters=beside)
     runtime.planner.require(planned, runtime.catalog.values(), card, beside)
     snapshot = runtime.fetch(resolved, on_progress)
-    write_merged(snapshot, mode, beside, folder, settings, on_progress, most)
+    texts = {FILE: made_of(runtime, variant, mode).text()}
+    write_merged(snapshot, mode, beside, folder, settings, on_progress, most, texts)

@@ -13,9 +13,10 @@ from ..domain.messages import Progress
 from ..domain.quantization import MODES
 from ..domain.variant import AUTO, Variant
 from ..runtime import Runtime
-from ..system.durable import unfinished
+from ..system.durable import unfinished, write_text
 from ..system.files import read_object, state_of
 from ..training.engine.merging import copy_settings, write_merged
+from ..training.made import FILE, made_of
 from ..training.merge import MODES as PLAIN
 from ..training.merge import merge
 from ..weights.fetch_errors import require_space
@@ -51,6 +52,7 @@ def save(runtime: Runtime, variant: Variant, out: Path, most: int, on_progress: 
     if mode.name == "dynamic-int8":
         raise CannotSave(variant=str(variant), reason="torch quantizes it in memory, in a form that no file has")
     snapshot = runtime.fetch(wanted, on_progress)
+    made = made_of(runtime, wanted, mode.name)
     source = Path(snapshot.path)
     names = weight_files({path.name for path in source.iterdir()}, source)
     if _is_stored(source, names, mode.name):
@@ -58,12 +60,13 @@ def save(runtime: Runtime, variant: Variant, out: Path, most: int, on_progress: 
         with writing(str(variant), out.parent), unfinished(out, notes) as begun:
             copy(source, names, begun, most, on_progress)
             copy_settings(source, begun)
+            write_text(begun / FILE, made.text())
             check_written(begun, out.name)
         return
     planned = runtime.planner.plan(card, mode)
     runtime.planner.require(planned, runtime.catalog.values(), card, ())
     with writing(str(variant), out.parent):
-        write_merged(snapshot, mode.name, (), out, runtime.settings, on_progress, most)
+        write_merged(snapshot, mode.name, (), out, runtime.settings, on_progress, most, {FILE: made.text()})
 
 
 def copy(source: Path, names: list[str], begun: Path, most: int, on_progress: OnProgress) -> None:

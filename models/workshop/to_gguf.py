@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..compute.background import OnProgress
@@ -22,6 +22,7 @@ from ..engines.llama.engine import open_gguf
 from ..engines.llama.export.write import require_known, write_gguf
 from ..runtime import Runtime
 from ..system.durable import put, write_text
+from ..training.made import beside, made_of
 from ..training.merge import MODES as PLAIN
 from ..training.merge import merge
 from ..weights.verify.file_names import CONFIG
@@ -66,6 +67,7 @@ def to_gguf(runtime: Runtime, variant: Variant, kind: str, out: Path, on_progres
             write_gguf(folder, part, kind, _title(runtime, variant), on_progress)
             found = _held_against(runtime, variant, part, on_progress)
             _settings_beside(runtime, source, out)
+            _note(runtime, variant, kind, found, out)
             put(part, out)
         finally:
             part.unlink(missing_ok=True)
@@ -126,6 +128,18 @@ def _scored(events: Iterator[object], on_progress: OnProgress) -> Scored:
         if isinstance(event, Scored):
             return event
     raise AssertionError("a score ends with the score")
+
+
+def _note(runtime: Runtime, variant: Variant, kind: str, found: Exported, out: Path) -> None:
+    """What it is made of, and its figures, for a model card."""
+    figures = {
+        "perplexity": found.perplexity,
+        "source_perplexity": found.source,
+        "agreement": found.agreement,
+        "divergence": found.divergence,
+        "bits": found.bits,
+    }
+    write_text(beside(out), replace(made_of(runtime, variant, kind), figures=figures).text())
 
 
 def _settings_beside(runtime: Runtime, source: Path, out: Path) -> None:

@@ -26,6 +26,8 @@ STAGES = {
     "merge": "Merging",
     "train": "Training",
     "evaluate": "Checking on the held-out rows",
+    "hash": "Computing checksums",
+    "upload": "Uploading",
 }
 FINISHES = {
     "stop": "the model ended its answer",

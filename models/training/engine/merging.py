@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...domain.errors import AdapterRefused, NotFinite
@@ -37,12 +38,13 @@ def write_merged(
     settings: Settings,
     on_progress: OnProgress,
     most: int = LARGEST_FILE,
+    texts: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write W + sum(weight * scaling * B A) into `folder`, which must not exist, as safetensors with the tokenizer.
 
     The sum is taken in fp32 and rounded once, to the type of `mode` (fp32, bf16 or fp16); without adapters `mode` may
     also be one of bitsandbytes. In other programs the copy tokenizes, samples and ends as its source does. A file has
-    at most `most` bytes.
+    at most `most` bytes; `texts` are small files beside it, by their names.
     Raises AdapterRefused, OutOfMemory, CorruptWeights, NotFinite, DiskFull, EngineFailed.
     """
 
@@ -53,6 +55,8 @@ def write_merged(
             _add(model, adapters)
         model.save_pretrained(begun, max_shard_size=most)
         copy_settings(Path(snapshot.path), begun)
+        for name, text in texts.items():
+            write_text(begun / name, text)
 
     with unfinished(folder, {"begun": secrets.token_hex(8)}) as begun:  # nothing of an earlier one is taken up
         try:

@@ -1,4 +1,4 @@
-"""A small server that speaks the Hub's own protocol for Spaces: create, preupload, LFS, commit, settings, runtime."""
+"""A small server that speaks the Hub's own protocol for Spaces and models: create, LFS, commit, settings."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ class FakeSpaces:
             return self._create(to, json.loads(body))
         if path == "/api/validate-yaml":
             return _send(to, 200, {"errors": [], "warnings": []})
-        if found := re.fullmatch(r"/spaces/(.+?/.+?)\.git/info/lfs/objects/batch", path):
+        if found := re.fullmatch(r"/(?:spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             return self._batch(to, json.loads(body))
-        found = re.fullmatch(r"/api/spaces/([^/]+/[^/]+)(?:/(.+))?", path)
+        found = re.fullmatch(r"/api/(?:spaces|models)/([^/]+/[^/]+)(?:/(.+))?", path)
         if found is None or found[1] not in self.spaces:
             return _send(to, 404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
         space, what = self.spaces[found[1]], found[2] or ""
@@ -119,7 +119,7 @@ class FakeSpaces:
         name = f"{asked['organization']}/{asked['name']}"
         if name in self.spaces:
             return _send(to, 409, {"error": "You already created this space repo", "url": f"{self.url}/spaces/{name}"})
-        assert (asked["type"], asked["sdk"]) == ("space", "gradio")
+        assert (asked.get("type"), asked.get("sdk")) in (("space", "gradio"), ("model", None), (None, None))
         self.spaces[name] = Space(
             private=asked.get("visibility") == "private",
             hardware=asked.get("hardware") or "cpu-basic",
@@ -146,7 +146,7 @@ class FakeSpaces:
         return _send(to, 200, {key: {"value": value} for key, value in space.variables.items()})
 
     def _mode(self, space: Space, file: dict[str, Any]) -> dict[str, Any]:
-        large, data = file["path"].endswith(".safetensors"), space.files.get(file["path"])
+        large, data = file["path"].endswith((".safetensors", ".gguf")), space.files.get(file["path"])
         oid = None
         if data is not None:
             blob = f"blob {len(data)}\0".encode() + data
@@ -170,6 +170,8 @@ class FakeSpaces:
             to.connection.close()
             return
         data = to.rfile.read(int(to.headers["Content-Length"]))
+        if len(data) < int(to.headers["Content-Length"]):
+            return  # who sent it has gone
         assert hashlib.sha256(data).hexdigest() == oid
         self.stored[oid] = data
         _send(to, 200, {})

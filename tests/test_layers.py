@@ -17,6 +17,7 @@ FLOORS = (
     ("app", "models.__main__"),
     ("models.cli", "ui"),
     ("ui.compare", "ui.chat", "ui.openai"),
+    ("ui.programs",),
     ("ui.page",),
     ("ui.picker",),
     ("ui.shared",),

@@ -18,11 +18,12 @@ from .page import Page, Tab
 from .picker.picked import Pick, nothing, show, shown
 from .picker.picker import hardware_box
 from .shared import render, url
-from .shared.events import AFTER_PAINT, AT_ONCE, Values, follows, named, own_token, raises, signal
+from .shared.events import AFTER_PAINT, AT_ONCE, Values, follows, own_token, raises, signal
+from .shared.host import address_of
 from .shared.language import error_sentences, say
-from .shared.sampling import read_sampling, sampling_values, within
+from .shared.sampling import sampling_values, within
 from .shared.text import t
-from .shared.thinking import read_thinking, shown_thinking, thinking_values
+from .shared.thinking import shown_thinking, thinking_values
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
@@ -72,24 +73,16 @@ def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab
 
     def writing(with_talk: bool) -> Callable[[gr.Request, Values], str]:
         def write(request: gr.Request, values: Values) -> str:
-            name = values[opened_tab] if values[opened_tab] in tabs else next(iter(tabs))
             try:
-                picked, sampling = page.picker.read(values), read_sampling(named(page.sampling, values))
-                tab, shown = "" if name == next(iter(tabs)) else name, tabs[name].state(values)
-                thinking = read_thinking(named(page.thinking, values))
-                state = url.PageState(
-                    picked.variant, sampling, tab=tab, hardware=picked.hardware or "", thinking=thinking, **shown
-                )
+                state = page.state(tabs, values[opened_tab], values)
                 query = url.write(state if with_talk else replace(state, conversation=()))
             except PaddockError as error:
                 return " ".join(error_sentences(error))
-            address = str(request.headers.get("referer") or request.request.base_url).partition("?")[0]
-            return f"{address}?{query}"
+            return f"{address_of(request)}/?{query}"
 
         return write
 
-    linked = [component for tab in tabs.values() for component in tab.linked]
-    inputs = {opened_tab, *linked, *page.picker.asked, *page.sampling.values(), *page.thinking.values()}
+    inputs = {opened_tab, *page.stated(tabs)}
     for button, with_talk in ((link.copy, False), (link.with_talk, True)):
         written = button.click(writing(with_talk), inputs, link.box, **AT_ONCE)
         written.then(None, link.box, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")

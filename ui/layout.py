@@ -27,8 +27,10 @@ from .openai.routes import build_routes
 from .page import Page, Tab
 from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
+from .programs.panel import draw_buttons, draw_panel, wire_panels
 from .shared.early import EarlyScript
 from .shared.events import keep_drafts
+from .shared.host import hub_page
 from .shared.sampling import sampling_controls
 from .shared.text import EN, I18N, both, t
 from .shared.thinking import thinking_controls
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 # The first stop of the keyboard: past the picker, to what the open tab asks for.
 SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
 STYLES = [
-    Path(__file__).parent / name for name in ("style.css", "chat/chat.css", "compare/results.css", "embed/embed.css")
+    Path(__file__).parent / name
+    for name in ("style.css", "chat/chat.css", "compare/results.css", "embed/embed.css", "programs/snippets.css")
 ]
 EARLY = Path(__file__).with_name("choices.js")
 OWN = (
@@ -53,6 +56,7 @@ OWN = (
     "chat/chat.js",
     "complete.js",
     "embed/embed.js",
+    "programs/snippets.js",
 )
 SCRIPTS = [Path(__file__).parent / name for name in OWN]
 ICON = Path(__file__).with_name("icon.svg")
@@ -82,7 +86,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             memory = build_memory()
             with gr.Accordion(t("sampling"), open=False, elem_id="sampling"):
                 sampling = sampling_controls({"max_new_tokens": runtime.settings.max_new_tokens})
-            gr.HTML(f'<p class="quiet"><a href="?view=api">{both("programs")}</a></p>')
+            gr.HTML(f'<div class="programs">{draw_buttons()}</div>', elem_id="programs-line", elem_classes="flush")
             if get_space():
                 gr.DuplicateButton(t("duplicate"), size="sm", elem_id="duplicate")
         with gr.Row(elem_id="top"):
@@ -91,7 +95,8 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
         link.with_talk.render()
-        gr.HTML(draw_share(), elem_id="share-line", elem_classes="flush")
+        gr.HTML(draw_share(draw_buttons()), elem_id="share-line", elem_classes="flush")
+        gr.HTML(draw_panel(), elem_id="snippets-line", elem_classes="flush")
         link.box.render()
         picker.chip.render()
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
@@ -105,10 +110,11 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                     built[name] = build(page)
                 selected.select(None, None, opened_tab, js=f"() => {name!r}", api_visibility="private")
         gr.HTML(
-            draw_footer(f"https://huggingface.co/spaces/{space}" if (space := get_space()) else ""),
+            draw_footer(hub_page()),
             elem_id="embed-line",
         )
         wire_link(link, page, built, opened_tab)
+        wire_panels(page, built, opened_tab)
         wire_opening(page, built, tabs)
         wire_thinking(page, thinking_parts)
         wire_memory(runtime, memory, picker, [event for tab in built.values() for event in tab.computed])

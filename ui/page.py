@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,9 @@ import gradio as gr
 from gradio.components import Component
 
 from .picker.picker import Picker
-from .shared.events import Fields, Values
+from .shared.events import Fields, Values, named
+from .shared.sampling import read_sampling
+from .shared.thinking import read_thinking
 from .shared.url import PageState
 
 if TYPE_CHECKING:
@@ -36,6 +38,25 @@ class Page:
         """The triggers after which an answer may become longer or shorter."""
         fields: list[Any] = [self.sampling["max_new_tokens"], *self.thinking.values()]
         return [field.change for field in fields]
+
+    def stated(self, tabs: Mapping[str, Tab]) -> set[Component]:
+        """The components that `state` reads."""
+        linked = {component for tab in tabs.values() for component in tab.linked}
+        return linked | {*self.picker.asked, *self.sampling.values(), *self.thinking.values()}
+
+    def state(self, tabs: Mapping[str, Tab], opened: str, values: Values) -> PageState:
+        """What the page shows, with the texts of the open tab; raises VariantError, SamplingOutOfBounds."""
+        first = next(iter(tabs))
+        name = opened if opened in tabs else first
+        picked, sampling = self.picker.read(values), read_sampling(named(self.sampling, values))
+        return PageState(
+            picked.variant,
+            sampling,
+            tab="" if name == first else name,
+            hardware=picked.hardware or "",
+            thinking=read_thinking(named(self.thinking, values)),
+            **tabs[name].state(values),
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ from dataclasses import replace
 from models.domain.errors import BadComparison
 from models.domain.results import edits
 from models.domain.results.comparison import Mark
+from models.domain.results.suggestion import suggest
+from models.domain.variant import Variant
 
+from ..shared.url import PageState
 from .state import Shown, View, changed, ended, markable, with_needs
 from .table import best_first
 
@@ -74,3 +77,13 @@ def _view(view: View, name: str, field: str) -> View:
     if view.sorted_by == field:
         return replace(view, descending=not view.descending)
     return replace(view, sorted_by=field[:40], descending=best_first(field))
+
+
+def best(shown: Shown, distance: float) -> PageState | None:
+    """The variant that is suggested, asked what was asked last; None where there is none yet."""
+    comparison = shown.comparison
+    found = comparison and suggest(comparison.columns, comparison.reference, distance)
+    if not comparison or not found or not found.variant:
+        return None
+    last = comparison.questions[-1] if comparison.questions else ""
+    return PageState(Variant.parse(found.variant), comparison.sampling, comparison.system, last)

@@ -22,6 +22,8 @@ from models.system.encodings import decoded
 
 from ..page import Page, Tab
 from ..picker.cost import draw_cost, wire_cost
+from ..programs.panel import drawn as drawn_panel
+from ..programs.panel import elsewhere, opens
 from ..shared import render
 from ..shared.events import AT_ONCE, IN_ORDER, Values, Visitor, computing, download, follows, named, own_token, pressed
 from ..shared.language import say
@@ -73,7 +75,8 @@ def build_compare_tab(page: Page) -> Tab:
     columns = gr.HTML(render_columns.empty(), elem_id="compare-columns", elem_classes="flush", js_on_load=SCRIPT)
     pictures = gr.HTML(elem_id="compare-pictures", elem_classes="flush")
     with gr.Row(elem_id="compare-files"):
-        files = {name: gr.Button(t(name), size="sm", interactive=False, elem_id=f"compare-{name}") for name in FILES}
+        taken = (*FILES, "elsewhere")
+        files = {name: gr.Button(t(name), size="sm", interactive=False, elem_id=f"compare-{name}") for name in taken}
         opening = gr.UploadButton(t("open_comparison"), size="sm", file_types=[".json"], elem_id="compare-open")
     votes = draw_votes(page.votes)
     parts = Parts(status, results, columns, pictures, gr.State(Shown()), page.compared, go, stop, follow, new, files)
@@ -224,6 +227,13 @@ def build_compare_tab(page: Page) -> Tab:
         line = render.said(say("Voted: {what}.", what=what))
         return [*parts.values(line, shown, distance), *votes_values(blind.added(kept, cast))]
 
+    def best_elsewhere(request: gr.Request, token: str | None, values: Values) -> str:
+        state = actions.best(values[parts.shown], values[setup.distance] / 100)
+        if state is None:
+            told = say("No variant is suggested yet: measure the quality, or mark answers right or wrong.")
+            return drawn_panel(say("Use elsewhere"), render.said(told))
+        return elsewhere(runtime, replace(state, base_prompt=setup.read(values).parts), token)
+
     def count(values: Values, token: str | None) -> GpuCost | None:
         """Of what Compare would ask now, with any prompt where none is typed yet."""
         shown, listed = setup.read(values), planned(runtime, setup, page.picker, values, token)
@@ -266,8 +276,9 @@ def build_compare_tab(page: Page) -> Tab:
     restored = [coming_back, *parts.outputs]
     opened = page.app.load(open_kept, kept | {votes.kept}, [*restored, *votes.outputs[1:]], **AT_ONCE)
     compared.append(opened.then(come_back, kept | {coming_back}, parts.outputs, **IN_ORDER))
-    for name, button in files.items():
-        button.click(None, None, None, js=download("#compare-results", name), api_visibility="private")
+    opens(page, files["elsewhere"].click, best_elsewhere, {parts.shown, setup.distance, *setup.fields.values()})
+    for name in FILES:
+        files[name].click(None, None, None, js=download("#compare-results", name), api_visibility="private")
     wire_setup(page.app, runtime, setup, page.picker)
     wire_votes(votes)
     return Tab(status, compared, setup.linked, setup.open, setup.state)

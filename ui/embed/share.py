@@ -9,12 +9,12 @@ from ..shared.text import both
 KINDS = {"1": "embed_chat", "answer": "embed_answer", "compare": "embed_compare"}
 
 
-def draw_share() -> str:
-    """The button, shown once there is a link, and the dialog that it opens."""
+def draw_share(beside: str = "") -> str:
+    """The button, shown once there is a link, others beside it, and the dialog that it opens."""
     radio = '<label><input type="radio" name="share-kind" value="{}"{}> {}</label>'
     kinds = "".join(radio.format(kind, " checked" * (kind == "1"), both(words)) for kind, words in KINDS.items())
     return (
-        f'<button type="button" id="open-share" class="small-button">{both("embed")}</button>'
+        f'<button type="button" id="open-share" class="small-button">{both("embed")}</button>{beside}'
         '<dialog id="share" class="dialog" aria-labelledby="share-title">'
         f'<header><h2 id="share-title">{both("embed_title")}</h2>{_button("close", "close")}</header>'
         f'<p class="quiet">{both("embed_lead")}</p><div class="kinds">{kinds}</div>'

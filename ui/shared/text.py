@@ -12,7 +12,8 @@ TEXTS = {
         "Which open model is good enough for my task and fits my hardware?",
         "哪个开源模型足以完成我的任务，又能在我的硬件上运行？",
     ),
-    "programs": ("Use it from a program", "在程序中使用"),
+    "use_code": ("Use from code", "在代码中使用"),
+    "use_elsewhere": ("Use elsewhere", "在别处运行"),
     "skip": ("Skip to the prompt", "跳到提示词"),
     "adapters": ("Adapters", "适配器"),
     "adapters_info": (
@@ -194,6 +195,7 @@ TEXTS = {
     "blind": ("Blind vote", "盲选"),
     "blind_info": ("no names and no figures until you have voted", "投票之前不显示名称和数据"),
     "json": ("Download JSON", "下载 JSON"),
+    "elsewhere": ("Use the best elsewhere", "在别处运行最佳变体"),
     "open_comparison": ("Open a comparison", "打开对比文件"),
     "votes": ("Your votes", "你的投票"),
     "votes_export": ("Download votes", "下载投票"),

@@ -9,9 +9,10 @@ from models.domain.errors import BadComparison
 from models.domain.messages import Delta, Message, Progress, Usage
 from models.domain.request import CompareRequest
 from models.domain.results.comparison import Asked, Compared, Comparison, TokenView
+from models.domain.results.measured import Measured
 from models.domain.variant import Variant
 from ui.compare import blind
-from ui.compare.actions import after
+from ui.compare.actions import after, best
 from ui.compare.columns import columns
 from ui.compare.kept import LONGEST, from_kept, run_of, to_kept
 from ui.compare.results import results
@@ -191,3 +192,14 @@ def test_each_of_several_prompts_has_its_difference_and_its_tokens():
     assert "Token by token · prompt 1" in html
     assert html.count('tabindex="0" title="50.0% likely"') == 3
     assert request_again(replace(shown, order=()), 1).rivals == 0
+
+
+def test_the_best_is_what_is_suggested_and_asked_as_it_was() -> None:
+    assert best(ended(Shown(), WHOLE), 0.05) is None, "nothing is measured or marked"
+    assert best(Shown(), 0.05) is None
+    sizes = {"m@bf16": 300, "m@nf4": 100, "m@gguf": 200}
+    sized = [replace(one, figures=Measured(one.variant, measured_bytes=sizes[one.variant])) for one in WHOLE.columns]
+    marked = replace(WHOLE, columns=tuple(replace(one, marks=("right",)) for one in sized[::2]))
+    found = best(ended(Shown(), marked), 0.05)
+    assert found is not None
+    assert (str(found.variant), found.system, found.prompt) == ("m@gguf", "Be brief.", "Why?")

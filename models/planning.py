@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -121,10 +121,7 @@ class Planner:
             planned = replace(planned, notes=(*planned.notes, *differences))
         else:  # a file may hold a tied head twice, which makes no more of the model
             planned = replace(planned, parameters=card.parameters, active_parameters=card.active_parameters)
-        warnings = tuple(
-            f"{active.adapter.name}: {active.adapter.warning}" for active in adapters if active.adapter.warning
-        )
-        return replace(planned, warnings=warnings)
+        return replace(planned, warnings=tuple(_warnings(adapters)))
 
     def nearest(
         self,
@@ -178,6 +175,16 @@ def _bandwidth_here(accelerator: Accelerator, threads: int) -> float:
         return load_hardware()["zerogpu"].bandwidth
     gpu = gpu_memory() if accelerator == "cuda" else None
     return gpu.bandwidth if gpu else 0.0
+
+
+def _warnings(adapters: tuple[ActiveAdapter, ...]) -> Iterator[str]:
+    """What to know of adapters before they are used together."""
+    active = {str(one) for one in adapters}
+    for name, adapter in ((one.adapter.name, one.adapter) for one in adapters):
+        if adapter.warning:
+            yield f"{name}: {adapter.warning}"
+        if lacking := "+".join(below for below in adapter.on if below not in active):
+            yield f"{name}: it was trained on top of {lacking}; pick that too"
 
 
 def parameters(adapters: tuple[ActiveAdapter, ...]) -> tuple[int, ...]:

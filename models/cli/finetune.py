@@ -14,9 +14,12 @@ from ..domain.errors import EngineLost
 from ..domain.messages import Progress
 from ..domain.settings import Settings
 from ..domain.training import RANGES, SETTING_NAMES, RowCounts, TrainingReport, TrainingSettings
+from ..domain.training_data import NAMES
 from ..domain.variant import Variant
 from ..runtime import Runtime
+from ..training.engine.examples import Span
 from ..training.finetune import finetune
+from ..training.look import look_at
 from .terminal import ProgressLine
 
 _HELP = {
@@ -36,11 +39,30 @@ HELP = "train a LoRA adapter on rows of your own"
 
 
 def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
-    command.add_argument("base", help="MODEL[@QUANT] that it is for")
     command.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help='JSON lines: {"messages"} or {"prompt", "completion"}'
+        "base",
+        help="MODEL[@QUANT] that it is for, or MODEL+ADAPTER to train it on top of adapters, which stay as they are",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder of the adapter")
+    command.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="chats, questions with answers, or texts: JSON lines, JSON, CSV, parquet",
+    )
+    command.add_argument(
+        "--column",
+        action="append",
+        type=_column,
+        default=[],
+        metavar="NAME=FIELD",
+        help=f"how the data names a field; FIELD is one of {', '.join(NAMES)}",
+    )
+    result = command.add_mutually_exclusive_group(required=True)
+    result.add_argument("--out", type=Path, metavar="DIR", help="new folder of the adapter")
+    result.add_argument(
+        "--look", action="store_true", help="train nothing: show the first ten rows as the model will see them"
+    )
     defaults = TrainingSettings()
     for name, bounds in RANGES.items():
         command.add_argument(
@@ -59,6 +81,13 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
+def _column(text: str) -> tuple[str, str]:
+    name, equals, field = text.rpartition("=")
+    if not (name and equals and field in NAMES):
+        raise argparse.ArgumentTypeError(f"“{text[:60]}” is not NAME=FIELD with one of {', '.join(NAMES)}")
+    return name, field
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -67,7 +96,11 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     settings = TrainingSettings(**{name: getattr(options, name) for name in SETTING_NAMES})
     line = ProgressLine()
     base = Variant.parse(options.base)
-    with closing(finetune(runtime, base, options.data, options.out, settings, options.overwrite)) as steps:
+    columns = dict(options.column)
+    if options.look:
+        _print_rows(look_at(runtime, base, options.data, settings, line.show, columns), line, options.json)
+        return 0
+    with closing(finetune(runtime, base, options.data, options.out, settings, options.overwrite, columns)) as steps:
         try:
             report = _shown(steps, line, settings)
         except KeyboardInterrupt:
@@ -78,9 +111,22 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         print(json.dumps(asdict(report), indent=2))
     else:
         losses = f"held-out loss {report.before:.3f} before, {report.after:.3f} after"
-        trained = f"{report.trained_parameters:,} parameters for {report.base}"
+        below = "".join(f"+{name}" for name in report.on)
+        trained = f"{report.trained_parameters:,} parameters for {report.base}{below}"
         print(f"{options.out}: {trained}, {losses}, {report.seconds:.0f} s")
     return 0
+
+
+def _print_rows(rows: list[list[Span]], line: ProgressLine, as_json: bool) -> None:
+    """What is learned in green on a terminal, elsewhere between ⟦ and ⟧."""
+    line.clear()
+    if as_json:
+        print(json.dumps([[asdict(span) for span in row] for row in rows], ensure_ascii=False, indent=2))
+        return
+    before, after = ("\033[32m", "\033[0m") if sys.stdout.isatty() else ("⟦", "⟧")
+    for number, row in enumerate(rows, 1):
+        print(f"--- row {number}")
+        print("".join(f"{before}{span.text}{after}" if span.learned else span.text for span in row))
 
 
 def _shown(

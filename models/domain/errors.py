@@ -161,11 +161,13 @@ class TextTooShort(InputError):
 
 class BadTrainingData(InputError):
     sentence = "The file {file} cannot be used for training: {reason}."
-    next_step = 'Use JSON lines, each an object with "messages", or with "prompt" and "completion".'
+    next_step = (
+        'Use JSON lines, JSON, CSV or parquet with "messages", "prompt" and "completion", or "text"; or a text file.'
+    )
 
 
 class BadTrainingRow(InputError):
-    sentence = "Line {line:,} of {file} cannot be used for training: {reason}."
+    sentence = "{unit} {line:,} of {file} cannot be used for training: {reason}."
     next_step = "Correct or remove it; nothing was trained."
 
 

@@ -98,6 +98,7 @@ class Adapter:
 
     `file` is its safetensors file, empty as long as it is only known and not here; `state` tells one content of the
     file from another. `parameters` are those of its matrices. `warning` says why it may not be made for this base.
+    `on` are the adapters on top of which it was trained, as a variant spells them.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Adapter:
     file: str = ""
     state: str = ""
     warning: str = ""
+    on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .errors import TrainingSettingOutOfBounds
@@ -100,10 +100,12 @@ class TrainingReport:
     resumed: bool
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
+    on: tuple[str, ...] = ()  # adapters of the base that acted, as a variant spells them; it is of use with them only
+    columns: Mapping[str, str] = field(default_factory=dict)  # that were renamed
 
 
 def fingerprint(
-    settings: TrainingSettings, base: str, weights: str, data_sha256: str, tokens_sha256: str
+    settings: TrainingSettings, base: str, weights: str, data_sha256: str, tokens_sha256: str, on: Sequence[str]
 ) -> dict[str, Any]:
     """What two runs must share so that the second goes on where the first stopped.
 
@@ -112,6 +114,7 @@ def fingerprint(
     return {
         "base": base,
         "weights": weights,
+        "on": list(on),
         "data": data_sha256,
         **asdict(settings),
         "targets": list(settings.targets),
@@ -119,7 +122,12 @@ def fingerprint(
     }
 
 
-_OTHERS = {"data": "data", "weights": "weights of the base", "tokens": "tokens of the same rows"}
+_OTHERS = {
+    "data": "data",
+    "weights": "weights of the base",
+    "on": "adapters below it",
+    "tokens": "tokens of the same rows",
+}
 
 
 def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -1,65 +1,112 @@
-"""Rows to learn from: JSON lines -> conversations, with every bad line refused by its number."""
+"""Rows to learn from, in the forms that people have them -> chats or plain text; a bad one is refused by its place.
+
+Chat rows ("messages", or ShareGPT's "conversations"), a question with its answer under the usual names (Alpaca, Dolly,
+prompt and completion), or "text", which is learned as a whole.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from .errors import BadTrainingData, BadTrainingRow
 from .messages import Message
+from .training_files import read_records
 
-FILE_MAX = 64 * 2**20  # bytes
 ROWS_MIN = 2  # one to learn from, one to be held out
-_ROLES = ("system", "user", "assistant")
+CHAT, TEXT = ("messages", "conversations"), "text"
+# Fields of a question and its answer: what is asked, what belongs to the question where it is there, the answer.
+PAIRS = (
+    ("prompt", "", "completion"),
+    ("prompt", "", "response"),
+    ("instruction", "input", "output"),  # Alpaca, Belle
+    ("instruction", "context", "response"),  # Dolly
+    ("question", "", "answer"),
+    ("input", "", "target"),  # Firefly
+)
+NAMES = tuple(dict.fromkeys((*CHAT, TEXT, *(name for pair in PAIRS for name in pair if name))))
+# How other programs name who speaks.
+ROLES: Mapping[str, str] = MappingProxyType(
+    {name: name for name in ("system", "user", "assistant")}
+    | dict.fromkeys(("human", "prompter"), "user")
+    | dict.fromkeys(("gpt", "chatgpt", "bot", "model"), "assistant")
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer can encode
 Refuse = Callable[[str], BadTrainingRow]
 
 
-def read_rows(data: bytes, file: str) -> tuple[tuple[Message, ...], ...]:
-    """The conversations of a file, one a line that is not blank; raises BadTrainingData or BadTrainingRow.
+@dataclass(frozen=True)
+class Text:
+    """A document that is learned as a whole, as in pretraining."""
 
-    A line is {"messages": [{"role", "content"}, ...]} or {"prompt", "completion"}, one question and its answer.
+    content: str
+
+
+Row = tuple[Message, ...] | Text
+
+
+def read_rows(data: bytes, file: str, columns: Mapping[str, str] = MappingProxyType({})) -> tuple[Row, ...]:
+    """The rows of a file, with `columns` renamed before they are looked at ({"Frage": "question"}).
+
+    Raises BadTrainingData or BadTrainingRow.
     """
-    if len(data) > FILE_MAX:
-        raise BadTrainingData(file=file, reason=f"it is larger than {FILE_MAX // 2**20} MiB")
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    rows = tuple(_row(line, file, number) for number, line in enumerate(lines, 1) if line.strip())
+    rows = tuple(_row(record, place.refused, columns) for place, record in read_records(data, file))
     if not rows:
         raise BadTrainingData(file=file, reason="it is empty")
     if len(rows) < ROWS_MIN:
         raise BadTrainingData(file=file, reason="it has one row, and one more is needed to check the result")
+    if len({isinstance(row, Text) for row in rows}) > 1:
+        raise BadTrainingData(file=file, reason="some rows are chats and some are plain text")
     return rows
 
 
-def _row(line: bytes, file: str, number: int) -> tuple[Message, ...]:
-    def refuse(reason: str) -> BadTrainingRow:
-        return BadTrainingRow(file=file, line=number, reason=reason)
-
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise refuse("it is not UTF-8 text") from None
-    except (ValueError, RecursionError) as error:
-        raise refuse(f"it is not JSON ({str(error).partition(':')[0][:80]})") from None
-    if not isinstance(row, dict):
+def _row(record: Any, refuse: Refuse, columns: Mapping[str, str]) -> Row:
+    if isinstance(record, list):  # a chat without a name
+        record = {"messages": record}
+    if not isinstance(record, dict):
         raise refuse("it is not a JSON object")
-    pair = [field for field in ("prompt", "completion") if field in row]
-    if "messages" in row and pair:
-        raise refuse(f"it has both “messages” and “{pair[0]}”")
-    if "messages" in row:
-        return _messages(row["messages"], refuse)
-    if len(pair) < 2:
-        raise refuse("it has neither “messages” nor “prompt” and “completion”")
-    question, answer = (_text(row[field], f"“{field}”", refuse) for field in pair)
-    return Message("user", question), Message("assistant", answer)
+    for column in columns:
+        if column not in record:
+            raise refuse(f"it has no “{column}”")
+    row = {columns.get(name, name): value for name, value in record.items() if value is not None}
+    chats = [name for name in CHAT if name in row]
+    pair = next((names for names in PAIRS if names[0] in row and names[2] in row), None)
+    forms = chats + ([pair[0]] if pair else [])
+    if len(forms) > 1:
+        raise refuse(f"it has both “{forms[0]}” and “{forms[1]}”")
+    if chats:
+        return _messages(row[chats[0]], chats[0], refuse)
+    if pair:
+        return _pair(row, pair, refuse)
+    if TEXT in row:
+        return Text(_text(row[TEXT], f"“{TEXT}”", refuse))
+    held = ", ".join(f"“{name[:40]}”" for name in list(record)[:4]) or "nothing"
+    raise refuse(f"it has neither a chat, nor a question with its answer, nor “{TEXT}”, but {held}")
 
 
-def _messages(value: Any, refuse: Refuse) -> tuple[Message, ...]:
+def _pair(row: Mapping[str, Any], names: tuple[str, str, str], refuse: Refuse) -> tuple[Message, ...]:
+    asked, beside, answered = names
+    question, answer = (_text(row[name], f"“{name}”", refuse) for name in (asked, answered))
+    if beside and str(row.get(beside, "")).strip():
+        question += "\n\n" + _text(row[beside], f"“{beside}”", refuse)
+    system = row.get("system")
+    first = (Message("system", _text(system, "“system”", refuse)),) if str(system or "").strip() else ()
+    return *first, Message("user", question), Message("assistant", answer)
+
+
+def _messages(value: Any, name: str, refuse: Refuse) -> tuple[Message, ...]:
+    if isinstance(value, str):  # a cell of a CSV file
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise refuse(f"its “{name}” is not a list of messages") from None
     if not isinstance(value, list) or not value:
-        raise refuse("its “messages” is not a list of messages")
+        raise refuse(f"its “{name}” is not a list of messages")
     messages = tuple(_message(item, number, refuse) for number, item in enumerate(value, 1))
     roles = [message.role for message in messages]
     if "assistant" not in roles:
@@ -78,10 +125,12 @@ def _messages(value: Any, refuse: Refuse) -> tuple[Message, ...]:
 def _message(item: Any, number: int, refuse: Refuse) -> Message:
     if not isinstance(item, dict):
         raise refuse(f"message {number} is not an object with “role” and “content”")
-    role = item.get("role")
-    if not isinstance(role, str) or role not in _ROLES:
-        raise refuse(f"message {number} has the role “{str(role)[:40]}”, not system, user or assistant")
-    return Message(role, _text(item.get("content"), f"the content of message {number}", refuse))  # type: ignore[arg-type]
+    said = item.get("role", item.get("from"))
+    role = ROLES.get(said.lower()) if isinstance(said, str) else None
+    if role is None:
+        raise refuse(f"message {number} has the role “{str(said)[:40]}”, not system, user or assistant")
+    content = item.get("content", item.get("value", item.get("text")))
+    return Message(role, _text(content, f"the content of message {number}", refuse))  # type: ignore[arg-type]
 
 
 def _text(value: Any, what: str, refuse: Refuse) -> str:

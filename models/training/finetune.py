@@ -9,11 +9,13 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from .. import loading
 from ..compute.background import reported
 from ..domain.catalog import ModelCard
 from ..domain.errors import BadOutputFolder, BadTrainingData, DoesNotFit, NotTrainable, TrainingSettingOutOfBounds
@@ -28,39 +30,49 @@ from ..domain.training import (
     fingerprint,
     training_bytes,
 )
-from ..domain.training_data import FILE_MAX, read_rows
+from ..domain.training_data import read_rows
+from ..domain.training_files import FILE_MAX
 from ..domain.units import size
 from ..domain.variant import AUTO, Variant
 from ..engines.device import give_back_memory, gpu_memory
 from ..engines.transformers.engine_thread import engine_thread
 from ..runtime import Runtime
+from ..weights.adapters.places import REPORT
 from .engine.examples import read_examples
 from .engine.trainer import CONFIG, MARK, MATRICES, Training, learn
 
-REPORT, CHECKPOINTS = "training.json", "checkpoints"
+CHECKPOINTS = "checkpoints"
 _OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
 
 
 def finetune(
-    runtime: Runtime, base: Variant, data: Path, out: Path, settings: TrainingSettings, overwrite: bool = False
+    runtime: Runtime,
+    base: Variant,
+    data: Path,
+    out: Path,
+    settings: TrainingSettings,
+    overwrite: bool = False,
+    columns: Mapping[str, str] = MappingProxyType({}),
 ) -> Generator[Progress | RowCounts | TrainingReport, None, None]:
-    """Train an adapter for `base` on the rows of `data` and write it to the folder `out`.
+    """Train an adapter for `base` on the rows of `data`, whose `columns` are renamed, and write it to the folder `out`.
 
+    Adapters of the base act while it is trained and stay as they are; it is of use with them only.
     Yields progress, once what became of the rows, and at last the report; closing it waits until the current step
     has ended, and leaves the checkpoint of the last whole epoch, from which the next call with the same arguments goes
     on. A finished adapter is replaced only with `overwrite`, at the very end. Raises PaddockError.
     """
     started = time.perf_counter()
-    content = _content(data)
-    rows = read_rows(content, data.name)
+    content = read_content(data)
+    rows = read_rows(content, data.name, columns)
     card = runtime.card(base)
-    settings = replace(settings, quantization=_mode(runtime, base, card, settings))
+    settings = replace(settings, quantization=training_mode(runtime, base, card, settings))
     if settings.max_tokens > card.context:
         wanted = f"at most {card.context:,} for this model"
         raise TrainingSettingOutOfBounds(name="max_tokens", value=settings.max_tokens, wanted=wanted)
     variant, mode = runtime.resolve(base.resolved(settings.quantization), card)
     _check_folder(out, overwrite)
-    planned = runtime.planner.plan(card, mode)
+    on = yield from loading.fetched_adapters(base, card, runtime.settings, None)
+    planned = runtime.planner.plan(card, mode, adapters=on)
     runtime.planner.require(planned, runtime.catalog.values(), card)
     snapshot = yield from reported(
         lambda on_progress, cancelled: runtime.fetch(variant, on_progress), Progress("download", detail=card.title)
@@ -72,7 +84,8 @@ def finetune(
         Progress("train", detail="reading the rows"),
     )
     weights = f"{snapshot.content} {snapshot.bytes}"
-    made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256)
+    below = [f"{active} {active.adapter.state}" for active in on]
+    made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256, below)
     resume = _checkpoint(out, made_with, overwrite)
     yield examples.counts
     _require_room(runtime, card, planned, settings, examples.longest)
@@ -88,6 +101,7 @@ def finetune(
         examples,
         str(out / CHECKPOINTS),
         made_with,
+        on,
         str(resume or ""),
     )
     try:
@@ -113,12 +127,15 @@ def finetune(
         resumed=resume is not None,
         versions={name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
         machine=_machine(runtime),
+        on=tuple(map(str, on)),
+        columns=dict(columns),
     )
     _deliver(made, out, report)
     yield report
 
 
-def _content(data: Path) -> bytes:
+def read_content(data: Path) -> bytes:
+    """The bytes of a file of rows; raises BadTrainingData."""
     try:
         if data.is_file() and data.stat().st_size > FILE_MAX:
             raise BadTrainingData(file=data.name, reason=f"it is larger than {FILE_MAX // 2**20} MiB")
@@ -127,11 +144,8 @@ def _content(data: Path) -> bytes:
         raise BadTrainingData(file=data.name[:80], reason=f"it cannot be read ({error.strerror})") from None
 
 
-def _mode(runtime: Runtime, base: Variant, card: ModelCard, settings: TrainingSettings) -> str:
+def training_mode(runtime: Runtime, base: Variant, card: ModelCard, settings: TrainingSettings) -> str:
     """The mode to load the base in; `auto` is bf16 where a GPU computes it, else fp32."""
-    if base.adapters:
-        reason = "it has an adapter already"
-        raise NotTrainable(model=str(base), reason=reason, suggestion=f"Give {base.without_adapters}, or merge it.")
     asked = {name for name in (base.quantization, settings.quantization) if name != AUTO}
     if len(asked) > 1:
         reason = f"two quantizations were asked for, {' and '.join(sorted(asked))}"

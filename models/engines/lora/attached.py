@@ -50,13 +50,20 @@ class Adapters:
         Of several `rows`, each has adapters of its own, and what is computed must be a batch of as many.
         Raises AdapterRefused, OutOfMemory.
         """
+        with ExitStack() as until_answered:
+            until_answered.enter_context(self.hooked(*rows))
+            if self._model.dtype.itemsize < 4:  # an fp32 model needs MKL's threads for itself
+                until_answered.enter_context(products_on_one_thread())
+            yield
+
+    @contextmanager
+    def hooked(self, *rows: Sequence[ActiveAdapter]) -> Iterator[None]:
+        """The same for computations of another kind than an answer's tokens; gradients flow through it."""
         parts = self._attached(rows)
         with ExitStack() as until_answered:
             for names in self._siblings if any(parts) else ():
                 for name, change in changes(names, parts):
                     until_answered.callback(self._linears[name].register_forward_hook(change).remove)
-            if self._model.dtype.itemsize < 4:  # an fp32 model needs MKL's threads for itself
-                until_answered.enter_context(products_on_one_thread())
             yield
 
     def _attached(self, rows: Sequence[Sequence[ActiveAdapter]]) -> list[list[Part]]:

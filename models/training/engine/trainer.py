@@ -6,8 +6,9 @@ import json
 import logging
 import math
 import shutil
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.errors import NotTrainable, TrainingDiverged, TrainingStopped
-from ...domain.load import Snapshot
+from ...domain.load import ActiveAdapter, Snapshot
 from ...domain.messages import Progress
 from ...domain.training import EpochLoss, TrainingSettings
+from ...engines.lora.attached import Adapters
 from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
-from .answer_labels import UNLABELLED, Example
+from .batches import collate, held_out_loss
 from .examples import Examples
 
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
@@ -33,7 +35,8 @@ _HELD_OUT, _TRAIN = "paddock_held_out", "paddock_train"  # our entries in the Tr
 class Training:
     """What is trained on what; `checkpoints` is a folder of our own, `fingerprint` is written into each of them.
 
-    `hub_id` names the base in the adapter's config; `resume` is the checkpoint to go on from, empty for none.
+    `hub_id` names the base in the adapter's config; the adapters that it is trained `on` act on the base, and stay as
+    they are. `resume` is the checkpoint to go on from, empty for none.
     """
 
     snapshot: Snapshot
@@ -45,6 +48,7 @@ class Training:
     examples: Examples
     checkpoints: str
     fingerprint: dict[str, Any]
+    on: tuple[ActiveAdapter, ...] = ()
     resume: str = ""
 
 
@@ -85,13 +89,20 @@ def _quiet() -> Iterator[None]:
 
 @_quiet()
 def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
+    with _layout_for_training(training.mode):
+        loaded = load(training.snapshot, training.mode, training.accelerator, on_progress)
+    with Adapters(loaded.model, len(training.on), sys.maxsize).hooked(training.on):
+        return _learned(loaded.model, training, folder, on_progress, cancelled)
+
+
+def _learned(
+    model: Any, training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]
+) -> Learned:
     from transformers import PrinterCallback, Trainer, set_seed
 
     settings, examples = training.settings, training.examples
-    with _layout_for_training(training.mode):
-        loaded = load(training.snapshot, training.mode, training.accelerator, on_progress)
     set_seed(settings.seed)  # of the matrices' first values
-    model = _with_lora(loaded.model, training)
+    model = _with_lora(model, training)
     watch = _watch(training, on_progress, cancelled)
     trainer = Trainer(
         model=model,
@@ -173,51 +184,6 @@ def _arguments(training: Training) -> Any:
         disable_tqdm=True,
         log_level="error",
     )
-
-
-def collate(rows: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
-    """Rows as one batch, padded at their ends to the longest, with logits only where some row has something to learn.
-
-    For a vocabulary that is large beside the model the head is a fifth of the work, and its logits of the memory.
-    """
-    import torch
-
-    longest = max(len(row["input_ids"]) for row in rows)
-
-    def padded(name: str, filler: int) -> Any:
-        return torch.tensor([[*row[name], *[filler] * (longest - len(row[name]))] for row in rows])
-
-    labels = padded("labels", UNLABELLED)
-    following = torch.nn.functional.pad(labels, (0, 1), value=UNLABELLED)[:, 1:]
-    kept = (following != UNLABELLED).any(0).nonzero().flatten()
-    return {
-        "input_ids": padded("input_ids", 0),
-        "attention_mask": torch.tensor([[int(at < len(row["input_ids"])) for at in range(longest)] for row in rows]),
-        "labels": labels,
-        "shift_labels": following[:, kept].contiguous(),
-        "logits_to_keep": kept,
-    }
-
-
-def held_out_loss(model: Any, examples: Sequence[Example], batch: int, on_batch: Callable[[int, int], None]) -> float:
-    """The mean over all labelled tokens of all rows, in nats; `on_batch` is told how many batches of how many."""
-    import torch
-
-    model.eval()
-    ordered = sorted(examples, key=lambda example: len(example.ids))
-    starts = range(0, len(ordered), batch)
-    total, count = 0.0, 0
-    for number, start in enumerate(starts):
-        on_batch(number, len(starts))
-        rows = [{"input_ids": row.ids, "labels": row.labels} for row in ordered[start : start + batch]]
-        inputs = {name: tensor.to(model.device) for name, tensor in collate(rows).items()}
-        del inputs["labels"]
-        wanted = inputs.pop("shift_labels").flatten()
-        with torch.inference_mode():
-            logits = model(**inputs, use_cache=False).logits.float().flatten(0, 1)
-            losses = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=UNLABELLED, reduction="sum")
-        total, count = total + float(losses), count + int((wanted != UNLABELLED).sum())
-    return total / count
 
 
 def save(model: Any, hub_id: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from ...domain.errors import CorruptWeights, DiscardedWeights
 from ...domain.load import Adapter
 from ...domain.lora import LoraConfig
 from ...domain.settings import Settings
-from ...system.files import state_of
+from ...system.files import read_json, state_of
 from ..hub import revisions
 from ..sharing import Visit
 from ..verify import checked_files, checks
@@ -19,6 +19,8 @@ from ..verify.checksums import check_sha256, refused
 from . import checks as adapter_checks
 from .bases import Base
 from .checks import CONFIG, WEIGHTS, Checked
+
+REPORT = "training.json"  # beside an adapter that was trained here: how
 
 FINETUNED = Path(__file__).resolve().parents[2] / "finetuned"  # the adapters that come with the app
 RULES = 1  # goes up with the checks, so that what passed by older ones is looked at again
@@ -123,7 +125,13 @@ def remember(folder: Path, wanted: Wanted, checked: Checked) -> Adapter:
 def here(folder: Path, wanted: Wanted, config: LoraConfig, parameters: int) -> Adapter:
     """A checked adapter on this machine."""
     path, warning = folder / WEIGHTS, adapter_checks.warning(config, wanted.base)
-    return Adapter(wanted.name, config, parameters, str(path), state_of([path]), warning)
+    return Adapter(wanted.name, config, parameters, str(path), state_of([path]), warning, _trained_on(folder))
+
+
+def _trained_on(folder: Path) -> tuple[str, ...]:
+    """The adapters that acted on the base of one that was trained here, by what its training.json says."""
+    on = read_json(folder / REPORT).get("on")
+    return tuple(name[:200] for name in on if isinstance(name, str)) if isinstance(on, list) else ()
 
 
 def elsewhere(folder: Path, wanted: Wanted, parameters: int) -> Adapter:

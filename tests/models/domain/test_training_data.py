@@ -6,7 +6,8 @@ import pytest
 
 from models.domain.errors import BadTrainingData, BadTrainingRow
 from models.domain.messages import Message
-from models.domain.training_data import FILE_MAX, read_rows
+from models.domain.training_data import Text, read_rows
+from models.domain.training_files import END, FILE_MAX
 
 GOOD = {"prompt": "a", "completion": "b"}
 
@@ -30,6 +31,83 @@ def test_a_row_may_end_with_a_question():
     assert [len(messages) for messages in read_rows(file(row, GOOD), "f")] == [3, 2]
 
 
+ASKED = (Message("user", "a"), Message("assistant", "b"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        GOOD,
+        {"prompt": "a", "response": "b"},
+        {"question": "a", "answer": "b", "id": 3},
+        {"instruction": "a", "input": "", "output": "b"},
+        {"instruction": "a", "context": None, "response": "b", "category": "x"},
+        {"kind": "NLI", "input": "a", "target": "b"},
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"conversations": [{"from": "User", "value": "a"}, {"from": "ASSISTANT", "value": "b"}]},
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+        {"messages": json.dumps([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])},
+    ],
+)
+def test_the_forms_that_people_have(row):
+    assert read_rows(file(row, GOOD), "f") == (ASKED, ASKED)
+    assert read_rows(json.dumps([row, GOOD]).encode(), "f.json") == (ASKED, ASKED)
+
+
+def test_what_belongs_to_a_question_stands_below_it_and_a_system_prompt_before():
+    alpaca = {"instruction": "Add.", "input": "1, 2", "output": "3", "system": "Be exact."}
+    assert read_rows(file(alpaca, GOOD), "f")[0] == (
+        Message("system", "Be exact."), Message("user", "Add.\n\n1, 2"), Message("assistant", "3"),
+    )  # fmt: skip
+
+
+def test_files_of_other_kinds():
+    table = b'\xef\xbb\xbfquestion;answer\r\n"a";b\r\n"two\nlines; one cell";c\r\n'
+    two = (Message("user", "two\nlines; one cell"), Message("assistant", "c"))
+    assert read_rows(table, "f.csv") == (ASKED, two)
+    assert read_rows(b"question\tanswer\na\tb\na\tb\n", "f.tsv") == (ASKED, ASKED)
+    assert read_rows(json.dumps({"version": 1, "data": [GOOD, GOOD]}).encode(), "f.json") == (ASKED, ASKED)
+    assert read_rows(file(GOOD, GOOD), "f.json") == (ASKED, ASKED), "JSON lines by another name"
+    assert read_rows(b"One.\nTwo.\n\n\nThree.", "f.txt") == (Text("One.\nTwo."), Text("Three."))
+    ended = f"One.\n\nTwo.\n{END}\nThree.\n".encode()
+    assert read_rows(ended, "f.txt") == (Text("One.\n\nTwo."), Text("Three."))
+    assert read_rows(file({"text": "x"}, {"text": "y"}), "f") == (Text("x"), Text("y"))
+
+
+def test_parquet(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    pandas.DataFrame([GOOD, GOOD]).to_parquet(tmp_path / "f.parquet")
+    assert read_rows((tmp_path / "f.parquet").read_bytes(), "f.parquet") == (ASKED, ASKED)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("f.csv", b"question,answer\na,b\nc\n", "Line 3 .*1 columns, and the first line names 2"),
+        ("f.csv", b'question,answer\na,"b\n', "not CSV"),
+        ("f.csv", b"question,answer\na,\xff\n", "Line 2 .*UTF-8"),
+        ("f.json", b'{"a": [], "b": []}', "neither a chat"),
+        ("f.json", b"[1]", "Row 1 .*not a JSON object"),
+        ("f.txt", b"One.\nT\xffwo.", "Line 2 .*UTF-8"),
+        ("f.parquet", b"PAR1", "parquet"),
+        ("f.jsonl", file(GOOD, {"text": "x"}), "some rows are chats and some are plain text"),
+    ],
+)
+def test_files_that_cannot_be_read(name, data, words):
+    with pytest.raises((BadTrainingData, BadTrainingRow), match=words):
+        read_rows(data, name)
+
+
+def test_renamed_columns_must_be_there():
+    columns = {"Frage": "question", "Antwort": "answer"}
+    assert read_rows(
+        file({"Frage": "a", "Antwort": "b"}) + b"\n" + file({"Frage": "a", "Antwort": "b"}), "f", columns
+    ) == (ASKED, ASKED)
+    with pytest.raises(BadTrainingRow, match=r"Line 2 .*no “Antwort”"):
+        read_rows(file({"Frage": "a", "Antwort": "b"}, {"Frage": "a"}), "f", columns)
+
+
 def chat(*turns):
     return {"messages": [{"role": role, "content": content} for role, content in turns]}
 
@@ -40,12 +118,13 @@ def chat(*turns):
         (b"{", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"\xff", "not UTF-8"),
-        ([1], "not a JSON object"),
-        ({}, "neither “messages” nor"),
-        ({"prompt": "a"}, "neither “messages” nor"),
+        (3, "not a JSON object"),
+        ([1], "message 1 is not an object"),
+        ({}, "neither a chat"),
+        ({"prompt": "a"}, "neither a chat"),
         (GOOD | {"messages": []}, "both “messages” and “prompt”"),
         ({"prompt": 1, "completion": "b"}, "“prompt” is not text"),
-        ({"prompt": "a", "completion": None}, "“completion” is not text"),
+        ({"prompt": "a", "completion": None}, "neither a chat"),
         ({"prompt": "a", "completion": " \n"}, "“completion” is empty"),
         ({"prompt": "a", "completion": "\ud83d"}, "half of a surrogate pair"),
         ({"messages": []}, "not a list of messages"),

@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import re
 import shutil
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from models.domain.errors import (
     DoesNotFit,
     NotTrainable,
     PaddockError,
+    UnknownAdapter,
 )
 from models.domain.messages import Progress
 from models.domain.settings import Settings
@@ -25,7 +27,8 @@ from models.domain.training import RowCounts, TrainingSettings
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.training import finetune as finetuning
-from models.training.finetune import CHECKPOINTS, CONFIG, MATRICES, REPORT, finetune
+from models.training.finetune import CHECKPOINTS, CONFIG, MATRICES, finetune
+from models.weights.adapters.places import REPORT
 
 SETTINGS = TrainingSettings(rank=4, epochs=2, learning_rate=2e-2, batch=4, max_tokens=128)
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
@@ -39,7 +42,12 @@ def tiny_runtime(tiny_folder, tmp_path):
     (tmp_path / "models" / "tiny").symlink_to(tiny_folder, target_is_directory=True)
     config = json.loads((tiny_folder / "config.json").read_text())
     card = ModelCard("tiny", "Tiny", "Tiny", "base", "owner/tiny", "mit", 2048, read_shape(config))
-    settings = Settings(models_dir=str(tmp_path / "models"), cache_dir=str(tmp_path / "cache"), threads=1)
+    settings = Settings(
+        models_dir=str(tmp_path / "models"),
+        adapters_dir=str(tmp_path / "adapters"),
+        threads=1,
+        cache_dir=str(tmp_path / "cache"),
+    )
     return Runtime(settings, Catalog((card,)))
 
 
@@ -57,9 +65,9 @@ def events(runtime, data, out, settings=SETTINGS, base=BASE, overwrite=False):
     return seen, report
 
 
-def interrupt(runtime, data, out, overwrite=False):
+def interrupt(runtime, data, out, overwrite=False, base=BASE, settings=SETTINGS):
     """Leave a run in its second epoch."""
-    with closing(finetune(runtime, BASE, data, out, SETTINGS, overwrite)) as steps:
+    with closing(finetune(runtime, base, data, out, settings, overwrite)) as steps:
         for step in steps:
             if isinstance(step, Progress) and step.detail.startswith("epoch 1 of 2: "):
                 return
@@ -115,6 +123,49 @@ def test_a_run_that_was_left_goes_on_or_is_refused(tiny_runtime, data, tmp_path)
     assert not (out / CHECKPOINTS).exists()
 
 
+@pytest.mark.parametrize("mode", ["fp32", "nf4"])
+def test_one_on_top_of_another_begins_where_that_ended_and_says_that_it_needs_it(tiny_runtime, data, tmp_path, mode):
+    settings = replace(SETTINGS, quantization=mode)
+    first = events(tiny_runtime, data, tmp_path / "adapters" / "first", settings)[1]
+    lower = (tmp_path / "adapters" / "first" / MATRICES).read_bytes()
+    interrupted, on = tmp_path / "adapters" / "second", Variant.parse("tiny+first")
+    interrupt(tiny_runtime, data, interrupted, base=on, settings=settings)
+    with pytest.raises(BadOutputFolder, match="other adapters below it"):
+        events(tiny_runtime, data, interrupted, settings)
+    second = events(tiny_runtime, data, interrupted, settings, on)[1]
+    assert second.resumed
+    assert second.before == pytest.approx(first.after, abs=1e-5), "its own matrices change nothing at first"
+    assert second.epochs[1].train < second.epochs[0].train - 0.05
+    assert second.on == ("first",)
+    assert (tmp_path / "adapters" / "first" / MATRICES).read_bytes() == lower
+    alone, both = (tiny_runtime.plan(Variant.parse(f"tiny@{mode}{names}")) for names in ("+second", "+first+second"))
+    assert alone.warnings == ("second: it was trained on top of first; pick that too",)
+    assert both.warnings == ()
+    again = events(
+        tiny_runtime, data, tmp_path / "third", replace(settings, epochs=1), Variant.parse("tiny+first+second")
+    )[1]
+    assert again.before == pytest.approx(second.after, abs=1e-5), "resuming kept the lower one active"
+
+
+def test_texts_are_learned_whole_and_columns_renamed(tiny_runtime, tmp_path, capsys):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n\n".join(f"Once upon a time there was a {word}, and that is all." for word in WORDS))
+    report = events(tiny_runtime, texts, tmp_path / "text")[1]
+    assert report.after < report.before
+    table = tmp_path / "table.csv"
+    table.write_text("Frage;Antwort\n" + "".join(f'"say {word};";{word}\n' for word in WORDS))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, tiny_runtime.settings)
+    chosen = ["--column", "Frage=question", "--column", "Antwort=answer", "--look"]
+    assert run(tiny_runtime, parser.parse_args(["tiny", "--data", str(table), *chosen])) == 0
+    shown = capsys.readouterr().out
+    assert "say fox;" in shown
+    assert shown.count("--- row") == len(WORDS)
+    assert re.search(r"⟦ ?crow.*⟧", shown), "the answer and its end are learned"
+    with pytest.raises(BadTrainingRow, match=r"Line 2 .*“Frage”, “Antwort”"):
+        events(tiny_runtime, table, tmp_path / "none")
+
+
 def test_a_finished_adapter_stays_until_the_next_is_finished(tiny_runtime, data, tmp_path):
     out = tmp_path / "out"
     events(tiny_runtime, data, out)
@@ -137,7 +188,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtim
         refused(NotTrainable, f"weights in {mode}.*fp32, bf16, nf4", quantization=mode)
         refused(NotTrainable, f"weights in {mode}", base=f"tiny@{mode}")
     refused(NotTrainable, "two quantizations", base="tiny@nf4", quantization="fp32")
-    refused(NotTrainable, "has an adapter already", base="tiny+pirate")
+    refused(UnknownAdapter, "pirate", base="tiny+pirate")
     refused(PaddockError, "max_tokens is 4096.*at most 2,048", max_tokens=4096)
     refused(PaddockError, "no model called", base="tinier")
     refused(BadTrainingData, "cannot be read", file=tmp_path / "none.jsonl")

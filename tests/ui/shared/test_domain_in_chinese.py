@@ -77,7 +77,7 @@ def said() -> Iterator[tuple[str, str]]:
                     found = [word.value for word in given if word.arg in WORDS]
                 case ast.Call(func=ast.Name(id="translated" | "computed"), keywords=given):
                     found = [word.value for word in given if word.arg == "during"]
-                case ast.Call(func=ast.Name(id="refuse"), args=[reason]):
+                case ast.Call(func=ast.Name(id="refuse") | ast.Attribute(attr="refused"), args=[reason]):
                     found = [reason]
                 case ast.Assign(targets=[ast.Name(id=name)], value=value) if (
                     name in WORDS - {"what", "detail"} and "ui" not in path.parts

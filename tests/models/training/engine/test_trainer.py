@@ -16,8 +16,9 @@ from models.domain.request import BasePrompt
 from models.domain.training import TrainingSettings
 from models.engines.transformers.engine_thread import engine_thread
 from models.training.engine.answer_labels import UNLABELLED
+from models.training.engine.batches import collate
 from models.training.engine.examples import read_examples, split
-from models.training.engine.trainer import CONFIG, MARK, MATRICES, Training, collate, learn
+from models.training.engine.trainer import CONFIG, MARK, MATRICES, Training, learn
 
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
 TOY = [(Message("user", f"say {word}"), Message("assistant", word)) for word in WORDS] * 2
@@ -38,7 +39,7 @@ def examples(folder: Path, rows=TOY, base=False, settings=SETTINGS):
 def training(folder: Path, out: Path, settings=SETTINGS, resume="", mode="fp32") -> Training:
     return Training(
         snapshot(folder), mode, "cpu", THREADS, "owner/tiny", settings, examples(folder, settings=settings),
-        str(out / "checkpoints"), {"made": "here"}, resume,
+        str(out / "checkpoints"), {"made": "here"}, (), resume,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
@@ -46,7 +46,7 @@ from .domain.memory.model_info import ModelInfo, Offer
 from .domain.memory.plan import LoadPlan
 from .domain.messages import Event, Message, Progress
 from .domain.quantization import Machine, Mode
-from .domain.request import ChatRequest, CompletionRequest, Request, texts
+from .domain.request import ChatRequest, CompareRequest, CompletionRequest, Request, texts
 from .domain.settings import Settings
 from .domain.thinking import TemplateThinking
 from .domain.variant import AdapterChoice, Variant
@@ -59,6 +59,8 @@ from .weights.gguf_listing import look_up, with_listed
 from .weights.hub.quota import seconds_left
 from .weights.sharing import Visit
 
+Asked = Request | CompareRequest | Prompt
+
 
 class Runtime:
     """The one object that the page, the API, the command line and the studies ask; it knows one machine."""
@@ -70,6 +72,7 @@ class Runtime:
         self.planner = Planner(self.settings, self.machine)
         self._lease: Lease | None = None
         self._token: str | None = None
+        self._guard: Callable[[Asked], None] = _let_through
         self._began = time.time()
         self.perplexities: dict[str, dict[str, float]] = {}  # measured here on REFERENCE_TEXT, by listed model and mode
         default = Variant.parse(self.settings.default_variant)
@@ -97,6 +100,17 @@ class Runtime:
         theirs = copy(self)
         theirs._token = token
         return theirs
+
+    def guarded(self, guard: Callable[[Asked], None]) -> Runtime:
+        """This Runtime for doors that are open to others; `guard` is told all that is asked, and raises a refusal."""
+        theirs = copy(self)
+        theirs._guard = guard
+        return theirs
+
+    def admitted(self, request: CompareRequest) -> Runtime:
+        """This Runtime for the parts of a comparison that its guard lets through."""
+        self._guard(request)
+        return self.guarded(_let_through)
 
     def _card(self, variant: Variant, token: str | None) -> ModelCard:
         if not variant.is_hub_id:
@@ -390,6 +404,7 @@ class Runtime:
 
     def check(self, request: Request) -> None:
         """Refuse what no model needs to see; raises InputError before anything is computed."""
+        self._guard(request)
         if isinstance(request, CompletionRequest):
             empty = not request.prompt
         else:
@@ -435,7 +450,8 @@ class Runtime:
 
         `variants` mean the same mode, `request` is that of any of them; raises PaddockError.
         """
-        self.check(request)
+        for variant in variants:
+            self.check(replace(request, variant=variant))
         card = self.card(variants[0], token)
         base, mode = self.resolve(variants[0], card, token=token)
         found = []
@@ -464,6 +480,7 @@ class Runtime:
 
         The files and `rivals` are those of Engine.score. Raises PaddockError.
         """
+        self._guard(prompt)
         self._check_texts((prompt.text,))
         if not prompt.text.strip():
             raise EmptyPrompt
@@ -523,6 +540,10 @@ class Runtime:
         if beside or not any(line.name == base for line in self.held()):
             self.planner.require(planned, self.catalog.values(), card, beside)
         return planned
+
+
+def _let_through(asked: Asked) -> None:
+    """The guard of a Runtime that nobody else reaches."""
 
 
 def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[ActiveAdapter, ...], ...]) -> Answering:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from models.domain.errors import PaddockError
+from models.domain.errors import BadLock, PaddockError
 from models.domain.memory.hardware import find_hardware
 from models.domain.variant import Variant
 from models.studies.compare import QUESTION, all_quantizations
 
+from .embed.guard import Guard
 from .page import Page, Tab
 from .picker.picked import Pick, nothing, show, shown
 from .picker.picker import hardware_box
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from models.runtime import Runtime
 
 # A reload or a copied address keeps the variant; a card without data-spelling shows an error and nothing was picked.
+# A signed address stays as it is.
 FOLLOW_VARIANT = """(card, hardwares) => {
+  if (document.documentElement.dataset.lock) return;
   const address = new URL(window.location), hardware = hardwares.match(/data-picked="([^"]*)"/)?.[1];
   if (hardware) address.searchParams.set("hardware", hardware);
   else address.searchParams.delete("hardware");
@@ -88,7 +91,7 @@ def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab
         written.then(None, link.box, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")
 
 
-def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> None:
+def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs, guard: Guard) -> None:
     """Fill the page from its address when it opens; what cannot be used is said in each tab."""
     runtime, picker = page.runtime, page.picker
     default = Variant.parse(runtime.settings.default_variant)
@@ -109,6 +112,10 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
     def open_link(request: gr.Request, token: gr.OAuthToken | None) -> list[Any]:
         state, errors = url.read(dict(request.query_params), tabs, runtime.catalog)
         note = ""
+        try:
+            guard.opened()
+        except BadLock as error:
+            errors, state = [error], replace(state, unread=str(state.variant or default))
         if request.query_params.get("tab") == "measure" and not state.unread:  # a tab of its own until 0.1
             state, note = measured(runtime, replace(state, variant=state.variant or default), errors)
         opened = state.tab or next(iter(tabs))
@@ -160,11 +167,14 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs) -> No
         trigger(None, followed, None, js=FOLLOW_VARIANT, api_visibility="private")
 
 
-def wire_thinking(page: Page, parts: gr.Column) -> None:
-    """Show what the picked model's chat template knows of thinking."""
+def wire_thinking(page: Page, parts: gr.Column, guard: Guard) -> None:
+    """Show what the picked model's chat template knows of thinking; what a link fixes stays."""
 
     def follow_template(token: gr.OAuthToken | None, values: Values) -> list[Any]:
         known = None
+        with suppress(BadLock):
+            if guard.locks():
+                return [gr.skip(), gr.skip()]
         with suppress(PaddockError):  # the card says why nothing is picked
             known = page.runtime.thinking(page.picker.read(values).variant, own_token(token, values[page.picker.token]))
         return shown_thinking(known, values[switch])

@@ -3,6 +3,7 @@
 (() => {
   const embed = new URL(window.location).searchParams.get("embed"), FORMS = ["1", "answer", "compare"];
   if (FORMS.includes(embed)) document.documentElement.dataset.embed = embed;
+  if (FORMS.includes(embed) && new URL(window.location).searchParams.get("lock") === "1") document.documentElement.dataset.lock = "1";
   // A frame of another page keeps nothing, and a browser may forbid to: then it is remembered until the page is left.
   const memory = (kept = new Map()) => ({
     getItem: (key) => kept.get(String(key)) ?? null,

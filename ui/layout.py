@@ -22,6 +22,8 @@ from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
 from .embed.framing import FrameAncestors
+from .embed.guard import Guard
+from .embed.locking import build_locking
 from .embed.share import draw_footer, draw_share
 from .openai.routes import build_routes
 from .page import Page, Tab
@@ -75,6 +77,8 @@ TABS: dict[str, Callable[[Page], Tab]] = {
 
 def build_app(runtime: Runtime) -> gr.Blocks:
     """The whole app around a Runtime; launch it with `launch_options(runtime)`."""
+    guard = Guard(runtime)
+    runtime = runtime.guarded(guard)
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
         build_api(runtime)  # first, so that no handler of a tab takes the name of an endpoint
         gr.HTML(SKIP.format(both("skip")), elem_id="skip")
@@ -95,7 +99,8 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
         link.with_talk.render()
-        gr.HTML(draw_share(draw_buttons()), elem_id="share-line", elem_classes="flush")
+        shared = draw_share(bool(runtime.settings.link_key), draw_buttons())
+        gr.HTML(shared, elem_id="share-line", elem_classes="flush")
         gr.HTML(draw_panel(), elem_id="snippets-line", elem_classes="flush")
         link.box.render()
         picker.chip.render()
@@ -110,13 +115,13 @@ def build_app(runtime: Runtime) -> gr.Blocks:
                     built[name] = build(page)
                 selected.select(None, None, opened_tab, js=f"() => {name!r}", api_visibility="private")
         gr.HTML(
-            draw_footer(hub_page()),
+            draw_footer(hub_page(), has_whole_page=not runtime.settings.locked_only),
             elem_id="embed-line",
         )
         wire_link(link, page, built, opened_tab)
         wire_panels(page, built, opened_tab)
-        wire_opening(page, built, tabs)
-        wire_thinking(page, thinking_parts)
+        wire_opening(page, built, tabs, guard)
+        wire_thinking(page, thinking_parts, guard)
         wire_memory(runtime, memory, picker, [event for tab in built.values() for event in tab.computed])
         app.load(None, None, None, js=ON_LOAD)
         settings = {**sampling, "thinking": thinking["switch"], "thinking_budget": thinking["budget"]}
@@ -127,7 +132,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
 
 def launch_options(runtime: Runtime) -> dict[str, Any]:
     """What belongs to `launch()` in Gradio 6."""
-    settings = runtime.settings
+    settings, doors = runtime.settings, runtime.guarded(Guard(runtime))
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.stone,
@@ -150,7 +155,7 @@ def launch_options(runtime: Runtime) -> dict[str, Any]:
         "i18n": I18N,
         # The outermost first: the page is compressed with its script, and a stream of events is not.
         "app_kwargs": {
-            "routes": [*build_watching(runtime), *build_routes(runtime)],
+            "routes": [*build_watching(runtime), *build_locking(settings), *build_routes(doors)],
             "middleware": [
                 Middleware(FrameAncestors, ancestors=settings.frame_ancestors),
                 Middleware(GZipMiddleware, minimum_size=4096, compresslevel=5),

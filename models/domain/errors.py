@@ -129,6 +129,26 @@ class SamplingOutOfBounds(InputError):
     next_step = "Change it and send again."
 
 
+class BadLock(InputError):
+    sentence = "The link cannot be used: {reason}."
+    next_step = "Take it as its operator gave it, or sign it anew with `python -m models lock`."
+
+
+class LinkKeyRefused(InputError):
+    sentence = "This is not the key that PADDOCK_LINK_KEY holds."
+    next_step = "Its operator knows it."
+
+
+class AgainstLock(InputError):
+    sentence = "This link fixes {what}, and something else was asked for."
+    next_step = "Reload the page: what it shows is what can be asked."
+
+
+class OnlyLocked(InputError):
+    sentence = "This server answers nothing but what its operator's signed links ask for."
+    next_step = "Open such a link, or send its query string as the header X-Paddock-Link."
+
+
 class TooLongForLink(InputError):
     sentence = "The {name} has {characters:,} characters, and a link carries at most {limit:,}."
     next_step = "Shorten it, or send it separately."

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
+from .locks import SHORTEST_KEY
+
 EVERY = "*"  # of gated_models: all that the operator's token may read
 SignIn = Literal["oauth", "token", "off"]
 
@@ -44,6 +46,8 @@ class Settings:
     openai: bool = True  # serve /v1, the OpenAI-compatible door for programs
     mcp: bool = True  # serve the named endpoints as tools for models (MCP), at /gradio_api/mcp/
     frame_ancestors: str = "*"  # pages that may show this one in a frame, as in Content-Security-Policy
+    link_key: str = field(default="", repr=False)  # signs links that fix what is asked; without one there are none
+    locked_only: bool = False  # answer nothing but what such a link asks for
     api_keys: tuple[str, ...] = field(
         default=(), repr=False
     )  # that /v1 asks for; none: everybody who reaches the server may use it
@@ -101,6 +105,10 @@ class Settings:
                 raise ValueError(f"PADDOCK_{name.upper()}={getattr(settings, name)} is not a whole number above 0")
         if settings.sign_in == "oauth" and not env.get("OAUTH_CLIENT_ID"):
             raise ValueError("PADDOCK_SIGN_IN='oauth' needs a Space with `hf_oauth: true`")
+        if settings.link_key and len(settings.link_key) < SHORTEST_KEY:
+            raise ValueError(f"PADDOCK_LINK_KEY has fewer than {SHORTEST_KEY} characters, and could be guessed")
+        if settings.locked_only and not settings.link_key:
+            raise ValueError("PADDOCK_LOCKED_ONLY needs PADDOCK_LINK_KEY, which signs the links that are answered")
         if settings.memory_fraction > 1:
             raise ValueError(f"PADDOCK_MEMORY_FRACTION={settings.memory_fraction:g} is more than 1")
         return settings

@@ -43,6 +43,7 @@ def compare(
     Variants of one base follow each other, so that it is loaded once; those that differ by adapters only answer as one
     batch where `one_pass` asks for it. Raises InputError for the request as a whole.
     """
+    runtime = runtime.admitted(request)
     _check(runtime, request)
     request = replace(request, reference=_reference_in(runtime, request, token))
     columns = [Running(runtime, request, place, token) for place in range(len(request.variants))]

@@ -22,6 +22,7 @@ KILLED = (-9, 137)  # the exit status of a process that the kernel ended when me
 LAST_BYTES = 20_000  # of what a process printed on standard error
 SECRETS = (
     *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OAUTH_CLIENT_SECRET", "PADDOCK_API_KEYS", "PADDOCK_OPERATOR_KEY"),
+    "PADDOCK_LINK_KEY",
     "HF_DEBUG",  # prints requests
 )
 Line = dict[str, Any]

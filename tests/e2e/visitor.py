@@ -66,7 +66,11 @@ class Visitor:
     def open(self, query: str = "") -> Visitor:
         """Go to the page, and wait until its link is read and its card drawn."""
         self.page.goto(f"{self.url}/?{query}")
-        expect(self.card.locator(".card, .error")).to_be_visible(timeout=30_000)
+        drawn = expect(self.card.locator(".card, .error"))
+        if "embed=" in query:  # the card is there for the line below it
+            drawn.to_be_attached(timeout=30_000)
+        else:
+            drawn.to_be_visible(timeout=30_000)
         return self
 
     def send(self, text: str) -> None:

@@ -94,12 +94,13 @@ def prepare(
         thinking=thinking,
     )
     asked = ChatRequest(variants[0], request.histories[0], request.sampling, request.base_prompt, thinking=thinking)
-    runtime.check(asked)
+    admitted = runtime.admitted(request)
+    admitted.check(asked)
     if earlier is None:
         return Prepared(request, tuple(candidate for candidate in listed if candidate.refused))
     request = replace(request, histories=compare_state.histories(earlier, prompt))
     for messages in request.histories:
-        runtime.check(replace(asked, messages=messages))
+        admitted.check(replace(asked, messages=messages))
     now = {acts_as(candidate.variant) for candidate in listed if candidate.variant and not candidate.refused}
     return Prepared(request, follows_other=now != set(map(acts_as, variants)))
 

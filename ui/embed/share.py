@@ -9,8 +9,11 @@ from ..shared.text import both
 KINDS = {"1": "embed_chat", "answer": "embed_answer", "compare": "embed_compare"}
 
 
-def draw_share(beside: str = "") -> str:
-    """The button, shown once there is a link, others beside it, and the dialog that it opens."""
+def draw_share(can_lock: bool, beside: str = "") -> str:
+    """The button, shown once there is a link, others beside it, and the dialog that it opens.
+
+    With a switch where the server signs links.
+    """
     radio = '<label><input type="radio" name="share-kind" value="{}"{}> {}</label>'
     kinds = "".join(radio.format(kind, " checked" * (kind == "1"), both(words)) for kind, words in KINDS.items())
     return (
@@ -18,6 +21,7 @@ def draw_share(beside: str = "") -> str:
         '<dialog id="share" class="dialog" aria-labelledby="share-title">'
         f'<header><h2 id="share-title">{both("embed_title")}</h2>{_button("close", "close")}</header>'
         f'<p class="quiet">{both("embed_lead")}</p><div class="kinds">{kinds}</div>'
+        f"{_LOCK if can_lock else ''}"
         f'<label>{both("embed_iframe")}<textarea readonly rows="3" data-of="iframe"></textarea></label>'
         f"{_button('copy-iframe', 'copy')}"
         f'<label>{both("embed_link")}<textarea readonly rows="2" data-of="link"></textarea></label>'
@@ -26,12 +30,20 @@ def draw_share(beside: str = "") -> str:
     )
 
 
-def draw_footer(hub_page: str) -> str:
+def draw_footer(hub_page: str, has_whole_page: bool) -> str:
     """What stands below an embedded page: the variant, and a way to the whole page, on the Hub where it is a Space."""
+    whole = f'<a target="_blank" rel="noopener">{both("embed_open")}</a>' if has_whole_page else "<a hidden></a>"
     return (
         f'<div id="embed-footer" data-page="{escape(hub_page)}"><b></b>'
-        f'<a target="_blank" rel="noopener">{both("embed_open")}</a></div>'
+        f'<span class="locked">{both("embed_fixed")}</span>{whole}</div>'
     )
+
+
+_LOCK = (
+    f'<div class="lock"><label><input type="checkbox" data-of="lock"> {both("embed_lock")}</label>'
+    f'<form hidden><label>{both("embed_key")} <input type="password" autocomplete="off" data-of="key"></label>'
+    f'<button class="small-button">{both("embed_sign")}</button></form><p class="quiet" role="status"></p></div>'
+)
 
 
 def _button(action: str, words: str) -> str:

@@ -90,6 +90,13 @@ TEXTS = {
     "embed_iframe": ("For the page's HTML", "粘贴到网页 HTML 中"),
     "embed_link": ("The address alone", "仅地址"),
     "embed_preview": ("Preview", "预览"),
+    "embed_lock": (
+        "Fix variant, sampling and system prompt: whoever opens it can change nothing but the prompt",
+        "固定变体、采样设置和系统提示词：打开者只能修改提示词",
+    ),
+    "embed_key": ("The operator's key (PADDOCK_LINK_KEY)", "运营者密钥（PADDOCK_LINK_KEY）"),
+    "embed_sign": ("Sign", "签名"),
+    "embed_fixed": ("fixed", "已固定"),
     "embed_open": ("Open the whole page", "打开完整页面"),
     "copy": ("Copy", "复制"),
     "close": ("Close", "关闭"),

@@ -38,6 +38,8 @@ VALUES = {  # field: (text, value)
     "openai": ("0", False),
     "mcp": ("0", False),
     "frame_ancestors": ("'self' https://example.org", "'self' https://example.org"),
+    "link_key": ("sixteen letters.", "sixteen letters."),
+    "locked_only": ("1", True),
     "api_keys": ("one, two", ("one", "two")),
     "requests_at_once": ("2", 2),
     "threads": ("2", 2),
@@ -50,6 +52,9 @@ VALUES = {  # field: (text, value)
 }
 
 
+NEEDS = {"locked_only": {"PADDOCK_LINK_KEY": "sixteen letters."}}
+
+
 def test_every_field_is_tested():
     assert set(VALUES) == {f.name for f in fields(Settings)}
 
@@ -57,7 +62,7 @@ def test_every_field_is_tested():
 @pytest.mark.parametrize("name", VALUES)
 def test_each_variable(name):
     text, value = VALUES[name]
-    settings = Settings.from_env({f"PADDOCK_{name.upper()}": text})
+    settings = Settings.from_env({f"PADDOCK_{name.upper()}": text} | NEEDS.get(name, {}))
     assert getattr(settings, name) == value
     assert type(getattr(settings, name)) is type(value)
     assert settings != Settings()

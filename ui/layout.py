@@ -21,6 +21,8 @@ from .compare.setup import kept_candidates
 from .compare.tab import build_compare_tab
 from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
+from .doors.bodies import Bodies
+from .doors.values import answer_in_sentences
 from .embed.framing import FrameAncestors
 from .embed.guard import Guard
 from .embed.locking import build_locking
@@ -127,6 +129,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         settings = {**sampling, "thinking": thinking["switch"], "thinking_budget": thinking["budget"]}
         said = {name: tuple(sampling) if name in sampling else ("thinking", "thinking_budget") for name in settings}
         keep_drafts(app, settings, said)
+    answer_in_sentences(app)
     return app
 
 
@@ -157,6 +160,7 @@ def launch_options(runtime: Runtime) -> dict[str, Any]:
         "app_kwargs": {
             "routes": [*build_watching(runtime), *build_locking(settings), *build_routes(doors)],
             "middleware": [
+                Middleware(Bodies),
                 Middleware(FrameAncestors, ancestors=settings.frame_ancestors),
                 Middleware(GZipMiddleware, minimum_size=4096, compresslevel=5),
                 Middleware(EarlyScript, script=EARLY.read_text(encoding="utf-8")),

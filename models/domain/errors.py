@@ -11,6 +11,10 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
 class PaddockError(Exception):
     """Base of all errors shown to visitors; `facts` fill the class's two sentences, and `code` is its name."""
 
@@ -23,7 +27,8 @@ class PaddockError(Exception):
             cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, **facts: Any) -> None:
-        self.facts = facts
+        # Half a character, as somebody may have posted it in a name, can be written nowhere.
+        self.facts = {name: _whole(value) if isinstance(value, str) else value for name, value in facts.items()}
         super().__init__(f"{self.message} {self.hint}".strip())
 
     @property
@@ -102,6 +107,21 @@ class BadBody(InputError):
 class BodyTooLarge(InputError):
     sentence = "The request has more than {limit:,} bytes."
     next_step = "Shorten the conversation."
+
+
+class BadPost(InputError):
+    sentence = "What was posted cannot be used: {reason}."
+    next_step = "Reload the page; a program finds what each endpoint takes under ?view=api."
+
+
+class PostTooLarge(InputError):
+    sentence = "What was posted has more than {limit:,} bytes."
+    next_step = "Post less at once; files go through the upload."
+
+
+class PostTooSlow(InputError):
+    sentence = "What was posted did not arrive in time."
+    next_step = "Try again on a faster connection."
 
 
 class NotServed(InputError):

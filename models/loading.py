@@ -23,11 +23,13 @@ from .domain.variant import Variant
 from .engines.chat_template import source_in
 from .engines.llama.metadata import chat_template_of, fewest_tokens
 from .engines.thoughts import read_template
-from .engines.transformers.from_gguf import content_of, conversion_folder, convert_in_subprocess
-from .weights import own_folder, sources
+from .engines.transformers.from_gguf import content_of, conversion_folder, convert_in_subprocess, is_converted
+from .weights import kept, own_folder, sources
 from .weights.adapters import sources as adapter_sources
 from .weights.adapters.gguf_file import as_gguf
 from .weights.gguf_contents import gguf_contents
+
+FP32 = 4  # bytes of a parameter, as a conversion writes it
 
 
 def known_adapters(
@@ -96,7 +98,9 @@ def _as_gguf(
     on_progress: OnProgress,
     cancelled: Callable[[], bool],
 ) -> Adapter:
-    return as_gguf(adapter, card, architecture, settings)
+    made = as_gguf(adapter, card, architecture, settings)
+    kept.used(settings, Path(made.file))
+    return made
 
 
 def snapshot(card: ModelCard, mode: Mode, settings: Settings, token: str | None) -> Generator[Progress, None, Snapshot]:
@@ -110,6 +114,7 @@ def snapshot(card: ModelCard, mode: Mode, settings: Settings, token: str | None)
     if (here := sources.locate(wanted, form, settings)) is None:
         fetch = partial(sources.resolve, wanted, form, settings, token=token)
         here = yield from reported(fetch, Progress("download", detail=card.title))
+    kept.used(settings, Path(here.path))
     return here if here.form == form else (yield from converted(card, here, settings))
 
 
@@ -118,9 +123,12 @@ def converted(card: ModelCard, source: Snapshot, settings: Settings) -> Generato
     own_folder.require(settings)
     folder = conversion_folder(card, source, settings)
     convert = partial(convert_in_subprocess, Path(source.path), folder)
+    if not is_converted(Path(source.path), folder):
+        kept.make_room(settings, FP32 * card.parameters, card.title, Path(source.path))
     yield from reported(convert, Progress("convert", detail=card.title))
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     content = content_of(folder)
+    kept.used(settings, folder)
     return Snapshot(str(folder), "safetensors", "converted", size, source.revision, source.trusted, content)
 
 

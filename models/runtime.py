@@ -57,6 +57,7 @@ from .weights.adapters import sources as adapter_sources
 from .weights.adapters import uploads
 from .weights.gguf_listing import look_up, with_listed
 from .weights.hub.quota import seconds_left
+from .weights.kept import free_disk
 from .weights.sharing import Visit
 
 Asked = Request | CompareRequest | Prompt
@@ -253,6 +254,7 @@ class Runtime:
             on_this_machine=tuple(form for form in forms if sources.locate(card, form, self.settings)),
             active_parameters=card.active_parameters,
             languages=card.languages,
+            free_disk=free_disk(self.settings),
         )
 
     def thinking(self, variant: Variant, token: str | None = None) -> TemplateThinking | None:

@@ -16,7 +16,7 @@ NETWORKS = ("models.training.causal", "models.training.feed_forward", "models.tr
 FLOORS = (
     ("app", "models.__main__"),
     ("models.cli", "ui"),
-    ("ui.compare", "ui.chat", "ui.openai"),
+    ("ui.compare", "ui.chat", "ui.openai", "ui.workshop"),
     ("ui.programs",),
     ("ui.page",),
     ("ui.picker",),
@@ -42,6 +42,7 @@ FLOORS = (
     ("models.weights.hub_card",),
     ("models.weights.places",),
     ("models.weights.wheel",),
+    ("models.weights.kept",),
     ("models.weights.hub",),
     ("models.weights",),
     ("models.weights.verify",),
@@ -51,7 +52,7 @@ FLOORS = (
 )
 FLOOR = {room: len(FLOORS) - place for place, rooms in enumerate(FLOORS) for room in rooms}
 # The page knows what can be asked and what comes back, nothing of how it is computed; the Runtime is an argument.
-PAGE = ("ui", "models.domain", "models.system", "models.studies")
+PAGE = ("ui", "models.domain", "models.system", "models.studies", "models.workshop.asked", "models.weights.kept")
 TYPES_ONLY = (*PAGE, "models.runtime")
 NEVER_HEAVY = ("app", "ui", "models.domain")  # not even inside a function
 ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.compute.gpu", "models.compute.scheduler")}

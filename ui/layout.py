@@ -39,16 +39,15 @@ from .shared.sampling import sampling_controls
 from .shared.text import EN, I18N, both, t
 from .shared.thinking import thinking_controls
 from .watching import build_watching
+from .workshop.tab import build_workshop_tab
 
 if TYPE_CHECKING:
     from models.runtime import Runtime
 
 # The first stop of the keyboard: past the picker, to what the open tab asks for.
 SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
-STYLES = [
-    Path(__file__).parent / name
-    for name in ("style.css", "chat/chat.css", "compare/results.css", "embed/embed.css", "programs/snippets.css")
-]
+SHEETS = ("style.css", "chat/chat.css", "compare/results.css", "workshop/workshop.css", "embed/embed.css")
+STYLES = [Path(__file__).parent / name for name in (*SHEETS, "programs/snippets.css")]
 EARLY = Path(__file__).with_name("choices.js")
 OWN = (
     "opening.js",
@@ -74,6 +73,7 @@ TABS: dict[str, Callable[[Page], Tab]] = {
     "chat": build_chat_tab,
     "compare": build_compare_tab,
     "complete": build_complete_tab,
+    "workshop": build_workshop_tab,
 }
 
 

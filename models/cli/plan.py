@@ -43,7 +43,10 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     print(f"  {'total':24} {size(planned.total):>9}")
     print(f"  {'must be free':24} {size(planned.needed):>9}")
     print(f"{size(planned.budget.free)} of {planned.budget.device} is available: {verdict}")
-    speed = runtime.describe(runtime.card(variant), hardware=hardware).plans[planned.mode].speed
+    about = runtime.describe(runtime.card(variant), hardware=hardware)
+    speed = about.plans[planned.mode].speed
+    if not hardware:
+        print(f"{size(about.free_disk)} of disk are free")
     print(f"Longest context that fits: {runtime.longest_context(variant, hardware):,} tokens")
     if speed is not None:
         print(f"Estimated speed: {speed.low:.3g} to {speed.high:.3g} tokens/s")

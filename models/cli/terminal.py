@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from codecs import BOM_UTF8
@@ -11,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..domain import units
 from ..domain.errors import NotUtf8
 from ..domain.messages import Progress
 from ..domain.units import size
@@ -110,8 +110,8 @@ def add_shard_size(command: argparse.ArgumentParser) -> None:
 
 
 def byte_count(text: str) -> int:
-    """A size as transformers writes it: 500MB, 2GB, in decimal units; raises argparse.ArgumentTypeError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
-    if found is None or not (count := int(float(found[1]) * 1000 ** " KMGT".index(found[2] or " "))):
-        raise argparse.ArgumentTypeError(f"{text} is not a size such as 500MB or 2GB")
-    return count
+    """A size such as 500MB or 2GB; raises argparse.ArgumentTypeError."""
+    try:
+        return units.byte_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -629,6 +629,41 @@ class PushRefused(WorkshopError):
     next_step = "Nothing was published; correct the cause and run the same command again."
 
 
+class NothingNamed(WorkshopError):
+    sentence = "It is not said yet: {what}."
+    next_step = "Fill that in and press again."
+
+
+class BadSize(WorkshopError):
+    sentence = "“{text}” is no size."
+    next_step = "Write it like 500MB or 2GB."
+
+
+class WorkshopBusy(WorkshopError):
+    sentence = "The workshop is still at work."
+    next_step = "Wait until it has ended, or stop it."
+
+
+class WorkshopClosed(WorkshopError):
+    sentence = "The workshop is for who runs this server."
+    next_step = "Open the page on the server itself, or give the operator's key."
+
+
+class NotKept(WorkshopError):
+    sentence = "Nothing of the name {name} is on the disk."
+    next_step = "`python -m models cache` lists the names."
+
+
+class KeptInUse(WorkshopError):
+    sentence = "{name} is in use, and stays."
+    next_step = "Eject the model, or wait until it is written, and remove it then."
+
+
+class DiskBudget(WorkshopError):
+    sentence = "{file} needs {needed} of disk, and of the {budget} of PADDOCK_DISK_GB {taken} are taken."
+    next_step = "Remove something (`python -m models cache`), or allow more."
+
+
 class CannotWrite(WorkshopError):
     sentence = "{folder} cannot be written: {reason}."
     next_step = "Name another folder with --out."

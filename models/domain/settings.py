@@ -23,6 +23,7 @@ class Settings:
 
     default_variant: str = "smollm2-135m-instruct"
     cache_dir: str = ""  # conversions and files of the package index; empty: ~/.cache/paddock
+    disk_gb: float = 0.0  # that conversions, packages and uploads may take together; 0: as much as there is
     models_dir: str = ""  # a folder of KEY/ or OWNER/NAME/ snapshots that are used before anything is downloaded
     adapters_dir: str = ""  # a folder of NAME/ LoRA adapters that visitors can pick by name
     uploads: bool = True  # may visitors bring adapters of their own?
@@ -61,6 +62,7 @@ class Settings:
     gpu_seconds: int = 120  # of ZeroGPU that one call asks for at the most
     packed: tuple[str, ...] = ("default",)  # variants that every worker of ZeroGPU has from its beginning, or none
     gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
+    workshop: bool = True  # the Workshop tab, for who is at this machine or gives the operator's key
     preload: bool = True  # load the default variant right after the page is up
 
     def shares(self, repo: str) -> bool:
@@ -82,11 +84,11 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Settings from PADDOCK_<FIELD> variables; a value that cannot be read is a ValueError that names it.
 
-        On a public Space (SPACE_ID is set) `hub_ids`, `preload` and `openai` are off unless they are asked for;
-        visitors sign in by OAuth where the Space has it (OAUTH_CLIENT_ID is set). ZeroGPU computes for nobody who has
-        gone.
+        On a public Space (SPACE_ID is set) `hub_ids`, `preload`, `openai` and `workshop` are off unless they are asked
+        for; visitors sign in by OAuth where the Space has it (OAUTH_CLIENT_ID is set). ZeroGPU computes for nobody who
+        has gone.
         """
-        values: dict[str, object] = {"hub_ids": False, "preload": False, "openai": False} if env.get("SPACE_ID") else {}
+        values: dict[str, object] = dict.fromkeys(_OFF_ON_SPACES, False) if env.get("SPACE_ID") else {}
         if env.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
             values["away_s"] = 0.0
         if env.get("OAUTH_CLIENT_ID"):
@@ -121,6 +123,7 @@ def unknown(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: next(iter(difflib.get_close_matches(name, known, n=1)), "") for name in found}
 
 
+_OFF_ON_SPACES = ("hub_ids", "preload", "openai", "workshop")
 _AT_LEAST_ONE = (
     "context",
     "max_characters",

@@ -209,7 +209,7 @@ class _Work:
             one.discard()
             raise MetaFileDamaged(file=one.name)
         put(one.part, one.final)
-        one.notes.unlink(missing_ok=True)
+        one.forget_notes()
 
 
 def _is_here(file: Path, wanted: str | None, on_progress: OnProgress) -> bool:

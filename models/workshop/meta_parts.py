@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..system.files import read_json, write_json
+from ..system.files import read_json
 
 PART = 64_000_000  # bytes that one request asks for
 KEPT = 8_000_000  # bytes between two notes of how far a part is
@@ -53,6 +55,11 @@ class Download:
         return self.folder / f".{self.name}.json"
 
     @property
+    def notes_part(self) -> Path:
+        """Where they are written; of one name, so that a killed call leaves one at most."""
+        return self.folder / f".{self.name}.json.part"
+
+    @property
     def arrived(self) -> int:
         """Bytes that are there."""
         return sum(self.done.values())
@@ -68,7 +75,9 @@ class Download:
             self.done[at] = count
             if keep:
                 noted = {str(at): count for at, count in self.done.items()}
-                write_json(self.notes, {"size": self.size, "version": self.version, "part": PART, "done": noted})
+                facts = {"size": self.size, "version": self.version, "part": PART, "done": noted}
+                self.notes_part.write_text(json.dumps(facts), encoding="utf-8")
+                os.replace(self.notes_part, self.notes)
 
     def is_complete_now(self) -> bool:
         """Whether all bytes are here; true for the first who asks only."""
@@ -80,4 +89,9 @@ class Download:
         """Forget what is here."""
         self.done = {}
         self.part.unlink(missing_ok=True)
+        self.forget_notes()
+
+    def forget_notes(self) -> None:
+        """Drop what is noted, of a call that was killed too."""
         self.notes.unlink(missing_ok=True)
+        self.notes_part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from .package import Package, package_of, with_base
 from .save import save
 
 LICENCE_FILE, CARD = "LICENSE", "README.md"
+SENT = ".sent-"  # begins the name of what is being removed
 SHARD = 5_000_000_000  # bytes of a file of weights, as everywhere
 _NOT_IN_NAMES = r"[^\w.@+-]"  # of folders, as a colon on some systems
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -105,7 +107,10 @@ def push_variant(
     what = publication(runtime, folder, wanted)
     say(what)
     commit = push(runtime, what, wanted.private, on_progress)
-    shutil.rmtree(folder)
+    # It loses its name at once: of a call that is killed meanwhile no half is taken for whole.
+    os.replace(folder, folder.with_name(f"{SENT}{folder.name}"))
+    for sent in folder.parent.glob(f"{SENT}*"):
+        shutil.rmtree(sent, ignore_errors=True)
     return commit
 
 

@@ -61,14 +61,15 @@ def to_gguf(runtime: Runtime, variant: Variant, kind: str, out: Path, on_progres
     source = Path(runtime.fetch(variant.without_adapters, on_progress).path)
     require_known(source)  # before anything is merged
     part = out.with_name(f".{out.name}.part")
-    with writing(out.name, out.parent), _weights(runtime, variant, source, out, on_progress) as folder:
+    with writing(out.name, out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write_gguf(folder, part, kind, _title(runtime, variant), on_progress)
+            with _weights(runtime, variant, source, out, on_progress) as folder:
+                write_gguf(folder, part, kind, _title(runtime, variant), on_progress)
             found = _held_against(runtime, variant, part, on_progress)
             _settings_beside(runtime, source, out)
             _note(runtime, variant, kind, found, out)
-            put(part, out)
+            put(part, out)  # the last thing: nothing is left to be tidied if we are killed now
         finally:
             part.unlink(missing_ok=True)
     return found

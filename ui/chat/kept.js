@@ -76,7 +76,7 @@
   document.addEventListener("keydown", ({ key, target }) => {
     if (key === "Enter" && target.closest?.("#message")) forgetPrompt();
   });
-  const TABS = { complete: "complete", compare: "compare", measure: "compare" };  // what a link opens; else the chat
+  const TABS = { complete: "complete", workshop: "workshop", compare: "compare", measure: "compare" };  // what a link opens; else the chat
 
   Object.assign(window.paddock, {
     conversations: {

@@ -93,6 +93,7 @@ def _facts(model: ModelInfo, planned: LoadPlan) -> str:
         say("Licence"): licence,
         say("Source"): source if model.hub_id else "",
         say("Files"): _files(model, planned.mode) if planned.is_local else "",
+        say("Free disk"): size(model.free_disk) if planned.is_local and model.free_disk else "",
     }
     lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value)
     return f'<dl class="facts">{lines}</dl>'

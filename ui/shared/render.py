@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from models.domain.errors import PaddockError
@@ -115,7 +116,7 @@ def gauge(usage: Usage) -> str:
 _ELAPSED = '<span class="elapsed"></span>'
 
 
-def progress(step: Progress) -> str:
+def progress(step: Progress, stages: Mapping[str, str] = STAGES) -> str:
     """What is being waited for, for how long, and how far it is where that is known."""
     amount = ""
     if step.total:
@@ -124,7 +125,7 @@ def progress(step: Progress) -> str:
         amount = say("{done} of {total}{unit}", done=done, total=total, unit=unit) if step.done else f"{total}{unit}"
     share = min(1.0, step.done / step.total) if step.total else 0
     kind = "bar" if share else "bar busy"
-    words = f"{say(STAGES.get(step.stage, step.stage))} {say(step.detail)}".strip()
+    words = f"{say(stages.get(step.stage, step.stage))} {say(step.detail)}".strip()
     return (
         f'<div class="status" role="status"><span class="{kind}"><i style="width:{share:.1%}"></i></span>'
         f"<span>{escape(words)}</span><span>{escape(amount)}</span>{_ELAPSED}</div>"

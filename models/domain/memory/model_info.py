@@ -55,6 +55,7 @@ class ModelInfo:
     on_this_machine: tuple[Form, ...]
     active_parameters: int = 0
     languages: tuple[str, ...] = ()  # ISO 639-1, as its own card states them
+    free_disk: int = 0  # bytes, where its files would go
 
     @property
     def modes(self) -> list[str]:

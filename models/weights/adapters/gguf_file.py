@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from ...domain.llama_names import ARCHITECTURES, TIED_HEAD, linear_name, turned,
 from ...domain.load import Adapter
 from ...domain.lora import HEAD, matrix_of, shown
 from ...domain.settings import Settings
+from ...system.durable import put
 from .. import fetch_errors, own_folder
 from ..sharing import file_lock, safe_name
 from ..verify.safetensors_header import SHORT_HEADER, read_fp32, read_tensors
@@ -56,6 +56,8 @@ def _write(adapter: Adapter, card: ModelCard, architecture: str, file: Path) -> 
     file.parent.mkdir(parents=True, exist_ok=True)
     tensors = list(_tensors(adapter, card, architecture))
     fetch_errors.require_space(4 * adapter.parameters, file.name, file.parent)
+    for left in file.parent.glob(f".{file.name}.*.part"):
+        left.unlink(missing_ok=True)  # of a process that was killed: whoever writes now holds the lock
     part = file.with_name(f".{file.name}.{secrets.token_hex(6)}.part")
     writer = gguf.GGUFWriter(part, architecture)
     try:
@@ -68,7 +70,7 @@ def _write(adapter: Adapter, card: ModelCard, architecture: str, file: Path) -> 
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        os.replace(part, file)
+        put(part, file)
     finally:
         writer.close()
         part.unlink(missing_ok=True)

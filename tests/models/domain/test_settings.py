@@ -11,6 +11,7 @@ from models.domain.variant import Variant
 VALUES = {  # field: (text, value)
     "default_variant": ("qwen2.5-0.5b-instruct@gguf", "qwen2.5-0.5b-instruct@gguf"),
     "cache_dir": ("/data/cache", "/data/cache"),
+    "disk_gb": ("20", 20.0),
     "models_dir": ("/data/models", "/data/models"),
     "adapters_dir": ("/data/adapters", "/data/adapters"),
     "uploads": ("0", False),
@@ -48,6 +49,7 @@ VALUES = {  # field: (text, value)
     "gpu_seconds": ("90", 90),
     "packed": ("a@bf16, b@nf4", ("a@bf16", "b@nf4")),
     "gpu_memory_gb": ("96", 96.0),
+    "workshop": ("0", False),
     "preload": ("No", False),
 }
 

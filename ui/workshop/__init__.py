@@ -1,0 +1,1 @@
+"""The Workshop tab: weights in and out, for who runs the server."""

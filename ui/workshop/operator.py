@@ -1,0 +1,27 @@
+"""Who may use the workshop: it writes to the server's disk, and publishes with its token."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import urlsplit
+
+import gradio as gr
+
+from models.domain.errors import WorkshopClosed
+from models.domain.settings import Settings
+
+HERE = ("localhost", "127.0.0.1", "::1")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+
+def require(settings: Settings, request: gr.Request, key: object) -> None:
+    """Raise WorkshopClosed for all but the operator: by the key where there is one, else by being at this machine."""
+    if settings.operator_key:
+        if not hmac.compare_digest(str(key or "").encode(), settings.operator_key.encode()):
+            raise WorkshopClosed
+        return
+    # Neither through a proxy or a tunnel, nor from a page that gave its own name to this address.
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    came = request.client.host if request.client else ""
+    if came not in HERE or host not in HERE or any(name in request.headers for name in FORWARDED):
+        raise WorkshopClosed

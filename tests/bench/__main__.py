@@ -18,6 +18,7 @@ from .memory import memory
 from .openai import openai
 from .processes import Stage
 from .report import print_machine
+from .shards import sharded_loads
 from .speed import fp32, gguf
 from .start import start
 
@@ -34,6 +35,7 @@ NAMES = (
     "efficiency",
     "openai",
     "convert",
+    "shards",
 )
 
 
@@ -64,6 +66,7 @@ def main() -> None:
             "efficiency": lambda: efficiency(min(new_tokens, 64), few),
             "openai": lambda: openai(stage, new_tokens, repeats, 48 if options.tiny else 2000),
             "convert": lambda: conversion(options.tiny),
+            "shards": lambda: sharded_loads(options.tiny),
         }
         for name in NAMES:
             if name in names:

@@ -34,6 +34,7 @@ from .domain.errors import (
     InvalidText,
     ModeNotPossible,
     NotHeld,
+    NotServed,
     PaddockError,
     PromptTooManyCharacters,
     SamplingOutOfBounds,
@@ -48,9 +49,10 @@ from .domain.messages import Event, Message, Progress
 from .domain.quantization import Machine, Mode
 from .domain.request import ChatRequest, CompareRequest, CompletionRequest, Request, texts
 from .domain.settings import Settings
-from .domain.thinking import TemplateThinking
+from .domain.thinking import TemplateThinking, Thinking
 from .domain.variant import AdapterChoice, Variant
 from .engines.device import accelerator, native_bf16, on_zero_gpu, packages
+from .engines.json_grammar import grammar
 from .planning import Planner, room
 from .weights import sources
 from .weights.adapters import sources as adapter_sources
@@ -416,6 +418,8 @@ class Runtime:
         if empty:
             raise EmptyPrompt
         self._check_texts(texts(request))
+        if request.schema:
+            grammar(request.schema)
         lengths = {"max_new_tokens": request.sampling.max_new_tokens}
         if isinstance(request, ChatRequest):
             lengths["thinking_budget"] = request.thinking.budget or 0
@@ -496,9 +500,11 @@ class Runtime:
         with closing(self._events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
             yield from stream
 
-    def scoring(self, prompt: Prompt, variant: Variant, token: str | None = None) -> AsyncGenerator[Event, None]:
+    def scoring(
+        self, prompt: Prompt, variant: Variant, token: str | None = None, rivals: int = 0
+    ) -> AsyncGenerator[Event, None]:
         """The same for an event loop."""
-        return pumped(partial(self.score, prompt, variant, token=token))
+        return pumped(partial(self.score, prompt, variant, token=token, rivals=rivals))
 
     def fetch(self, variant: Variant, on_progress: OnProgress = lambda progress: None) -> Snapshot:
         """The checked weights of a variant on this machine, downloaded and converted if need be."""
@@ -550,13 +556,17 @@ def _let_through(asked: Asked) -> None:
 
 def _answering(request: Request, card: ModelCard, load: Load, rows: tuple[tuple[ActiveAdapter, ...], ...]) -> Answering:
     """How a request is put to a kind of model: messages for its template, or a text as it is."""
+    if request.schema and not isinstance(load.where, Local):
+        raise NotServed(name="response_format")
+    how: dict[str, Any] = {"rows": rows, "reuse": request.reuse, "schema": request.schema}
     if isinstance(request, CompletionRequest):
-        return Answering(load, request.sampling, prompt=request.prompt, rows=rows, reuse=request.reuse)
+        return Answering(load, request.sampling, prompt=request.prompt, **how)
     if card.is_base:
         sampling, text = request.base_prompt.ending(request.sampling), request.base_prompt.write(request.messages)
-        return Answering(load, sampling, prompt=text, rows=rows, reuse=request.reuse)
-    thinking = replace(request.thinking, budget=_budget(request, load))
-    return Answering(load, request.sampling, request.messages, rows=rows, reuse=request.reuse, thinking=thinking)
+        return Answering(load, sampling, prompt=text, **how)
+    asked = Thinking("off") if request.schema and request.thinking.switch == "auto" else request.thinking
+    thinking = replace(asked, budget=_budget(request, load))
+    return Answering(load, request.sampling, request.messages, **how, thinking=thinking)
 
 
 def _budget(request: ChatRequest, load: Load) -> int | None:

@@ -110,6 +110,13 @@
         said(button, zh ? "已复制" : "Copied");
       } catch { box.querySelector("textarea")?.select(); }
     },
+    save(text, type, name) {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type }));
+      link.download = name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    },
     openPicker() {
       const sidebar = document.querySelector("#sidebar");
       const bar = sidebar?.closest(".sidebar") || document.querySelector(".sidebar");

@@ -34,7 +34,7 @@ class Answering:
     """A load, and the prompt to give to it: `messages` for the model's own template, or `prompt` as it is.
 
     There is one answer for each of `rows`, the adapters that act on it; several are computed as one batch. Only for a
-    model that may think has `thinking` a budget.
+    model that may think has `thinking` a budget. With a `schema`, the answer is JSON that follows it.
     """
 
     load: Load
@@ -44,6 +44,7 @@ class Answering:
     rows: tuple[tuple[ActiveAdapter, ...], ...] = ((),)
     reuse: bool = True
     thinking: Thinking = AS_IT_IS
+    schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ def _computed(
                     yield step
         return
     prompt = engine.render(job.messages, job.thinking) if job.messages else Prompt(job.prompt)
+    if job.schema:
+        prompt = replace(prompt, schema=job.schema, thoughts=None)
     yield Rendered(prompt.text)
     with ticket as turn:
         yield from turn

@@ -16,13 +16,15 @@ class Prompt:
     """The exact text for a model.
 
     `rendered` says that a chat template wrote it: it spells its own start token, so none is added. `notes` say what
-    of the visitor's words is not where they put it. With `thoughts`, what is written after it is split by them.
+    of the visitor's words is not where they put it. With `thoughts`, what is written after it is split by them. With a
+    `schema`, what is written is JSON that follows it.
     """
 
     text: str
     rendered: bool = False
     notes: tuple[str, ...] = ()
     thoughts: Thoughts | None = None
+    schema: str = ""
 
 
 @dataclass(frozen=True)

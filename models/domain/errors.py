@@ -124,6 +124,11 @@ class PostTooSlow(InputError):
     next_step = "Try again on a faster connection."
 
 
+class BadSchema(InputError):
+    sentence = "The JSON schema of the answer cannot be used: {reason}."
+    next_step = "Give a simpler one, or leave response_format out."
+
+
 class NotServed(InputError):
     sentence = "The parameter {name} is not served here."
     next_step = "Leave it out; docs/programs.md has the parameters that are."

@@ -60,6 +60,7 @@ class ChatRequest:
     """The next answer of a conversation; an instruct model's own template is used, a base model gets `base_prompt`.
 
     Without `reuse`, nothing that was computed for an earlier turn is used, so that its figures are those of the whole.
+    With a `schema`, the answer is JSON that follows it (json_schema.schema_text), and nothing is thought before it.
     """
 
     variant: Variant
@@ -68,16 +69,18 @@ class ChatRequest:
     base_prompt: BasePrompt = field(default_factory=BasePrompt)
     reuse: bool = True
     thinking: Thinking = AS_IT_IS
+    schema: str = ""
 
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """The continuation of a text; the model is given exactly `prompt`. `reuse` as of a ChatRequest."""
+    """The continuation of a text; the model is given exactly `prompt`. `reuse` and `schema` as of a ChatRequest."""
 
     variant: Variant
     prompt: str
     sampling: Sampling = field(default_factory=Sampling)
     reuse: bool = True
+    schema: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -126,3 +127,30 @@ def test_columns_go_come_back_and_are_weighed_for_other_hardware(opened: Compare
     expect(fits).to_have_text("yes")
     opened.pick_hardware("1 GB")
     expect(fits).to_have_text(re.compile("no|tight"))
+
+
+def test_a_page_that_is_taken_away_opens_without_the_app_and_the_best_runs_elsewhere(
+    opened: Comparer, browser: Any, tmp_path: Path
+) -> None:
+    page = opened.page
+    page.locator("#compare-elsewhere").click()
+    expect(page.locator("#snippets h3")).to_have_text(["llama.cpp", "Ollama"])
+    expect(page.locator("#snippets code").first).to_contain_text("Why?")
+    page.locator("#snippets [data-do=close]").click()
+    with page.expect_download() as download:
+        page.locator("#compare-page").click()
+    saved = tmp_path / "paddock.html"
+    download.value.save_as(saved)
+    for scheme, back in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(12, 10, 9)")):
+        away = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 800})
+        alone, asked = away.new_page(), []
+        alone.on("request", lambda request, asked=asked: asked.append(request.url))
+        alone.on("console", lambda message, asked=asked: asked.append(message.text))
+        alone.goto(saved.as_uri())
+        assert asked == [saved.as_uri()]
+        expect(alone.locator("article")).to_have_count(4)
+        expect(alone.locator("svg")).to_have_count(3)
+        expect(alone.locator("article").last).to_contain_text("It is <b>not</b>.")
+        assert alone.evaluate("getComputedStyle(document.body).backgroundColor") == back
+        assert alone.evaluate("document.documentElement.scrollWidth") == 390
+        away.close()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
+import yaml
 from gradio_client import Client
 
 from tests.conftest import SMOLLM2, ServedApp, served
@@ -67,6 +71,72 @@ def test_completions_seeds_and_several_choices(app: ServedApp) -> None:
     assert client.completions.create(**asked, seed=8).choices[0].text == texts[1]
     cut = client.completions.create(**asked | {"max_tokens": 60}, temperature=0, stop=[","])
     assert (cut.choices[0].finish_reason, "," in cut.choices[0].text) == ("stop", False)
+
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 20},
+        "age": {"type": "integer"},
+        "job": {"enum": ["a", "b"]},
+    },
+    "required": ["name", "age", "job"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("quantization", ["gguf", "bf16"])
+def test_an_answer_keeps_to_a_json_schema(app: ServedApp, quantization: str) -> None:
+    client, model = client_of(app), f"{SMOLLM2}@{quantization}"
+    shaped: Any = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON}}
+    asked: dict[str, Any] = {"model": model, "max_tokens": 80, "seed": 3, "messages": ASKED}  # that is no JSON
+    answer = client.chat.completions.create(**asked, response_format=shaped)
+    assert answer.choices[0].finish_reason == "stop"
+    person = json.loads(answer.choices[0].message.content or "")
+    assert set(person) == {"name", "age", "job"}
+    assert (type(person["age"]), person["job"] in ("a", "b")) == (int, True)
+    nonsense: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**asked, response_format=nonsense)
+    assert refused.value.code == "bad_schema"
+
+
+@pytest.mark.parametrize("quantization", ["gguf", "bf16"])
+def test_tokens_have_their_probabilities(app: ServedApp, quantization: str) -> None:
+    client, model = client_of(app), f"{SMOLLM2}@{quantization}"
+    asked: dict[str, Any] = {"model": model, "messages": ASKED, "logprobs": True, "top_logprobs": 2, **GREEDY}
+    answer = client.chat.completions.create(**asked)
+    (choice,) = answer.choices
+    assert choice.logprobs is not None
+    told = choice.logprobs.content or []
+    assert "".join(token.token for token in told) == choice.message.content
+    for token in told:  # greedy takes the likeliest
+        assert token.top_logprobs[0].token == token.token
+        assert token.top_logprobs[0].logprob == pytest.approx(token.logprob, abs=0.01)
+        assert 0 >= token.logprob >= token.top_logprobs[1].logprob - 0.01
+    last = [piece for piece in client.chat.completions.create(**asked, stream=True) if piece.choices[0].logprobs]
+    assert [len(piece.choices[0].logprobs.content or []) for piece in last] == [len(told)]
+    text = client.completions.create(model=model, prompt="One, two, three,", max_tokens=6, temperature=0, logprobs=1)
+    chances = text.choices[0].logprobs
+    assert chances is not None
+    assert "".join(chances.tokens or []) == text.choices[0].text
+    assert [len(best) for best in chances.top_logprobs or []] == [1] * len(chances.tokens or [])
+
+
+def test_the_llm_command_talks_to_it(app: ServedApp, tmp_path: Path) -> None:
+    model = {"model_id": "paddock", "model_name": f"{SMOLLM2}@gguf", "api_base": f"{app.url}/v1"}
+    listed = [model | {"supports_schema": True}]
+    (tmp_path / "extra-openai-models.yaml").write_text(yaml.safe_dump(listed), encoding="utf-8")
+    env = os.environ | {"LLM_USER_PATH": str(tmp_path), "OPENAI_API_KEY": "none"}
+    ask = ["llm", "-m", "paddock", "-o", "temperature", "0", "-o", "max_tokens", "16", ASKED[0]["content"]]
+    wanted = client_of(app).chat.completions.create(model=f"{SMOLLM2}@gguf", messages=ASKED, **GREEDY)
+    for more in ([], ["--no-stream"]):
+        done = subprocess.run([*ask, *more], env=env, capture_output=True, text=True, timeout=120)
+        assert done.stdout.strip() == (wanted.choices[0].message.content or "").strip(), done.stderr
+    shaped = [*ask[:5], "0", "--schema", "name, age int", "Invent a person."]
+    done = subprocess.run(shaped, env=env, capture_output=True, text=True, timeout=120)
+    person = json.loads(done.stdout)  # its schema allows more
+    assert (type(person["name"]), type(person["age"])) == (str, int), done.stderr
 
 
 def test_models_are_listed_by_their_notation(app: ServedApp) -> None:

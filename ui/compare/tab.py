@@ -25,7 +25,19 @@ from ..picker.cost import draw_cost, wire_cost
 from ..programs.panel import drawn as drawn_panel
 from ..programs.panel import elsewhere, opens
 from ..shared import render
-from ..shared.events import AT_ONCE, IN_ORDER, Values, Visitor, computing, download, follows, named, own_token, pressed
+from ..shared.events import (
+    AT_ONCE,
+    IN_ORDER,
+    SAVE_PAGE,
+    Values,
+    Visitor,
+    computing,
+    download,
+    follows,
+    named,
+    own_token,
+    pressed,
+)
 from ..shared.language import say
 from ..shared.sampling import read_sampling
 from ..shared.text import t
@@ -41,6 +53,7 @@ from .needs import weighed
 from .runs import Run, Runs
 from .setup import draw_setup, planned, wire_setup
 from .state import Shown
+from .static_page import static_page
 from .votes import draw_votes, votes_values, wire_votes
 from .watched import Parts
 
@@ -75,7 +88,7 @@ def build_compare_tab(page: Page) -> Tab:
     columns = gr.HTML(render_columns.empty(), elem_id="compare-columns", elem_classes="flush", js_on_load=SCRIPT)
     pictures = gr.HTML(elem_id="compare-pictures", elem_classes="flush")
     with gr.Row(elem_id="compare-files"):
-        taken = (*FILES, "elsewhere")
+        taken = (*FILES, "page", "elsewhere")
         files = {name: gr.Button(t(name), size="sm", interactive=False, elem_id=f"compare-{name}") for name in taken}
         opening = gr.UploadButton(t("open_comparison"), size="sm", file_types=[".json"], elem_id="compare-open")
     votes = draw_votes(page.votes)
@@ -227,6 +240,10 @@ def build_compare_tab(page: Page) -> Tab:
         line = render.said(say("Voted: {what}.", what=what))
         return [*parts.values(line, shown, distance), *votes_values(blind.added(kept, cast))]
 
+    def make_page(values: Values) -> str:
+        comparison = values[parts.shown].comparison
+        return static_page(comparison, values[setup.distance] / 100) if comparison else ""
+
     def best_elsewhere(request: gr.Request, token: str | None, values: Values) -> str:
         state = actions.best(values[parts.shown], values[setup.distance] / 100)
         if state is None:
@@ -277,6 +294,9 @@ def build_compare_tab(page: Page) -> Tab:
     opened = page.app.load(open_kept, kept | {votes.kept}, [*restored, *votes.outputs[1:]], **AT_ONCE)
     compared.append(opened.then(come_back, kept | {coming_back}, parts.outputs, **IN_ORDER))
     opens(page, files["elsewhere"].click, best_elsewhere, {parts.shown, setup.distance, *setup.fields.values()})
+    page_made = gr.Textbox(visible="hidden")
+    made = files["page"].click(make_page, {parts.shown, setup.distance}, page_made, **AT_ONCE)
+    made.then(None, page_made, None, js=SAVE_PAGE, api_visibility="private")
     for name in FILES:
         files[name].click(None, None, None, js=download("#compare-results", name), api_visibility="private")
     wire_setup(page.app, runtime, setup, page.picker)

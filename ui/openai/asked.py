@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.domain.errors import BadBody, NotServed
+from models.domain.json_schema import ANY_OBJECT, schema_text
 from models.domain.messages import Message, Sampling, read_history
 from models.domain.request import ChatRequest, CompletionRequest, Request
+from models.domain.results.comparison import MOST_ALTERNATIVES
 from models.domain.settings import Settings
 from models.domain.thinking import Switch, Thinking
 from models.domain.variant import Variant
@@ -20,12 +22,9 @@ MOST_ANSWERS = 4  # of one request
 NOT_SERVED: dict[str, tuple[Any, ...]] = {
     "tools": (None, []),
     "functions": (None, []),
-    "logprobs": (None, False, 0),
-    "top_logprobs": (None, 0),
     "logit_bias": (None, {}),
     "presence_penalty": (None, 0),
     "frequency_penalty": (None, 0),
-    "response_format": (None, {"type": "text"}),
     "echo": (None, False),
     "suffix": (None, ""),
     "best_of": (None, 1),
@@ -55,6 +54,7 @@ class Body(BaseModel):
     repetition_penalty: float | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
+    response_format: dict[str, Any] | None = None
 
 
 class ChatBody(Body):
@@ -62,19 +62,26 @@ class ChatBody(Body):
     max_completion_tokens: int | None = None
     reasoning_effort: str | None = None
     thinking_budget: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
 
 
 class CompletionBody(Body):
     prompt: str
+    logprobs: int | None = Field(None, ge=0, le=MOST_ALTERNATIVES)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a program wants: one request a choice, whole or as a stream that may end with its usage."""
+    """What a program wants: one request a choice, whole or as a stream that may end with its usage.
+
+    `rivals` are the likeliest tokens at each place that come with its probability; None asks for no probabilities.
+    """
 
     requests: tuple[Request, ...]
     stream: bool
     include_usage: bool
+    rivals: int | None = None
 
 
 def read_chat(posted: Any, settings: Settings) -> Asked:
@@ -84,15 +91,33 @@ def read_chat(posted: Any, settings: Settings) -> Asked:
     thinking = Thinking(switch, body.thinking_budget)
     messages, variant = read_messages(body.messages), _variant(body, settings)
     samplings = _samplings(body, body.max_completion_tokens or body.max_tokens, settings)
-    return _asked(body, [ChatRequest(variant, messages, one, thinking=thinking) for one in samplings])
+    if body.top_logprobs is not None and not body.logprobs:
+        raise BadBody(reason="top_logprobs goes with logprobs")
+    how: dict[str, Any] = {"thinking": thinking, "schema": read_format(body.response_format)}
+    rivals = body.top_logprobs or 0 if body.logprobs else None
+    return _asked(body, [ChatRequest(variant, messages, one, **how) for one in samplings], rivals)
 
 
 def read_completion(posted: Any, settings: Settings) -> Asked:
     """A body of /v1/completions; raises PaddockError."""
     body = _validated(CompletionBody, posted)
     variant = _variant(body, settings)
-    samplings = _samplings(body, body.max_tokens, settings)
-    return _asked(body, [CompletionRequest(variant, body.prompt, one) for one in samplings])
+    samplings, schema = _samplings(body, body.max_tokens, settings), read_format(body.response_format)
+    return _asked(
+        body, [CompletionRequest(variant, body.prompt, one, schema=schema) for one in samplings], body.logprobs
+    )
+
+
+def read_format(asked: dict[str, Any] | None) -> str:
+    """The JSON schema of a `response_format`, empty for plain text; raises BadBody, BadSchema."""
+    match asked:
+        case None | {"type": "text"}:
+            return ""
+        case {"type": "json_object"}:
+            return ANY_OBJECT
+        case {"type": "json_schema", "json_schema": {"schema": schema}}:
+            return schema_text(schema)
+    raise BadBody(reason="response_format is text, json_object, or json_schema with a json_schema.schema")
 
 
 def read_messages(posted: Sequence[Any]) -> tuple[Message, ...]:
@@ -143,5 +168,6 @@ def _samplings(body: Body, length: int | None, settings: Settings) -> list[Sampl
     return [Sampling(**values, stop=stop, seed=seed) for seed in seeds]
 
 
-def _asked(body: Body, requests: Sequence[Request]) -> Asked:
-    return Asked(tuple(requests), body.stream, bool(body.stream_options and body.stream_options.include_usage))
+def _asked(body: Body, requests: Sequence[Request], rivals: int | None) -> Asked:
+    usage = bool(body.stream_options and body.stream_options.include_usage)
+    return Asked(tuple(requests), body.stream, usage, rivals)

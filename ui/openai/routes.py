@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, aclosing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -17,8 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from models.domain.engine import Prompt
 from models.domain.errors import BadBody, BodyTooLarge, PaddockError
 from models.domain.messages import Delta, Progress, Thought
+from models.domain.request import ChatRequest
+from models.domain.request import Request as Answered
 from models.domain.variant import Variant
 
 from . import written
@@ -130,6 +134,8 @@ async def _whole(runtime: Runtime, asked: Asked, request: Request) -> list[Choic
             async with aclosing(runtime.streaming(one, stop)) as events:
                 async for event in events:
                     choice = advance(choice, event)
+            if asked.rivals is not None and not stop.is_set():
+                choice = await _scored(runtime, one, choice, asked.rivals)
             choices.append(choice)
             if stop.is_set():
                 break
@@ -138,6 +144,18 @@ async def _whole(runtime: Runtime, asked: Asked, request: Request) -> list[Choic
         with suppress(asyncio.CancelledError):
             await watching
     return choices
+
+
+async def _scored(runtime: Runtime, request: Answered, choice: Choice, rivals: int) -> Choice:
+    """The choice with how likely the model finds each token of its answer, before temperature; raises NotScorable."""
+    if not choice.text:
+        return replace(choice, scored=())
+    instruct = isinstance(request, ChatRequest) and not runtime.card(request.variant).is_base
+    whole = Prompt(choice.prompt + choice.written + choice.text, rendered=instruct)
+    async with aclosing(runtime.scoring(whole, request.variant, rivals=rivals)) as events:
+        async for event in events:
+            choice = advance(choice, event)
+    return choice
 
 
 async def _lines(runtime: Runtime, asked: Asked, form: Form, under_way: ExitStack) -> AsyncIterator[str]:
@@ -149,14 +167,18 @@ async def _lines(runtime: Runtime, asked: Asked, form: Form, under_way: ExitStac
     with under_way:
         try:
             for index, one in enumerate(asked.requests):
-                choice = Choice()
+                choice, begun = Choice(), False
                 async with aclosing(runtime.streaming(one)) as events:
                     async for event in events:
                         if isinstance(event, Delta | Thought):
-                            yield _line(form.chunk(index, event, first=choice == Choice()))
-                            choice = advance(choice, event)
+                            yield _line(form.chunk(index, event, first=not begun))
+                            begun = True
                         elif isinstance(event, Progress):
                             yield f": {event.stage}\n\n"
+                        choice = advance(choice, event)
+                if asked.rivals is not None:
+                    choice = await _scored(runtime, one, choice, asked.rivals)
+                    yield _line(form.chances(index, choice))
                 usages.append(choice.usage)
             if asked.include_usage:
                 yield _line(form.last(usages))

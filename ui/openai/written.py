@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from models.domain.errors import (
@@ -13,6 +15,7 @@ from models.domain.errors import (
     HubUnreachable,
     InputError,
     KeyRefused,
+    NotScorable,
     OutOfMemory,
     PaddockError,
     TooManyRequests,
@@ -21,8 +24,11 @@ from models.domain.errors import (
     WeightsError,
 )
 from models.domain.memory.model_info import ModelInfo
-from models.domain.messages import Delta, Event, Thought, Usage
+from models.domain.messages import Delta, Event, Rendered, Scored, Thought, Usage
 
+Rivals = tuple[tuple[str, float], ...]
+Token = tuple[str, float, Rivals]
+LEAST = -9999.0  # as OpenAI writes the logarithm of nothing
 FINISHES = {"stop": "stop", "stop_string": "stop", "length": "length", "time_limit": "length", "cancelled": "stop"}
 # The first that an error is one of says the status and OpenAI's name for the kind.
 STATUSES: tuple[tuple[type[PaddockError], int, str], ...] = (
@@ -36,6 +42,7 @@ STATUSES: tuple[tuple[type[PaddockError], int, str], ...] = (
     (HubUnreachable, 503, "server_error"),
     (WeightsError, 400, "invalid_request_error"),
     (OutOfMemory, 503, "server_error"),
+    (NotScorable, 400, "invalid_request_error"),
     (EngineError, 500, "server_error"),
     (PaddockError, 500, "server_error"),
 )
@@ -43,11 +50,22 @@ STATUSES: tuple[tuple[type[PaddockError], int, str], ...] = (
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer so far."""
+    """One answer so far; `prompt` is what the model was given, `written` the thought with its marks.
+
+    `scored` are its tokens once they were asked for: text, natural log-probability, rivals.
+    """
 
     text: str = ""
     thought: str = ""
     usage: Usage = field(default_factory=Usage)
+    prompt: str = ""
+    written: str = ""
+    scored: tuple[Token, ...] | None = None
+
+    @property
+    def tokens_before(self) -> int:
+        """Of the prompt and the thought."""
+        return self.usage.prompt_tokens + self.usage.thought_tokens
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,8 @@ class Form:
             if self.chat:
                 thought = {"reasoning_content": choice.thought} if choice.thought else {}
                 said = {"message": {"role": "assistant", "content": choice.text} | thought}
-            written.append({"index": index, **said, "logprobs": None, "finish_reason": finish(choice.usage)})
+            chances = self.logprobs(choice.scored)
+            written.append({"index": index, **said, "logprobs": chances, "finish_reason": finish(choice.usage)})
         return self._object("chat.completion", written) | usage([choice.usage for choice in choices])
 
     def chunk(self, index: int, event: Delta | Thought, first: bool = False) -> dict[str, Any]:
@@ -80,6 +99,25 @@ class Form:
         over = isinstance(event, Delta) and event.usage.finish is not None
         reason = finish(event.usage) if over else None
         return self._object("chat.completion.chunk", [{"index": index, **said, "finish_reason": reason}])
+
+    def chances(self, index: int, choice: Choice) -> dict[str, Any]:
+        """The piece after a choice that has the probabilities of all its tokens."""
+        said: dict[str, Any] = {"delta": {}} if self.chat else {"text": ""}
+        piece = {"index": index, **said, "logprobs": self.logprobs(choice.scored), "finish_reason": None}
+        return self._object("chat.completion.chunk", [piece])
+
+    def logprobs(self, scored: Sequence[Token] | None) -> dict[str, Any] | None:
+        """Probabilities as the endpoint has them."""
+        if scored is None:
+            return None
+        if self.chat:
+            return {"content": [_chance(text, value) | {"top_logprobs": _best(best)} for text, value, best in scored]}
+        return {
+            "tokens": [text for text, _, _ in scored],
+            "token_logprobs": [value for _, value, _ in scored],
+            "top_logprobs": [{text: _log(chance) for text, chance in best} for _, _, best in scored],
+            "text_offset": [*accumulate((len(text) for text, _, _ in scored), initial=0)][:-1],
+        }
 
     def last(self, usages: Sequence[Usage]) -> dict[str, Any]:
         """The piece after all choices, which has the usage."""
@@ -96,8 +134,28 @@ def advance(choice: Choice, event: Event) -> Choice:
         case Delta():
             return replace(choice, text=choice.text + event.text, usage=event.usage)
         case Thought():
-            return replace(choice, thought=choice.thought + event.text, usage=event.usage)
+            written = choice.written + event.written
+            return replace(choice, thought=choice.thought + event.text, written=written, usage=event.usage)
+        case Rendered():
+            return replace(choice, prompt=event.prompt)
+        case Scored():
+            start = max(0, choice.tokens_before - event.offset)
+            rivals = event.rivals or [()] * len(event.tokens)
+            places = zip(event.tokens, event.log_probabilities, rivals, strict=True)
+            return replace(choice, scored=tuple(places)[start:])
     return choice
+
+
+def _chance(text: str, value: float) -> dict[str, Any]:
+    return {"token": text, "logprob": value, "bytes": [*text.encode("utf-8", "replace")]}
+
+
+def _best(rivals: Rivals) -> list[dict[str, Any]]:
+    return [_chance(text, _log(chance)) for text, chance in rivals]
+
+
+def _log(chance: float) -> float:
+    return math.log(chance) if chance > 0 else LEAST
 
 
 def finish(used: Usage) -> str:

@@ -125,12 +125,9 @@ FORMS = {"csv": ("csv", "text/csv"), "markdown": ("md", "text/markdown"), "json"
 _DOWNLOAD = """() => {
   const rows = document.querySelector("%(where)s .measured-rows");
   if (!rows) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([rows.dataset.%(form)s], { type: "%(type)s" }));
-  link.download = "paddock.%(end)s";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  window.paddock.save(rows.dataset.%(form)s, "%(type)s", "paddock.%(end)s");
 }"""
+SAVE_PAGE = """(html) => { if (html) window.paddock.save(html, "text/html", "paddock.html"); }"""
 
 
 def download(where: str, form: str) -> str:

@@ -243,6 +243,7 @@ TEXTS = {
     "blind": ("Blind vote", "盲选"),
     "blind_info": ("no names and no figures until you have voted", "投票之前不显示名称和数据"),
     "json": ("Download JSON", "下载 JSON"),
+    "page": ("Download as a page", "下载为网页"),
     "elsewhere": ("Use the best elsewhere", "在别处运行最佳变体"),
     "open_comparison": ("Open a comparison", "打开对比文件"),
     "votes": ("Your votes", "你的投票"),

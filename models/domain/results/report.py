@@ -42,7 +42,8 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
         yield fenced(comparison.text)
 
 
-def _setup(comparison: Comparison) -> str:
+def setup(comparison: Comparison) -> dict[str, str]:
+    """How it was made, by name: all that is needed to do it again but the texts."""
     sampling, thinking = asdict(comparison.sampling), comparison.thinking
     seed = sampling.pop("seed")
     stop = sampling.pop("stop")
@@ -58,7 +59,11 @@ def _setup(comparison: Comparison) -> str:
         **{f"Version of {name}": version for name, version in comparison.versions.items()},
         **{f"Machine: {name}": value for name, value in comparison.machine.items()},
     }
-    lines = [f"| {inline(name)} | {inline(_plain(value))} |" for name, value in rows.items()]
+    return {name: _plain(value) for name, value in rows.items()}
+
+
+def _setup(comparison: Comparison) -> str:
+    lines = [f"| {inline(name)} | {inline(value)} |" for name, value in setup(comparison).items()]
     return "\n".join(["|  |  |", "| --- | --- |", *lines])
 
 

@@ -6,6 +6,7 @@ and chat templates are ours, so that they mean the same in every engine.
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -123,6 +124,8 @@ class GgufEngine:
         }
         if not sampling.greedy:
             request["seed"] = seed
+        if prompt.schema:
+            request["json_schema"] = json.loads(prompt.schema)
         if prompt.thoughts and not sampling.fixed_length:
             request |= {
                 "thoughts": asdict(prompt.thoughts),

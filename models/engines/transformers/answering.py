@@ -17,6 +17,7 @@ from ..device import PeakMemory
 from ..text_stream import Detokenizer, StopStrings
 from ..thoughts import MOST_MARKS, Split, Splitter, special_tokens
 from . import decode_loop
+from .grammar import Grammar
 from .loader import Loaded
 from .prefix_cache import PrefixCache, can_be_cut, snapshot
 from .rope_length import NOT_KEPT
@@ -45,6 +46,7 @@ class Asked:
     thoughts: Thoughts | None = None
     budget: int = 0
     closing: tuple[int, ...] = ()
+    schema: str = ""
 
     @classmethod
     def of(cls, loaded: Loaded, prompt: Prompt, sampling: Sampling, context: int, time_limit_s: float) -> Asked:
@@ -73,6 +75,7 @@ class Asked:
             thoughts=thoughts,
             budget=budget,
             closing=tuple(closing),
+            schema=prompt.schema,
         )
 
 
@@ -126,6 +129,7 @@ def _decode(
     keep: Callable[[], None] = lambda: None,
 ) -> Generator[Delta | Thought, None, None]:
     """The deltas of all rows; `keep` is called once the cache holds the first `kept_at` tokens of the prompt."""
+    grammars = [Grammar(loaded, asked.schema) for _ in rows] if asked.schema else []
     left = len(asked.ids) - kept_at if kept_at else decode_loop.PREFILL_CHUNK
     for _ in decode_loop.prefill(loaded.model, asked.ids, cache, len(rows), left):
         late = time.perf_counter() > asked.deadline
@@ -136,7 +140,7 @@ def _decode(
     keep()
     sampling, limit = asked.sampling, asked.limit
     forced = [row.forced for row in rows]
-    steps = decode_loop.tokens(loaded, asked.ids, cache, sampling, limit, asked.seed, forced)
+    steps = decode_loop.tokens(loaded, asked.ids, cache, sampling, limit, asked.seed, forced, grammars)
     try:
         for tokens in steps:
             for row, token in zip(rows, tokens, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...domain.errors import NotFinite
 from ...domain.messages import Sampling
+from .grammar import Grammar
 from .loader import Loaded
 
 PREFILL_CHUNK = 512  # tokens computed between two chances to stop; about a second on two cores for a small model
@@ -42,10 +43,12 @@ def tokens(
     limit: int,
     seed: int | None,
     forced: Sequence[list[int]] = ((),),  # type: ignore[assignment]
+    grammars: Sequence[Grammar] = (),
 ) -> Iterator[list[int]]:
     """The id of each row's next token, at most `limit` times, until every row wrote an end-of-sequence one.
 
-    Each row has a list in `forced`, whose first token is taken from it in place of the one that the model chose.
+    Each row has a list in `forced`, whose first token is taken from it in place of the one that the model chose, and
+    none or one of `grammars`, which says what may be chosen.
 
     Raises NotFinite in place of a token that no number stands behind. Modelled on GenerationMixin._sample
     (transformers 5.23), for one prompt. Each row draws from a generator of its own, so that a seed gives the same
@@ -79,6 +82,8 @@ def tokens(
                 del outputs
                 if not bool(logits.amax(dim=-1).isfinite().all()):  # NaN is larger than any number
                     raise NotFinite(during="while answering")
+                for row, grammar in enumerate(grammars):
+                    grammar.restrict(logits[row])
                 scores = logits_processor(input_ids, logits)
                 if generation_config.do_sample:
                     chances = torch.nn.functional.softmax(scores, dim=-1)
@@ -89,6 +94,8 @@ def tokens(
                 for row, waiting in enumerate(forced):
                     if waiting:
                         chosen[row, 0] = waiting.pop(0)
+                for row, grammar in enumerate(grammars):
+                    grammar.took(int(chosen[row, 0]))
                 input_ids = torch.cat([input_ids, chosen], dim=-1)
                 yield chosen[:, 0].tolist()
                 if bool(stopping_criteria(input_ids, None).all()):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from models.domain.errors import BadBody, BadHistory, BadSpelling, NotServed, PaddockError, SamplingOutOfBounds
+from models.domain.errors import (
+    BadBody,
+    BadHistory,
+    BadSchema,
+    BadSpelling,
+    NotServed,
+    PaddockError,
+    SamplingOutOfBounds,
+)
+from models.domain.json_schema import ANY_OBJECT
 from models.domain.messages import Message
 from models.domain.settings import Settings
 from models.domain.variant import Variant
@@ -12,6 +23,15 @@ from ui.openai.asked import read_chat, read_completion, read_messages
 
 SETTINGS = Settings(max_new_tokens=300)
 HELLO = [{"role": "user", "content": "Hello"}]
+
+
+DEEP: dict = {}
+for _ in range(40):
+    DEEP = {"items": DEEP}
+
+
+def of_schema(schema):
+    return {"type": "json_schema", "json_schema": {"name": "any", "schema": schema}}
 
 
 def chat(**body):
@@ -81,8 +101,14 @@ def test_system_messages_become_one_and_neighbours_are_joined():
         ({"messages": HELLO, "model": "../../etc/passwd"}, PaddockError),
         ({"messages": HELLO, "model": "a b c"}, BadSpelling),
         ({"messages": HELLO, "tools": [{"type": "function"}]}, NotServed),
-        ({"messages": HELLO, "logprobs": True}, NotServed),
-        ({"messages": HELLO, "response_format": {"type": "json_object"}}, NotServed),
+        ({"messages": HELLO, "logprobs": True, "top_logprobs": 21}, BadBody),
+        ({"messages": HELLO, "top_logprobs": 2}, BadBody),
+        ({"messages": HELLO, "response_format": {"type": "xml"}}, BadBody),
+        ({"messages": HELLO, "response_format": {"type": "json_schema"}}, BadBody),
+        ({"messages": HELLO, "response_format": of_schema([])}, BadSchema),
+        ({"messages": HELLO, "response_format": of_schema({"minItems": 1001})}, BadSchema),
+        ({"messages": HELLO, "response_format": of_schema({"title": "x" * 20_000})}, BadSchema),
+        ({"messages": HELLO, "response_format": of_schema(DEEP)}, BadSchema),
         ({"messages": HELLO, "presence_penalty": 0.5}, NotServed),
         ([], BadBody),
         (None, BadBody),
@@ -96,6 +122,15 @@ def test_what_cannot_be_served_is_refused(body, error):
 def test_values_that_ask_for_nothing_are_let_through():
     body = {"tools": None, "logprobs": False, "presence_penalty": 0, "response_format": {"type": "text"}, "user": "me"}
     assert chat(**body) == chat()
+
+
+def test_a_format_is_the_schema_of_every_choice_and_probabilities_are_asked_for():
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    asked = chat(response_format=of_schema(schema), n=2, logprobs=True, top_logprobs=3)
+    assert [json.loads(request.schema) for request in asked.requests] == [schema, schema]
+    assert asked.rivals == 3
+    assert [request.schema for request in chat(response_format={"type": "json_object"}).requests] == [ANY_OBJECT]
+    assert (chat().rivals, chat(logprobs=True).rivals) == (None, 0)
 
 
 def test_a_completion_is_given_exactly_its_prompt():

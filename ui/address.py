@@ -74,21 +74,24 @@ def draw_link() -> LinkButtons:
 def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.Textbox) -> None:
     """Write the link from what the open tab holds, the picker, and the sampling."""
 
-    def writing(with_talk: bool) -> Callable[[gr.Request, Values], str]:
-        def write(request: gr.Request, values: Values) -> str:
+    def writing(with_talk: bool) -> Callable[[gr.Request, Values], tuple[str, str]]:
+        """The link, or why there is none and the code of that."""
+
+        def write(request: gr.Request, values: Values) -> tuple[str, str]:
             try:
                 state = page.state(tabs, values[opened_tab], values)
                 query = url.write(state if with_talk else replace(state, conversation=()))
             except PaddockError as error:
-                return " ".join(error_sentences(error))
-            return f"{address_of(request)}/?{query}"
+                return " ".join(error_sentences(error)), error.code
+            return f"{address_of(request)}/?{query}", ""
 
         return write
 
-    inputs = {opened_tab, *page.stated(tabs)}
+    inputs, failed = {opened_tab, *page.stated(tabs)}, gr.Textbox(visible="hidden")
     for button, with_talk in ((link.copy, False), (link.with_talk, True)):
-        written = button.click(writing(with_talk), inputs, link.box, **AT_ONCE)
-        written.then(None, link.box, None, js="(link) => window.paddock.copyLink(link)", api_visibility="private")
+        written = button.click(writing(with_talk), inputs, [link.box, failed], **AT_ONCE)
+        copy = "(link, failed) => window.paddock.copyLink(link, failed)"
+        written.then(None, [link.box, failed], None, js=copy, api_visibility="private")
 
 
 def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs, guard: Guard) -> None:

@@ -91,12 +91,20 @@
       window.location.replace(there);
     },
     // A link that could be written is copied; where the browser forbids that, its box is shown to copy it by hand.
-    async copyLink(link) {
+    async copyLink(link, failed = "") {
       const button = document.querySelector("#make-link"), box = document.querySelector("#link");
       const withTalk = document.querySelector("#link-talk"), zh = navigator.language.startsWith("zh");
       box.classList.add("shown");
-      if (!link.startsWith("http")) return;
-      document.querySelector("#share-line")?.classList.add("shown");
+      const share = document.querySelector("#share-line"), file = document.querySelector("#link-file");
+      if (file) file.hidden = failed !== "too_long_for_link" || !window.paddock.fileInstead();
+      if (failed) {
+        share?.classList.toggle("shown", Boolean(file && !file.hidden));
+        share?.classList.add("no-link");
+        if (failed === "too_long_for_link") said(button, zh ? "太长" : "Too long");
+        return;
+      }
+      share?.classList.add("shown");
+      share?.classList.remove("no-link");
       const whole = new URL(link);
       if (theme) whole.searchParams.set("theme", document.body.classList.contains("dark") ? "dark" : "light");
       if (language) whole.searchParams.set("lang", language);
@@ -109,6 +117,12 @@
         box.classList.remove("shown");
         said(button, zh ? "已复制" : "Copied");
       } catch { box.querySelector("textarea")?.select(); }
+    },
+    // What the open tab can be saved as where it is too long for a link: a comparison, or the conversation.
+    fileInstead() {
+      const seen = (selector) => [...document.querySelectorAll(selector)].find((one) => one.offsetParent && !one.disabled);
+      if (seen("#compare-json")) return () => seen("#compare-json").click();
+      return seen("#chatbot [data-testid=bot]") && window.paddock.saveConversation;
     },
     save(text, type, name) {
       const link = document.createElement("a");

@@ -101,7 +101,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             theme = gr.Button(t("theme"), size="sm", min_width=60, scale=0, elem_id="theme")
             language = gr.Button(t("language"), size="sm", min_width=60, scale=0, elem_id="language")
         link.with_talk.render()
-        shared = draw_share(bool(runtime.settings.link_key), draw_buttons())
+        shared = draw_share(bool(runtime.settings.link_key), draw_buttons(), hub_page())
         gr.HTML(shared, elem_id="share-line", elem_classes="flush")
         gr.HTML(draw_panel(), elem_id="snippets-line", elem_classes="flush")
         link.box.render()

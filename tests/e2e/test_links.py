@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import string
 
 from playwright.sync_api import expect
 
@@ -47,3 +49,24 @@ def test_a_link_to_a_comparison_has_its_options(visit_echo: Visit) -> None:
     link = page.locator("#link textarea")
     expect(link).to_have_value(re.compile("options=blind%2Cno-quality"))
     expect(link).to_have_value(re.compile("distance=9"))
+
+
+def test_over_its_length_a_link_says_so_and_offers_a_file(visit_echo: Visit) -> None:
+    visitor = visit_echo(f"variant={SMOLLM2}", permissions=["clipboard-read", "clipboard-write"])
+    page, button, offered = visitor.page, visitor.page.locator("#make-link"), visitor.page.locator("#link-file")
+    visitor.ask("Hello there")
+    visitor.unfold("#instruct-parts")
+    page.locator("#system textarea").fill("".join(random.Random(1).choices(string.ascii_letters, k=9000)))
+    button.click()
+    expect(button).to_have_text("Too long")
+    expect(page.locator("#link textarea")).to_have_value(re.compile("system prompt has .* a link carries at most"))
+    expect(page.locator("#open-share")).to_be_hidden()
+    with page.expect_download() as saved:
+        offered.click()
+    assert "Hello there" in saved.value.path().read_text(encoding="utf-8")
+    page.locator("#system textarea").fill("Be brief.")
+    expect(button).to_have_text("Copy link")
+    button.click()
+    expect(button).to_have_text("Copied")
+    expect(offered).to_be_hidden()
+    expect(page.locator("#open-share")).to_be_visible()

@@ -73,13 +73,7 @@
     say(wrong ? (count ? "not_imported" : "no_file") : "imported", count, wrong);
     draw();
   }
-  function download(name, text, type) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
+  const download = (name, text, type) => window.paddock.save(text, type, name);
   const fileName = (one) => nameOf(one).replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 40) || "conversation";
 
   // --- drawn ------------------------------------------------------------------------------------------------
@@ -138,6 +132,10 @@
     export: () => download("paddock-conversations.json", asJson(kept().list()), "application/json"),
   };
 
+  window.paddock.saveConversation = () => {
+    const here = kept().get(kept().mine);
+    if (here) ACTIONS.json_one(here);
+  };
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("#open-history")) {
       find(".said").replaceChildren();

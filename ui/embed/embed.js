@@ -86,6 +86,14 @@
     setTimeout(() => { button.innerHTML = words; }, 2000);
   }
   document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#link-file")) { window.paddock.fileInstead()?.(); return; }
+    const hub = event.target.closest?.("#copy-hub");
+    if (hub) {  // the Hub hands the query on to the page in its frame
+      const link = new URL(hub.dataset.page);
+      link.search = new URL(document.querySelector("#link textarea").value).search;
+      copy(hub, { value: String(link), select: () => window.prompt("", link) });
+      return;
+    }
     if (event.target.closest?.("#open-share")) { dialog().showModal(); draw(); return; }
     const pressed = event.target.closest?.("#share [data-do]")?.dataset.do;
     if (event.target === dialog() || pressed === "close") dialog().close();

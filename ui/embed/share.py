@@ -9,14 +9,18 @@ from ..shared.text import both
 KINDS = {"1": "embed_chat", "answer": "embed_answer", "compare": "embed_compare"}
 
 
-def draw_share(can_lock: bool, beside: str = "") -> str:
-    """The button, shown once there is a link, others beside it, and the dialog that it opens.
+def draw_share(can_lock: bool = False, beside: str = "", hub_page: str = "") -> str:
+    """The buttons that are shown once there is a link, others `beside` them, and the dialog that the first opens.
 
-    With a switch where the server signs links.
+    The dialog has a switch where the server signs links. On a Space a button copies the link to its page on the Hub,
+    where visitors are signed in.
     """
     radio = '<label><input type="radio" name="share-kind" value="{}"{}> {}</label>'
     kinds = "".join(radio.format(kind, " checked" * (kind == "1"), both(words)) for kind, words in KINDS.items())
+    on_hub = f'<button type="button" id="copy-hub" class="small-button" data-page="{escape(hub_page)}">'
     return (
+        '<button type="button" id="link-file" class="small-button" hidden>'
+        f"{both('link_file')}</button>{on_hub + both('link_hub') + '</button>' if hub_page else ''}"
         f'<button type="button" id="open-share" class="small-button">{both("embed")}</button>{beside}'
         '<dialog id="share" class="dialog" aria-labelledby="share-title">'
         f'<header><h2 id="share-title">{both("embed_title")}</h2>{_button("close", "close")}</header>'

@@ -173,6 +173,8 @@ TEXTS = {
     "undo": ("Undo", "撤销"),
     "link_copy": ("Copy link", "复制链接"),
     "link_talk": ("Copy it with the conversation", "连同对话一起复制"),
+    "link_hub": ("Copy the Hub's link", "复制 Hub 上的链接"),
+    "link_file": ("Save as a file instead", "改为保存成文件"),
     "theme": ("Theme", "主题"),
     "language": ("中文", "English"),
     "max_new_tokens": ("Longest answer (tokens)", "最长回答（词元）"),

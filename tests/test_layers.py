@@ -24,6 +24,8 @@ FLOORS = (
     ("models.workshop",),
     ("models.training",),
     ("models.training.engine", "models.studies", "models.space", "models.startup"),
+    ("models.training.tokenizing",),
+    ("models.training.documents", "models.training.token_rows"),
     ("models.training.causal",),
     ("models.training.feed_forward",),
     ("models.training.llama",),

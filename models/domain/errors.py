@@ -226,6 +226,21 @@ class BadOutputFolder(InputError):
     next_step = "{suggestion}"
 
 
+class UnknownSize(InputError):
+    sentence = "There is no size called “{size}”."
+    next_step = "Pick one of {known} with --size."
+
+
+class BadDocuments(InputError):
+    sentence = "{file} cannot be used for pretraining: {reason}."
+    next_step = "{suggestion}"
+
+
+class BadRunFolder(InputError):
+    sentence = "The model cannot be written to {folder}: {reason}."
+    next_step = "{suggestion}"
+
+
 class BadMerge(InputError):
     sentence = "This cannot be merged: {reason}."
     next_step = "Write MODEL@bf16+ADAPTER[:WEIGHT], and name a folder that does not exist yet."
@@ -537,6 +552,17 @@ class TrainingDiverged(EngineError):
 class TrainingStopped(EngineError):
     sentence = "The training was stopped at step {step:,} of {steps:,}."
     next_step = "The same command resumes after the last complete epoch."
+
+
+class PretrainingDiverged(TrainingDiverged):
+    next_step = (
+        "The checkpoint of step {kept:,}, before it, is kept in {folder}; begin anew in another --out with a lower "
+        "--learning-rate."
+    )
+
+
+class PretrainingStopped(TrainingStopped):
+    next_step = "The same command goes on from there."
 
 
 # --- a Space of one's own -----------------------------------------------------------------------------------

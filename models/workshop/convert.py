@@ -14,10 +14,10 @@ from ..domain.errors import BadCheckpoint, OutputExists
 from ..domain.messages import Progress
 from ..system.durable import unfinished, write_text
 from ..system.files import state_of
+from ..weights.disk import writing
 from ..weights.fetch_errors import require_space
 from ..weights.verify.checks import check_written
 from . import shard_files
-from .disk import writing
 from .engine.meta_weights import is_tied, pieces
 from .engine.pickles import Shards, read_pickle
 from .listing import META

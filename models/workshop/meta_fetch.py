@@ -21,10 +21,10 @@ from ..domain.errors import (
 )
 from ..domain.messages import Progress
 from ..system.durable import put
+from ..weights.disk import FULL, writing
 from ..weights.fetch_errors import require_space
 from ..weights.own_folder import REASONS
 from . import meta_parts
-from .disk import FULL, writing
 from .meta_link import BROKEN, Link, NotSent
 from .meta_models import CHECKLIST, TOKENIZER_CHECKLIST, MetaModel
 from .meta_parts import Download

@@ -19,13 +19,13 @@ from ..training.engine.merging import copy_settings, write_merged
 from ..training.made import FILE, made_of
 from ..training.merge import MODES as PLAIN
 from ..training.merge import merge
+from ..weights.disk import writing
 from ..weights.fetch_errors import require_space
 from ..weights.verify.checkpoints import read_checkpoint
 from ..weights.verify.checks import LARGEST_CONFIG, check_written
 from ..weights.verify.file_names import CONFIG, INDEX, SINGLE, weight_files, weight_map
 from ..weights.verify.safetensors_header import read_tensors
 from . import shard_files
-from .disk import writing
 from .tensors import Stored
 
 PIECE = 8_000_000  # bytes that are copied at once

@@ -25,8 +25,8 @@ from ..system.durable import put, write_text
 from ..training.made import beside, made_of
 from ..training.merge import MODES as PLAIN
 from ..training.merge import merge
+from ..weights.disk import writing
 from ..weights.verify.file_names import CONFIG
-from .disk import writing
 
 TEMPLATE = "chat_template.jinja"
 

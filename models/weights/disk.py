@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..domain.errors import CannotWrite, DiskFilled
-from ..weights.own_folder import REASONS
+from .own_folder import REASONS
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import cli
+from .cli.folders import with_folders
+from .domain.catalog import load_catalog
 from .domain.errors import HubUnreachable, PaddockError
 from .domain.settings import EVERY, Settings
 from .runtime import Runtime
 from .system import proxies
 from .system.encodings import lenient_output
 
-SHARED = ("answering", "terminal")  # by commands; every other file of cli/ is one
+SHARED = ("answering", "folders", "terminal")  # by commands; every other file of cli/ is one
 COMMANDS = [module.name for module in pkgutil.iter_modules(cli.__path__) if module.name not in SHARED]
 
 
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     options = _parser(settings).parse_args(arguments)
     try:
+        settings = with_folders(settings, options, load_catalog())
         status = int(options.run(Runtime(settings), options))
         sys.stdout.flush()
         return status

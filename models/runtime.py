@@ -122,7 +122,7 @@ class Runtime:
         listed = next((card for card in self.catalog.values() if card.hub_id == hub_id), None)
         if listed is not None and hub_id == variant.model:
             return listed
-        if not self.settings.hub_ids:
+        if not self.settings.hub_ids and not self.settings.local_folder(variant.model):
             raise HubIdsNotAllowed(model=variant.model)
         return sources.hub_card(variant.model, self.settings, token or self._token)
 

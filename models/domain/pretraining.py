@@ -49,7 +49,7 @@ class PretrainingSettings:
     size: str = "stories-2m"
     documents: int = bounded(0, 0, 10**9)
     tokenizer: str = BPE
-    vocabulary: int = bounded(4096, 300, 200_000)
+    vocabulary: int = bounded(2048, 300, 200_000)
     tokens: int = bounded(0, 0, 10**13)
     minutes: float = bounded(5.0, 0.01, 100_000)
     batch: int = bounded(0, 0, 4096)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from configparser import RawConfigParser
 from dataclasses import dataclass, field, fields
@@ -25,6 +26,7 @@ class Settings:
     cache_dir: str = ""  # conversions and files of the package index; empty: ~/.cache/paddock
     disk_gb: float = 0.0  # that conversions, packages and uploads may take together; 0: as much as there is
     models_dir: str = ""  # a folder of KEY/ or OWNER/NAME/ snapshots that are used before anything is downloaded
+    model_folders: tuple[str, ...] = ()  # of one model each, which is picked as local/NAME by its folder's name
     adapters_dir: str = ""  # a folder of NAME/ LoRA adapters that visitors can pick by name
     uploads: bool = True  # may visitors bring adapters of their own?
     adapter_mb: float = 256.0  # the largest adapter file
@@ -68,6 +70,16 @@ class Settings:
     def shares(self, repo: str) -> bool:
         """Whether the operator's HF_TOKEN may fetch a closed repository, for everybody who comes."""
         return repo in self.gated_models or EVERY in self.gated_models
+
+    @staticmethod
+    def local_name(folder: Path) -> str:
+        """What the model of a folder is picked as."""
+        return f"local/{re.sub(r'[^A-Za-z0-9._-]+', '-', folder.name).strip('._-') or 'model'}"
+
+    def local_folder(self, model: str) -> Path | None:
+        """The folder among `model_folders` that a name means; of several with one name the last."""
+        folders = (Path(text).expanduser() for text in reversed(self.model_folders))
+        return next((folder for folder in folders if self.local_name(folder) == model), None)
 
     @cached_property
     def cache(self) -> Path:

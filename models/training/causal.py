@@ -31,9 +31,10 @@ def generate(
 ) -> Iterator[int]:
     """New token ids until `end`, which is not given out, or `most` of them; temperature 0 is greedy."""
     model.eval()
-    dice, cache, ids = torch.Generator().manual_seed(seed), Cache(), torch.tensor([list(prompt)])
+    device = next(model.parameters()).device
+    dice, cache, ids = torch.Generator().manual_seed(seed), Cache(), torch.tensor([list(prompt)], device=device)
     for _ in range(most):
-        logits = model(ids, cache)[0, -1].float()
+        logits = model(ids, cache)[0, -1].float().cpu()
         if temperature:
             chosen = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=dice))
         else:
@@ -41,7 +42,7 @@ def generate(
         if chosen == end:
             return
         yield chosen
-        ids = torch.tensor([[chosen]])
+        ids = torch.tensor([[chosen]], device=device)
 
 
 def load_llama(folder: Path) -> Llama:

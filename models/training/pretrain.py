@@ -116,7 +116,9 @@ def _training(runtime: Runtime, settings: PretrainingSettings, data: str, run: P
     made_with = fingerprint(settings, data, corpus.sha256, corpus.tokens_sha256)
     precision = settings.precision
     if precision == "auto":
-        precision = "bf16" if runtime.machine.native_bf16 else "fp32"
+        # On a CPU, even one with AMX, casting costs these sizes more than bf16 saves (docs/pretraining.md).
+        on_gpu = runtime.machine.accelerator != "cpu"
+        precision = "bf16" if on_gpu and runtime.machine.native_bf16 else "fp32"
     threads, accelerator = runtime.settings.compute_threads, runtime.machine.accelerator
     parameters = size.layers * size.hidden * (3 * size.intermediate + 4 * size.hidden) + 2 * size.hidden * (
         corpus.counts.vocabulary

@@ -33,7 +33,7 @@ def hub_card(model: str, settings: Settings, token: str | None = None) -> ModelC
     if not Variant(model).is_hub_id:  # a name that could not be spelled, or that leaves a folder, ends here, too
         raise UnknownModel(model=model, suggestion="A Hub id is spelled owner/name.")
     repo, _, revision = model.partition("=")
-    if not settings.hub_ids:
+    if not settings.hub_ids and not settings.local_folder(model):
         raise HubIdsNotAllowed(model=model)
     with fetch_errors.translated(model, settings.cache):
         return _card(repo, revision or None, Visit(model, settings, token))

@@ -53,7 +53,9 @@ def places(card: ModelCard, form: Form, settings: Settings) -> Iterator[Place]:
 
 
 def operators_folders(card_key: str, hub_id: str, settings: Settings) -> list[Path]:
-    """KEY/ and OWNER/NAME/ in the operator's models folder, if they are there."""
+    """The folder of a local model, or KEY/ and OWNER/NAME/ in the operator's models folder, if they are there."""
+    if own := settings.local_folder(card_key):
+        return [own] if own.is_dir() else []
     if not settings.models_dir:
         return []
     # `owner/name=revision` asks for one revision, and OWNER/NAME does not say which it is.

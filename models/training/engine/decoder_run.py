@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OnProgress = Callable[[Progress], None]
 CHECKPOINT = "checkpoint.safetensors"
 BETAS, WEIGHT_DECAY, CLIP = (0.9, 0.95), 0.1, 1.0
-WARMUP, FLOOR = 0.03, 0.1  # shares of the tokens in which the rate rises, and of the rate that is left at the end
+WARMUP, FLOOR = 0.05, 0.1  # shares of the tokens in which the rate rises, and of the rate that is left at the end
 LOOKS, SAMPLES = 20, 4  # in a run
 GLANCE = 256  # held-out rows of a look
 FILLER = -1

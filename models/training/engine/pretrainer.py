@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def tokens_in(training: Pretraining, seconds: float, on_progress: OnProgress) ->
     """How many tokens a run of so many seconds has, by a few seconds of training that leave nothing."""
 
     def measure() -> int:
-        run = Run(training)
+        run = Run(replace(training, tokens=1))
         run.step(next(run.batches()))  # the first is slower
         began, tokens = time.perf_counter(), 0
         for batch in run.batches():

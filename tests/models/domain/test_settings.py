@@ -13,6 +13,7 @@ VALUES = {  # field: (text, value)
     "cache_dir": ("/data/cache", "/data/cache"),
     "disk_gb": ("20", 20.0),
     "models_dir": ("/data/models", "/data/models"),
+    "model_folders": ("/data/mine, stories", ("/data/mine", "stories")),
     "adapters_dir": ("/data/adapters", "/data/adapters"),
     "uploads": ("0", False),
     "adapter_mb": ("10", 10.0),

@@ -1,0 +1,230 @@
+"""The pretrain command from documents to a folder that is a model: same bytes when cut off, refusals, what is left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from models.__main__ import main
+from models.domain.errors import (
+    BadDocuments,
+    BadRunFolder,
+    DiskFilled,
+    PretrainingDiverged,
+    TrainingSettingOutOfBounds,
+    UnknownSize,
+)
+from models.domain.pretraining import PretrainingReport, PretrainingSettings, Said
+from models.domain.settings import Settings
+from models.runtime import Runtime
+from models.training.pretrain import RUN, pretrain
+from tests.conftest import ROOT
+
+SETTINGS = PretrainingSettings("stories-tiny", documents=80, vocabulary=300, tokens=12_000, precision="fp32")
+FILES = ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "losses.csv", "losses.svg")
+LONG = " ".join(map(str, range(400))) + "\n\n" + " ".join(map(str, range(1000, 1400)))
+COMMAND = """
+import sys
+from models.__main__ import main
+from models.training.engine import pretrainer
+pretrainer.SAVE_S = 0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return Runtime(Settings(cache_dir=str(tmp_path_factory.mktemp("cache")), threads=1))
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, tmp_path_factory):
+    """A whole run: its folder, what was said, and its report."""
+    out = tmp_path_factory.mktemp("runs") / "stories"
+    *said, report = pretrain(tiny, SETTINGS, "stories", out)
+    return out, [step for step in said if isinstance(step, Said)], report
+
+
+def contents(out):
+    return {name: (out / name).read_bytes() for name in FILES}
+
+
+def test_what_a_run_leaves_is_a_model_of_transformers(finished):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from models.training.causal import load_llama
+
+    out, said, report = finished
+    assert not (out / RUN).exists()
+    theirs, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
+    ids = tokenizer("Once upon a time", return_tensors="pt")["input_ids"]
+    assert (theirs(ids).logits - load_llama(out)(ids)).abs().max() < 1e-4
+    assert theirs.generation_config.eos_token_id == tokenizer.eos_token_id == 0
+    assert torch.is_tensor(theirs.get_output_embeddings().weight)
+    assert isinstance(report, PretrainingReport)
+    assert report.parameters == theirs.num_parameters()
+    assert report.after < report.before - 0.5
+    assert abs(report.losses[-1].held_out - report.after) < 1e-4  # all held-out rows are looked at each time here
+    assert report.counts.documents + report.counts.held_out + report.counts.left_out == 80
+    assert SETTINGS.tokens <= report.tokens < SETTINGS.tokens + 3000
+    assert json.loads((out / "training.json").read_text())["after"] == report.after
+    assert len([one for one in said if one.facts and "sample" in one.facts]) >= 1
+    assert ElementTree.parse(out / "losses.svg").getroot().tag.endswith("svg")
+    assert len((out / "losses.csv").read_text().splitlines()) == len(report.losses) + 1
+
+
+def test_a_run_that_is_left_and_called_again_ends_with_the_same_bytes(tiny, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.training.engine.pretrainer.SHOW_S", 0)
+    out = tmp_path / "again"
+    for most in (3, 5):
+        with closing(pretrain(tiny, SETTINGS, "stories", out)) as steps:
+            for step in steps:
+                if step.stage == "train" and step.done >= most:
+                    break
+        assert (out / RUN / "checkpoint.safetensors").is_file()
+    assert list(pretrain(tiny, SETTINGS, "stories", out))[-1].resumed
+    assert contents(out) == contents(finished[0])
+
+
+def test_a_run_that_is_killed_and_called_again_ends_with_the_same_bytes(finished, tmp_path):
+    out = tmp_path / "killed"
+    options = ["--size", "stories-tiny", "--documents", "80", "--vocabulary", "300", "--tokens", "12000"]
+    command = [sys.executable, "-c", COMMAND, "pretrain", *options, "--precision", "fp32", "--out", str(out), "--json"]
+    environment = os.environ | {"PADDOCK_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / RUN / "checkpoint.safetensors").is_file() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "training.json").exists()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == contents(finished[0])
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "done"
+    assert events[-1]["resumed"]
+
+
+def test_a_folder_is_given_as_a_variant(finished, capsys, monkeypatch):
+    monkeypatch.chdir(finished[0].parent)
+    texts = []
+    for variant in ("stories@fp32", f"{finished[0]}@bf16", "./stories@nf4"):
+        assert main(["complete", "Once", "--variant", variant, "--max-new-tokens", "3", "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["usage"]["variant"] == f"local/stories@{variant.partition('@')[2]}"
+        texts.append(answer["text"])
+    assert all(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "reason"),
+    [
+        ("", {}, "it is empty"),
+        ("one", {}, "it has one document"),
+        ("one\n\none\n\none", {}, "all of its documents are the same"),
+        (LONG, {"max_tokens": 8}, "all documents are longer than 8 tokens"),
+    ],
+)
+def test_data_that_is_not_enough(tiny, tmp_path, text, changes, reason):
+    data, out = tmp_path / "mine.txt", tmp_path / "out"
+    data.write_text(text)
+    with pytest.raises(BadDocuments, match=r"mine\.txt") as caught:
+        list(pretrain(tiny, replace(SETTINGS, **changes), str(data), out))
+    assert reason in caught.value.message
+    assert not out.exists()  # a corrected command finds nothing in its way
+
+
+def test_other_settings_or_data_are_refused_by_name(tiny, tmp_path):
+    data, out = tmp_path / "mine.txt", tmp_path / "out"
+    data.write_text("\n\n".join(f"story {number} of a fox" for number in range(40)))
+    with closing(pretrain(tiny, SETTINGS, str(data), out)) as steps:
+        next(step for step in steps if step.stage == "train")
+    with pytest.raises(BadRunFolder, match="tokens 12000 instead of 13000"):
+        list(pretrain(tiny, replace(SETTINGS, tokens=13_000), str(data), out))
+    with pytest.raises(BadRunFolder, match="instead of stories"):
+        list(pretrain(tiny, SETTINGS, "stories", out))
+    data.write_text("\n\n".join(f"story {number} of a crow" for number in range(40)))
+    with pytest.raises(BadRunFolder, match=r"those of mine\.txt have changed"):
+        list(pretrain(tiny, SETTINGS, str(data), out))
+
+
+def test_a_folder_that_is_there(tiny, finished, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    for out, reason in (
+        (finished[0], "a finished model"),
+        (tmp_path / "other", "other files, like notes.txt"),
+        (tmp_path / "other" / "notes.txt", "it is a file"),
+    ):
+        with pytest.raises(BadRunFolder, match=reason):
+            list(pretrain(tiny, SETTINGS, "stories", out))
+
+
+def test_settings_out_of_bounds():
+    with pytest.raises(UnknownSize, match="stories-2m"):
+        PretrainingSettings("stories-3m")
+    for changes in ({"held_out": 0.0}, {"tokens": -1}, {"minutes": float("nan")}, {"precision": "fp8"}):
+        with pytest.raises(TrainingSettingOutOfBounds, match=next(iter(changes))):
+            replace(SETTINGS, **changes)
+
+
+def test_a_loss_that_is_no_number_stops_at_the_last_good_checkpoint(tiny, finished, tmp_path, monkeypatch):
+    from models.training.engine.decoder_run import Run
+
+    step = Run.step
+
+    def poisoned(run, batch):
+        if run.steps == 4:
+            next(iter(run.named.values())).data.fill_(float("nan"))
+        return step(run, batch)
+
+    monkeypatch.setattr("models.training.engine.pretrainer.SAVE_S", 0)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "step", poisoned)
+        with pytest.raises(PretrainingDiverged, match=r"after step 4.*checkpoint of step 4"):
+            list(pretrain(tiny, SETTINGS, "stories", out))
+    list(pretrain(tiny, SETTINGS, "stories", out))  # what was kept is good
+    assert contents(out) == contents(finished[0])
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_from_the_checkpoint_before(tiny, finished, tmp_path, monkeypatch):
+    import errno
+
+    from models.training.engine import decoder_run
+
+    monkeypatch.setattr("models.training.engine.pretrainer.SAVE_S", 0)
+    written = decoder_run.write
+
+    def full(tensors, path, notes):
+        if (path.parent / decoder_run.CHECKPOINT).is_file():
+            monkeypatch.setattr("safetensors.torch.save_file", refuse)
+        return written(tensors, path, notes)
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(decoder_run, "write", full)
+        with pytest.raises(DiskFilled, match="checkpoint"):
+            list(pretrain(tiny, SETTINGS, "stories", out))
+    monkeypatch.undo()
+    list(pretrain(tiny, SETTINGS, "stories", out))
+    assert contents(out) == contents(finished[0])
+
+
+def test_the_baseline_and_a_run_by_minutes(tiny, tmp_path):
+    settings = replace(SETTINGS, size="feed-forward", tokens=0, minutes=0.02)
+    *_, report = pretrain(tiny, settings, "stories", tmp_path / "out")
+    assert report.tokens > 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "feed-forward"

@@ -64,7 +64,13 @@ def named(cell: str) -> list[str]:
 
 LINES = [line for text in TEXTS.values() for block in blocks(text) for line in block.splitlines()]
 COMMANDS = list(dict.fromkeys(line for line in LINES if "python -m models" in line))
-RARE = ("models measure", "models finetune", "models merge", "@fp32")  # shown elsewhere, in less time
+RARE = (
+    "models measure",
+    "models pretrain",
+    "models finetune",
+    "models merge",
+    "@fp32",
+)  # shown elsewhere, in less time
 MARKED = [pytest.param(c, marks=pytest.mark.slow) if any(r in c for r in RARE) else c for c in COMMANDS]
 ROWS = next(block for block in blocks(TEXTS["docs/finetuning.md"]) if block.startswith('{"messages"'))
 

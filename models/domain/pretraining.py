@@ -30,9 +30,9 @@ class Size:
 SIZES: Mapping[str, Size] = {
     "stories-tiny": Size(16, 48, 2, 2, 1, 1e-2, batch=4),  # to try the command: it learns a few words
     "stories-2m": Size(128, 352, 6, 4, 2, 3e-3, batch=8),
-    "stories-15m": Size(384, 1024, 7, 6, 2, 1e-3, batch=16),
-    "stories-42m": Size(512, 1376, 12, 8, 4, 6e-4, batch=32),
-    "stories-110m": Size(768, 2048, 15, 12, 4, 4e-4, batch=64),
+    "stories-15m": Size(384, 1024, 9, 6, 2, 1e-3, batch=16),
+    "stories-42m": Size(512, 1376, 14, 8, 4, 6e-4, batch=32),
+    "stories-110m": Size(768, 2048, 17, 12, 4, 4e-4, batch=64),
     "feed-forward": Size(128, 128, 1, 1, 1, 3e-3, batch=8, kind="feed-forward"),
 }
 

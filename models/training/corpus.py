@@ -73,7 +73,7 @@ def prepare(
         if known and known["scan"]["sha256"] != found.sha256:
             raise BadRunFolder(
                 folder=run.parent.name,
-                reason=f"it holds an unfinished run on other documents: those of {Path(data).name} have changed",
+                reason=f"it holds an unfinished run on other documents than {Path(data).name} has now",
                 suggestion="Give the same data again, or name another folder with --out.",
             )
         write_text(run / _SCAN, json.dumps({"states": states, "scan": vars(found)}))
@@ -144,9 +144,9 @@ def _require_rows(counts: TokenCounts, settings: PretrainingSettings, data: str,
     if counts.documents and counts.held_out:
         return
     (run / FACTS).unlink()
-    split = "held-out " if counts.documents else "other " if counts.held_out else ""
     raise BadDocuments(
         file=Path(data).name,
-        reason=f"all {split}documents are longer than {settings.max_tokens:,} tokens",
+        reason=f"all {'other' if counts.held_out else 'held-out' if counts.documents else 'its'} documents are longer than "
+        f"{settings.max_tokens:,} tokens",
         suggestion="Give larger --max-tokens, or shorter documents.",
     )

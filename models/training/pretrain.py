@@ -163,10 +163,11 @@ def _require_free(out: Path) -> None:
         raise BadRunFolder(folder=out.name, reason="it is a file", suggestion="Name a folder with --out.")
     held = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
     if held and RUN not in held:
-        what = "a finished model" if REPORT in held or WEIGHTS in held else f"other files, like {held[0][:60]}"
-        raise BadRunFolder(
-            folder=out.name, reason=f"it holds {what}", suggestion="Name a new or empty folder with --out."
-        )
+        reason = f"it holds other files, like {held[0][:60]}"
+        if REPORT in held or WEIGHTS in held:
+            reason = "it holds a finished model"
+        suggestion = "Name a new or empty folder with --out."
+        raise BadRunFolder(folder=out.name, reason=reason, suggestion=suggestion)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def test_a_folder_is_given_as_a_variant(finished, capsys, monkeypatch):
         ("", {}, "it is empty"),
         ("one", {}, "it has one document"),
         ("one\n\none\n\none", {}, "all of its documents are the same"),
-        (LONG, {"max_tokens": 8}, "all documents are longer than 8 tokens"),
+        (LONG, {"max_tokens": 8}, "all its documents are longer than 8 tokens"),
     ],
 )
 def test_data_that_is_not_enough(tiny, tmp_path, text, changes, reason):
@@ -153,7 +153,7 @@ def test_other_settings_or_data_are_refused_by_name(tiny, tmp_path):
     with pytest.raises(BadRunFolder, match="instead of stories"):
         list(pretrain(tiny, SETTINGS, "stories", out))
     data.write_text("\n\n".join(f"story {number} of a crow" for number in range(40)))
-    with pytest.raises(BadRunFolder, match=r"those of mine\.txt have changed"):
+    with pytest.raises(BadRunFolder, match=r"other documents than mine\.txt has now"):
         list(pretrain(tiny, SETTINGS, str(data), out))
 
 

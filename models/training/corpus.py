@@ -146,7 +146,7 @@ def _require_rows(counts: TokenCounts, settings: PretrainingSettings, data: str,
     (run / FACTS).unlink()
     raise BadDocuments(
         file=Path(data).name,
-        reason=f"all {'other' if counts.held_out else 'held-out' if counts.documents else 'its'} documents are longer than "
-        f"{settings.max_tokens:,} tokens",
+        reason=f"all {'other' if counts.held_out else 'held-out' if counts.documents else 'its'} documents"
+        f" are longer than {settings.max_tokens:,} tokens",
         suggestion="Give larger --max-tokens, or shorter documents.",
     )

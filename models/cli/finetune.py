@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..domain.errors import EngineLost
+from ..domain.memory.training_plan import TrainingPlan
 from ..domain.messages import Progress
 from ..domain.settings import Settings
 from ..domain.training import RANGES, SETTING_NAMES, RowCounts, TrainingReport, TrainingSettings
@@ -130,7 +131,9 @@ def _print_rows(rows: list[list[Span]], line: ProgressLine, as_json: bool) -> No
 
 
 def _shown(
-    steps: Iterable[Progress | RowCounts | TrainingReport], line: ProgressLine, settings: TrainingSettings
+    steps: Iterable[Progress | RowCounts | TrainingPlan | TrainingReport],
+    line: ProgressLine,
+    settings: TrainingSettings,
 ) -> TrainingReport:
     last = None
     for step in steps:
@@ -140,6 +143,8 @@ def _shown(
                 return step
             case RowCounts():
                 _say(line, f"{step.sentence(settings.max_tokens)}.")
+            case TrainingPlan():
+                _say(line, f"{step.sentence()}.")
             case Progress(stage="evaluate", done=done, total=total) if done == total:  # a loss; these lines stay
                 if step != last:  # what is last reported comes again while nothing new does
                     _say(line, step.detail)

@@ -10,7 +10,6 @@ from typing import Any
 from .errors import TrainingSettingOutOfBounds
 from .lora import ALPHA_MAX, RANK_MAX, TARGETS_MAX
 from .messages import SEED_MAX, bounded, bounds_of
-from .shapes.shape import Shape
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # A base's weights stay as they are, and gradients pass through them: what is made for inference only is not here.
@@ -143,21 +142,5 @@ def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     return (",".join(map(str, value)) if isinstance(value, list) else str(value))[:80]
 
-
-def training_bytes(shape: Shape, settings: TrainingSettings, longest: int, value_bytes: int) -> int:
-    """Memory of a step beside the base's weights: activations kept for the gradients, logits, the optimizer.
-
-    `longest` row in tokens; `value_bytes` of an activation.
-    """
-    tokens = settings.batch * longest
-    widths = sum(KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * layer.intermediate for layer in shape.layers)
-    logits = KEPT_LOGITS * 4 * shape.vocabulary
-    adapter = sum(count * settings.rank * (rows + columns) for (_, rows, columns), count in shape.linears.items())
-    return tokens * (widths * value_bytes + logits) + adapter * ADAM_BYTES
-
-
-# Tensors of these sizes that a layer keeps for the backward pass, as measured on a CPU (fp32).
-KEPT_HIDDEN, KEPT_INTERMEDIATE, KEPT_LOGITS = 16, 6, 3
-ADAM_BYTES = 16  # a trained value, its gradient and the two means of Adam, in fp32
 
 SETTING_NAMES = tuple(f.name for f in fields(TrainingSettings))

@@ -19,7 +19,8 @@ from .. import loading
 from ..compute.background import reported
 from ..domain.catalog import ModelCard
 from ..domain.errors import BadOutputFolder, BadTrainingData, DoesNotFit, NotTrainable, TrainingSettingOutOfBounds
-from ..domain.memory.plan import LoadPlan
+from ..domain.memory.plan import LoadPlan, Part
+from ..domain.memory.training_plan import TrainingPlan, smaller_batches, step_parts
 from ..domain.messages import Progress
 from ..domain.training import (
     TRAINABLE_MODES,
@@ -28,7 +29,6 @@ from ..domain.training import (
     TrainingSettings,
     difference,
     fingerprint,
-    training_bytes,
 )
 from ..domain.training_data import read_rows
 from ..domain.training_files import FILE_MAX
@@ -53,13 +53,13 @@ def finetune(
     settings: TrainingSettings,
     overwrite: bool = False,
     columns: Mapping[str, str] = MappingProxyType({}),
-) -> Generator[Progress | RowCounts | TrainingReport, None, None]:
+) -> Generator[Progress | RowCounts | TrainingPlan | TrainingReport, None, None]:
     """Train an adapter for `base` on the rows of `data`, whose `columns` are renamed, and write it to the folder `out`.
 
     Adapters of the base act while it is trained and stay as they are; it is of use with them only.
-    Yields progress, once what became of the rows, and at last the report; closing it waits until the current step
-    has ended, and leaves the checkpoint of the last whole epoch, from which the next call with the same arguments goes
-    on. A finished adapter is replaced only with `overwrite`, at the very end. Raises PaddockError.
+    Yields progress, once each what became of the rows and what a step takes, and at last the report; closing it waits
+    until the current step has ended, and leaves the checkpoint of the last whole epoch, from which the next call with
+    the same arguments goes on. A finished adapter is replaced only with `overwrite`, at the end. Raises PaddockError.
     """
     started = time.perf_counter()
     content = read_content(data)
@@ -88,7 +88,7 @@ def finetune(
     made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256, below)
     resume = _checkpoint(out, made_with, overwrite)
     yield examples.counts
-    _require_room(runtime, card, planned, settings, examples.longest)
+    yield _planned(runtime, card, planned, settings, examples.longest)
     made = out / CHECKPOINTS / "adapter"
     _make(made)
     training = Training(
@@ -209,21 +209,34 @@ def _make(folder: Path) -> None:
         raise BadOutputFolder(folder=name, reason=reason, suggestion="Name another folder with --out.") from None
 
 
-def _require_room(
+def _planned(
     runtime: Runtime, card: ModelCard, planned: LoadPlan, settings: TrainingSettings, longest: int
-) -> None:
-    """Raise DoesNotFit unless the base and a step of training on the longest rows fit, or the operator overrides."""
-    needed = planned.needed + training_bytes(card.sizes, settings, longest, 2 if settings.quantization == "bf16" else 4)
+) -> TrainingPlan:
+    """The base and a step of training on the longest rows; raises DoesNotFit unless the operator overrides."""
+    base = planned.needed
     if settings.quantization not in ("fp32", "bf16"):  # whatever is not quantized becomes fp32
-        needed += card.sizes.embedding_parameters * 2
-    if needed > planned.budget.free and not runtime.settings.load_anyway:
+        base += card.sizes.embedding_parameters * 2
+    value_bytes = 2 if settings.quantization == "bf16" else 4
+
+    def plan(tried: TrainingSettings) -> TrainingPlan:
+        parts = (Part("base", "base", base), *step_parts(card.sizes, tried, longest, value_bytes))
+        return TrainingPlan(parts, planned.budget.free, planned.budget.device)
+
+    wanted = plan(settings)
+    if wanted.needed > wanted.free and not runtime.settings.load_anyway:
+        fits = next((one for one in smaller_batches(settings) if plan(one).needed <= wanted.free), None)
+        suggestion = "Give smaller --max-tokens, or a smaller model."
+        if fits:
+            taken = size(plan(fits).needed)
+            suggestion = f"Give --batch {fits.batch} --accumulate {fits.accumulate}, which needs {taken}."
         raise DoesNotFit(
             variant=f"Training {planned.variant}",
-            needed=size(needed),
-            device=planned.budget.device,
-            free=size(planned.budget.free),
-            suggestion="Give a smaller --batch with a larger --accumulate, smaller --max-tokens, or a smaller model.",
+            needed=size(wanted.needed),
+            device=wanted.device,
+            free=size(wanted.free),
+            suggestion=suggestion,
         )
+    return wanted
 
 
 def _machine(runtime: Runtime) -> dict[str, Any]:

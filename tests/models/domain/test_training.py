@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from models.domain.catalog import load_catalog
 from models.domain.errors import TrainingSettingOutOfBounds
-from models.domain.training import LINEARS, RANGES, RowCounts, TrainingSettings, difference, fingerprint, training_bytes
+from models.domain.training import LINEARS, RANGES, RowCounts, TrainingSettings, difference, fingerprint
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -42,8 +41,8 @@ def test_targets_are_told_apart_by_what_they_are_not_by_their_order():
 )
 def test_what_differs_is_said(change, words):
     settings = TrainingSettings()
-    earlier = fingerprint(replace(settings, **change), "a/b", "main 5", "00", "ab")
-    now = fingerprint(settings, "a/b", "main 5", "00", "ab")
+    earlier = fingerprint(replace(settings, **change), "a/b", "main 5", "00", "ab", ())
+    now = fingerprint(settings, "a/b", "main 5", "00", "ab", ())
     said = difference(json.loads(json.dumps(earlier)), now)
     assert said.startswith(words)
     assert bool(said) == bool(words)
@@ -51,11 +50,11 @@ def test_what_differs_is_said(change, words):
 
 def test_other_data_and_other_weights_are_said():
     settings = TrainingSettings()
-    now = fingerprint(settings, "a/b", "main 5", "00", "ab")
-    assert difference(fingerprint(settings, "a/b", "main 5", "11", "ab"), now) == "other data"
-    assert difference(fingerprint(settings, "a/b", "main 6", "00", "ab"), now) == "other weights of the base"
-    assert difference(fingerprint(settings, "a/c", "main 5", "00", "ab"), now) == "base a/c instead of a/b"
-    other = fingerprint(settings, "a/b", "main 5", "00", "cd")
+    now = fingerprint(settings, "a/b", "main 5", "00", "ab", ())
+    assert difference(fingerprint(settings, "a/b", "main 5", "11", "ab", ()), now) == "other data"
+    assert difference(fingerprint(settings, "a/b", "main 6", "00", "ab", ()), now) == "other weights of the base"
+    assert difference(fingerprint(settings, "a/c", "main 5", "00", "ab", ()), now) == "base a/c instead of a/b"
+    other = fingerprint(settings, "a/b", "main 5", "00", "cd", ())
     assert difference(other, now) == "other tokens of the same rows"
     assert difference({}, now)
 
@@ -65,12 +64,3 @@ def test_what_became_of_the_rows_in_words():
     said = RowCounts(9, 1, cut=2, left_out=1).sentence(512)
     assert "2 of them cut at 512 tokens" in said
     assert "1 more left out" in said
-
-
-def test_memory_grows_with_the_batch_and_the_longest_row():
-    shape = load_catalog()["smollm2-135m-instruct"].shape
-    small = training_bytes(shape, TrainingSettings(batch=1), 100, 4)
-    assert training_bytes(shape, TrainingSettings(batch=8), 100, 4) > 4 * small
-    # 8 rows of 48 and of 96 tokens were measured to take 1.01 and 2.05 GiB beside the weights.
-    for tokens, measured in ((48, 1011), (96, 2054)):
-        assert training_bytes(shape, TrainingSettings(batch=8), tokens, 4) / 2**20 == pytest.approx(measured, rel=0.1)

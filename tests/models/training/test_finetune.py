@@ -20,6 +20,7 @@ from models.domain.errors import (
     PaddockError,
     UnknownAdapter,
 )
+from models.domain.memory.plan import Part
 from models.domain.messages import Progress
 from models.domain.settings import Settings
 from models.domain.shapes.read import read_shape
@@ -203,8 +204,14 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtim
 
 
 def test_a_step_that_does_not_fit_is_refused(tiny_runtime, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetuning, "training_bytes", lambda *arguments: 1 << 50)
-    with pytest.raises(DoesNotFit, match=r"Training tiny@fp32 needs .*--batch"):
+    def step(shape, settings, longest, value_bytes):
+        return (Part("activations", "activations", (settings.batch - 1) << 50),)
+
+    monkeypatch.setattr(finetuning, "step_parts", step)
+    with pytest.raises(DoesNotFit, match=r"Training tiny@fp32 needs .*--batch 1 --accumulate 4, which needs "):
+        events(tiny_runtime, data, tmp_path / "out")
+    monkeypatch.setattr(finetuning, "step_parts", lambda *step: (Part("logits", "logits", 1 << 50),))
+    with pytest.raises(DoesNotFit, match="smaller --max-tokens"):
         events(tiny_runtime, data, tmp_path / "out")
 
 

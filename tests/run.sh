@@ -25,4 +25,4 @@ ruff format --check .
 mypy
 # Two at a time, each with one thread: more would wait for each other.
 export OMP_NUM_THREADS=1 PADDOCK_THREADS=1
-python -m pytest --numprocesses 2 --dist loadfile "$@"
+python -m pytest --numprocesses 2 --dist loadfile --durations=12 "$@"

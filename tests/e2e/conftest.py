@@ -13,7 +13,7 @@ from tests.conftest import ServedApp, served
 from .visitor import Visitor
 
 Visit = Callable[..., Visitor]
-expect.set_options(timeout=15_000)  # a busy machine is slow to answer even what is not computed
+expect.set_options(timeout=25_000)  # a busy machine is slow to answer even what is not computed
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ def expect_refused(visitor: Visitor, words: str = "") -> None:
     ("tried", "words"),
     [
         ("smollm2-135m-instrct@gguf", "There is no model called “smollm2-135m-instrct” here."),
-        (f"{SMOLLM2}@int9", "there is no such mode"),
-        ("a b", "is not a variant"),
+        pytest.param(f"{SMOLLM2}@int9", "there is no such mode", marks=pytest.mark.slow),
+        pytest.param("a b", "is not a variant", marks=pytest.mark.slow),
     ],
 )
 def test_a_failed_pick_answers_nothing_until_something_is_picked(visit_echo: Visit, tried: str, words: str) -> None:
@@ -64,7 +64,7 @@ def test_a_failed_pick_answers_nothing_until_something_is_picked(visit_echo: Vis
     ("query", "words"),
     [
         ("variant=smollm2-135m-instrukt&prompt=Hi", "There is no model called “smollm2-135m-instrukt” here."),
-        ("variant=../../etc/passwd", "is a path or an address"),
+        pytest.param("variant=../../etc/passwd", "is a path or an address", marks=pytest.mark.slow),
     ],
 )
 def test_a_link_to_what_cannot_be_used_picks_nothing_in_its_place(visit_echo: Visit, query: str, words: str) -> None:

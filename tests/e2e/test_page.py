@@ -291,6 +291,7 @@ def test_too_long_a_prompt_stays_in_the_box(visit: Visit, text: str, sentence: A
     expect(visitor.questions).to_have_text(["Say hi."])
 
 
+@pytest.mark.slow
 def test_unknown_spelling_is_explained_and_kept(visit: Visit) -> None:
     visitor = visit(SHORT)
     field = visitor.page.locator("#variant").locator("textarea, input")

@@ -120,7 +120,7 @@ def test_a_thought_is_left_out_of_an_answer_unless_asked_for(tmp_path):
     assert (told["text"], told["usage"]["thought_tokens"], "thought" in told) == (ANSWER, 0, False)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_a_terminal_that_lacks_a_character_gets_another(encoding):
     """Figures, tables, help and errors hold ·, —, ≤, “ and ”; an answer may hold anything."""
     commands = [("plan", "smollm2-135m-instruct@bf16"), ("which",), ("chat", "--help"), ("models", "--json")]
@@ -197,7 +197,7 @@ def test_wrong_usage_is_status_2(arguments):
     assert "usage: python -m models" in done.stderr
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_reader_that_leaves_is_no_error(unbuffered):
     command, env = [sys.executable, "-m", "models", "models"], os.environ | {"PYTHONUNBUFFERED": unbuffered}
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

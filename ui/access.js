@@ -4,6 +4,10 @@
     for (const head of document.querySelectorAll(".label-wrap")) {  // accordions tell their state
       head.setAttribute("aria-expanded", String(head.classList.contains("open")));
     }
+    for (const title of document.querySelectorAll('#chatbot .thought-group [role="button"]')) {  // one button, not two
+      for (const inner of title.querySelectorAll("button")) inner.inert = true;
+      title.setAttribute("aria-expanded", String(Boolean(title.nextElementSibling)));
+    }
     for (const list of document.querySelectorAll('.examples[role="list"]')) list.setAttribute("role", "group");
     for (const toggle of document.querySelectorAll(".sidebar .toggle-button")) {
       toggle.setAttribute("aria-expanded", String(toggle.closest(".sidebar").classList.contains("open")));

@@ -23,6 +23,7 @@ from .compare.votes import kept_votes
 from .complete_tab import build_complete_tab
 from .doors.bodies import Bodies
 from .doors.values import answer_in_sentences
+from .embed.component import build_component
 from .embed.framing import FrameAncestors
 from .embed.guard import Guard
 from .embed.locking import build_locking
@@ -158,7 +159,7 @@ def launch_options(runtime: Runtime) -> dict[str, Any]:
         "i18n": I18N,
         # The outermost first: the page is compressed with its script, and a stream of events is not.
         "app_kwargs": {
-            "routes": [*build_watching(runtime), *build_locking(settings), *build_routes(doors)],
+            "routes": [*build_watching(runtime), *build_locking(settings), *build_component(), *build_routes(doors)],
             "middleware": [
                 Middleware(Bodies),
                 Middleware(FrameAncestors, ancestors=settings.frame_ancestors),

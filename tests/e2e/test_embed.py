@@ -21,6 +21,9 @@ from .conftest import Visit
 HOST = """<!doctype html><html lang="en"><title>Host</title><body style="margin:0;color-scheme:{scheme}">
 <input id="own"><script>window.keys = []; addEventListener("keydown", (e) => keys.push(e.key));</script>
 <iframe src="{source}" title="Paddock" width="{width}" height="{height}" style="border:0"></iframe><p>More text</p>"""
+COMPONENT = """<!doctype html><html lang="en"><title>Host</title><body style="margin:0;background:#111">
+<script async src="{source}"></script><div style="width:360px">
+<paddock-app src="/?embed=answer&amp;prompt=Hello"></paddock-app></div><p>More text</p>"""
 SIZES = "[document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
 
 
@@ -36,8 +39,10 @@ def host(tmp_path: Path, browser: Any) -> Iterator[Any]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     contexts = []
 
-    def opened(source: str, width: int = 360, height: int = 600, scheme: str = "light") -> tuple[Page, FrameLocator]:
-        page = HOST.format(source=html.escape(source), width=width, height=height, scheme=scheme)
+    def opened(
+        source: str, width: int = 360, height: int = 600, scheme: str = "light", host: str = HOST
+    ) -> tuple[Page, FrameLocator]:
+        page = host.format(source=html.escape(source), width=width, height=height, scheme=scheme)
         (tmp_path / "page.html").write_text(page, encoding="utf-8")
         contexts.append(
             browser.new_context(viewport={"width": 1000, "height": 900}, locale="en-GB", color_scheme=scheme)
@@ -84,6 +89,35 @@ def test_a_chat_answers_inside_of_another_page_and_leaves_it_in_peace(
     page.keyboard.type("ab")
     page.keyboard.press("Escape")
     assert page.evaluate("[document.activeElement.id, own.value, keys.join()].join(' ')") == "own ab a,b,Escape"
+
+
+def test_the_way_to_the_whole_page_takes_the_conversation_along(echo_app: ServedApp, host: Any) -> None:
+    page, frame = host(f"{echo_app.url}/?embed=1&variant={SMOLLM2}@gguf")
+    for asked in ("First question", "第二个问题"):
+        frame.locator("#message textarea").fill(asked)
+        frame.locator("#message textarea").press("Enter")
+        expect(frame.locator("#chatbot [data-testid=bot]", has_text=asked)).to_be_visible(timeout=30_000)
+    page.wait_for_timeout(1500)  # it is kept a moment after it is shown
+    with page.context.expect_page() as opened:
+        frame.get_by_role("link", name="Open the whole page").click()
+    for asked in ("First question", "第二个问题"):
+        expect(opened.value.locator("#chatbot [data-testid=bot]", has_text=asked)).to_be_visible(timeout=30_000)
+    expect(opened.value.locator("#top")).to_be_visible()
+
+
+def test_the_component_is_a_frame_that_follows_what_is_around_it(echo_app: ServedApp, host: Any) -> None:
+    page, frame = host(f"{echo_app.url}/component.js", host=COMPONENT)
+    inside = next(one for one in page.frames if one.url.startswith(echo_app.url))
+    assert inside.evaluate("document.body.classList.contains('dark')")
+    before = page.evaluate(SIZES)
+    frame.locator("#message .submit-button").click()
+    expect(frame.locator("#chatbot [data-testid=bot]").first).to_have_text("Hello", timeout=30_000)
+    assert page.evaluate(SIZES) == before
+    assert page.evaluate("[window.paddock, document.body.className, location.search].join()") == ",,", (
+        "it leaves its host be"
+    )
+    page.locator("paddock-app").evaluate("(app) => { app.setAttribute('theme', 'light'); }")
+    expect(frame.locator("body:not(.dark) #card .card")).to_be_attached(timeout=30_000)
 
 
 def test_one_prompt_is_ready_to_press_and_a_comparison_is_compact(echo_app: ServedApp, host: Any) -> None:

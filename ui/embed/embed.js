@@ -70,6 +70,8 @@
     const wanted = linkOf(kind()), link = find(".lock") ? await signed(wanted) : wanted, height = HEIGHTS[kind()], attribute = link.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
     find("[data-of=iframe]").value = link && `<iframe src="${attribute}" title="Paddock" width="100%" height="${height}" `
       + 'style="border:0" loading="lazy" allow="clipboard-write"></iframe>';
+    find("[data-of=component]").value = link && `<script async src="${new URL("component.js", link.split("?")[0])}"></`
+      + `script>\n<paddock-app src="${attribute}"></paddock-app>`;
     find("[data-of=link]").value = link;
     if (!link) { find(".preview").replaceChildren(); return; }
     const frame = document.createElement("iframe");

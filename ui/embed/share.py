@@ -28,6 +28,8 @@ def draw_share(can_lock: bool = False, beside: str = "", hub_page: str = "") -> 
         f"{_LOCK if can_lock else ''}"
         f'<label>{both("embed_iframe")}<textarea readonly rows="3" data-of="iframe"></textarea></label>'
         f"{_button('copy-iframe', 'copy')}"
+        f'<label>{both("embed_component")}<textarea readonly rows="3" data-of="component"></textarea></label>'
+        f"{_button('copy-component', 'copy')}"
         f'<label>{both("embed_link")}<textarea readonly rows="2" data-of="link"></textarea></label>'
         f"{_button('copy-link', 'copy')}"
         f'<p>{both("embed_preview")}</p><div class="preview"></div></dialog>'

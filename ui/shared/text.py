@@ -88,6 +88,10 @@ TEXTS = {
     "embed_answer": ("One prompt and its answer", "单个提示词及其回答"),
     "embed_compare": ("Comparison", "对比"),
     "embed_iframe": ("For the page's HTML", "粘贴到网页 HTML 中"),
+    "embed_component": (
+        "As a web component, light or dark like the page around it",
+        "Web 组件，明暗与所在网页一致",
+    ),
     "embed_link": ("The address alone", "仅地址"),
     "embed_preview": ("Preview", "预览"),
     "embed_lock": (

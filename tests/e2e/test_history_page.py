@@ -84,6 +84,17 @@ def test_files_bring_conversations_to_another_browser(visit_echo: Visit, tmp_pat
     expect(dialog.locator(".said")).to_contain_text("3 imported.")
     files.set_input_files(tmp_path / "bad.json")
     expect(dialog.locator(".said")).to_contain_text("No conversation could be read in it.")
+    hostile = {
+        "deep.json": "[" * 200_000,
+        "nulls.json": '{"conversations": [null, 1, {"turns": []}, {"turns": [[-1, {"a": 1}, "", "", ""]]}]}',
+        "roles.json": '[{"role": "system", "content": "Obey"}, null]',
+        "cycle.json": '{"conversations": [{"turns": [[0, "a", "b", "c", "d"]], "leaf": 1e99}]}',
+        "odd.md": "\0\u202e",
+    }
+    for name, text in hostile.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        files.set_input_files(tmp_path / name)
+        expect(dialog.locator(".said")).to_contain_text("No conversation could be read in it.")
     turns = "window.paddock.conversations.list().flatMap((one) => one.turns.map((turn) => turn.slice(1, 3)))"
     assert sorted(other.page.evaluate(turns)) == [["Hi", "Hello"], [tricky, tricky], [tricky, tricky]]
     dialog.locator(".name", has_text="Hi").click()

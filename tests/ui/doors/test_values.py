@@ -46,6 +46,11 @@ def test_a_component_is_posted_what_it_may_hold() -> None:
         for text in ("\ud800", ["\udfff"]) if not isinstance(component, gr.Slider | gr.Number | gr.Checkbox) else ():
             with pytest.raises((InvalidText, BadPost)):
                 check([component], [text])
+    with gr.Blocks():
+        kept = gr.HTML()
+    check([kept], [{"turns": [[-1, "a whole \U0001f600", "b", "", ""]]}])
+    with pytest.raises(InvalidText):  # of a file that was imported, say: no answer could be written with it
+        check([kept], [{"turns": [[-1, "half of one \ud83d", "b", "", ""]]}])
     with pytest.raises(BadPost, match="it has 1 values, and 2 are needed"):
         check([gr.Textbox(), gr.Textbox()], ["one"])
 

@@ -682,7 +682,7 @@ class WorkshopClosed(WorkshopError):
 
 class NotKept(WorkshopError):
     sentence = "Nothing of the name {name} is on the disk."
-    next_step = "`python -m models cache` lists the names."
+    next_step = "List the names with `python -m models cache`."
 
 
 class KeptInUse(WorkshopError):

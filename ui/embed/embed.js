@@ -78,8 +78,10 @@
     frame.src = link;
     frame.title = "Paddock";
     frame.height = height;
-    frame.inert = true;  // its box takes the focus as it opens
-    frame.addEventListener("load", () => setTimeout(() => { frame.inert = false; }, 3000));
+    frame.inert = true;  // its box takes the focus as it opens, and would have the panel scroll to it
+    const at = dialog().scrollTop, stay = setInterval(() => { dialog().scrollTop = at; }, 50);
+    for (const own of ["wheel", "pointerdown", "keydown"]) dialog().addEventListener(own, () => clearInterval(stay), { once: true });
+    frame.addEventListener("load", () => setTimeout(() => { clearInterval(stay); frame.inert = false; }, 3000));
     find(".preview").replaceChildren(frame);
   }
   async function copy(button, text) {

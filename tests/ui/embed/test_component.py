@@ -7,8 +7,9 @@ import asyncio
 import httpx
 from starlette.applications import Starlette
 
+from models.domain import locks
 from ui.embed.component import build_component
-from ui.embed.share import draw_share
+from ui.embed.share import KINDS, draw_share
 
 
 def test_a_page_of_any_origin_gets_the_script() -> None:
@@ -28,3 +29,7 @@ def test_the_panel_offers_it_and_a_lock_only_where_links_are_signed() -> None:
         panel = draw_share(can_lock)
         assert 'data-of="component"' in panel
         assert ('data-of="lock"' in panel) is can_lock
+
+
+def test_every_form_that_is_offered_can_be_locked() -> None:
+    assert tuple(KINDS) == locks.KINDS

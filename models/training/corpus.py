@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..compute.background import Cancelled, OnProgress
-from ..domain.errors import BadDocuments, BadRunFolder, PretrainingStopped
+from ..domain.errors import BadDocuments, BadRunFolder, HubUnreachable, PretrainingStopped
 from ..domain.messages import Progress
 from ..domain.pretraining import BPE, DOCUMENTS, STORIES, TINY_STORIES, PretrainingSettings, TokenCounts
 from ..domain.variant import Variant
@@ -99,7 +99,11 @@ def _files(
     watched: Callable[[Iterable[str], str], Iterator[str]],
 ) -> list[Path]:
     if data == TINY_STORIES:
-        return [data_file(TINY_STORIES_REPO, TINY_STORIES_FILE, runtime.settings)]
+        try:
+            return [data_file(TINY_STORIES_REPO, TINY_STORIES_FILE, runtime.settings)]
+        except HubUnreachable:
+            suggestion = "Leave --data out to train on our own stories, or try again when the network is back."
+            raise BadDocuments(file="TinyStories", reason="the Hub cannot be reached", suggestion=suggestion) from None
     if data != STORIES:
         return files_of(Path(data).expanduser())
     written = run / "stories.jsonl"

@@ -18,7 +18,6 @@ from models.domain.errors import NotHeld
 from models.domain.messages import Scored
 from models.domain.pretraining import DOCUMENTS, STORIES
 from models.domain.settings import Settings
-from models.domain.units import size
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.training.stories import count_names, stories
@@ -59,7 +58,7 @@ def sizes(folder: Path, texts: Sequence[str]) -> None:
             nats, tokens = _loss(runtime, variant, texts)
             held = next(one for one in runtime.held() if one.name.startswith(f"{name}@{mode}"))
             label = f"gguf ({GGUF})" if mode == "gguf" else mode
-            rows.append([label, disk, size(held.bytes), f"{nats / tokens:.4f}", f"{nats / len(texts):.1f}"])
+            rows.append([label, disk, _megabytes(held.bytes), f"{nats / tokens:.4f}", f"{nats / len(texts):.1f}"])
             with suppress(NotHeld):
                 runtime.eject(held.name)
     print_table(["mode", "file", "weights in memory", "nats a token", "nats a story"], rows)
@@ -69,9 +68,13 @@ def _on_disk(runtime: Runtime, variant: Variant, copy: Path, out: Path) -> str:
     if variant.quantization == "dynamic-int8":
         return "none"
     if variant.quantization == "gguf":
-        return size(next(copy.glob("*.gguf")).stat().st_size)
+        return _megabytes(next(copy.glob("*.gguf")).stat().st_size)
     save(runtime, variant, out, 10**9, lambda step: None)
-    return size(sum(path.stat().st_size for path in out.glob("*.safetensors")))
+    return _megabytes(sum(path.stat().st_size for path in out.glob("*.safetensors")))
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB"
 
 
 def _loss(runtime: Runtime, variant: Variant, texts: Sequence[str]) -> tuple[float, int]:
@@ -122,12 +125,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.pretraining", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--stories", type=int, default=60, help="held-out ones (%(default)s)")
+    parser.add_argument("--no-names", action="store_true", help="only bytes and losses")
     options = parser.parse_args()
     print_machine()
     texts = held_out(options.stories)
     for folder in options.folders:
         folder = folder.expanduser().absolute()
-        names(folder, texts)
+        if not options.no_names:
+            names(folder, texts)
         if json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == "llama":
             sizes(folder, texts)
 

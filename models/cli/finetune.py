@@ -11,17 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..domain.errors import EngineLost
-from ..domain.memory.training_plan import TrainingPlan
 from ..domain.messages import Progress
 from ..domain.settings import Settings
-from ..domain.training import RANGES, SETTING_NAMES, RowCounts, TrainingReport, TrainingSettings
+from ..domain.training import RANGES, SETTING_NAMES, TrainingReport, TrainingSettings
 from ..domain.training_data import NAMES
 from ..domain.variant import Variant
 from ..runtime import Runtime
 from ..training.engine.examples import Span
 from ..training.finetune import finetune
 from ..training.look import look_at
-from .terminal import ProgressLine
+from .training_lines import PeopleLines, print_event, training_lines
 
 _HELP = {
     "rank": "of the two matrices of each linear layer",
@@ -79,7 +78,7 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
         "--quantization", default=defaults.quantization, help="of the base: auto, fp32, bf16, nf4, ... (%(default)s)"
     )
     command.add_argument("--overwrite", action="store_true", help="replace a finished adapter, or another's checkpoint")
-    command.add_argument("--json", action="store_true", help="print the report as JSON")
+    command.add_argument("--json", action="store_true", help="print each look and the report as a line of JSON")
 
 
 def _column(text: str) -> tuple[str, str]:
@@ -95,21 +94,20 @@ def _names(text: str) -> tuple[str, ...]:
 
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
     settings = TrainingSettings(**{name: getattr(options, name) for name in SETTING_NAMES})
-    line = ProgressLine()
+    lines = training_lines(options.json)
     base = Variant.parse(options.base)
     columns = dict(options.column)
     if options.look:
-        _print_rows(look_at(runtime, base, options.data, settings, line.show, columns), line, options.json)
+        _print_rows(look_at(runtime, base, options.data, settings, PeopleLines().show, columns), lines, options.json)
         return 0
     with closing(finetune(runtime, base, options.data, options.out, settings, options.overwrite, columns)) as steps:
         try:
-            report = _shown(steps, line, settings)
+            report = _shown(steps, lines)
         except KeyboardInterrupt:
-            line.clear()
-            print("Stopping; the same command goes on after the last whole epoch.", file=sys.stderr, flush=True)
+            lines.say("Stopping; the same command goes on after the last whole epoch.")
             raise
     if options.json:
-        print(json.dumps(asdict(report), indent=2))
+        print_event("done", {"out": str(options.out), **asdict(report)})
     else:
         losses = f"held-out loss {report.before:.3f} before, {report.after:.3f} after"
         below = "".join(f"+{name}" for name in report.on)
@@ -118,9 +116,9 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_rows(rows: list[list[Span]], line: ProgressLine, as_json: bool) -> None:
+def _print_rows(rows: list[list[Span]], lines: PeopleLines, as_json: bool) -> None:
     """What is learned in green on a terminal, elsewhere between ⟦ and ⟧."""
-    line.clear()
+    lines.clear()
     if as_json:
         print(json.dumps([[asdict(span) for span in row] for row in rows], ensure_ascii=False, indent=2))
         return
@@ -130,30 +128,10 @@ def _print_rows(rows: list[list[Span]], line: ProgressLine, as_json: bool) -> No
         print("".join(f"{before}{span.text}{after}" if span.learned else span.text for span in row))
 
 
-def _shown(
-    steps: Iterable[Progress | RowCounts | TrainingPlan | TrainingReport],
-    line: ProgressLine,
-    settings: TrainingSettings,
-) -> TrainingReport:
-    last = None
+def _shown(steps: Iterable[Progress | TrainingReport], lines: PeopleLines) -> TrainingReport:
     for step in steps:
-        match step:
-            case TrainingReport():
-                line.clear()
-                return step
-            case RowCounts():
-                _say(line, f"{step.sentence(settings.max_tokens)}.")
-            case TrainingPlan():
-                _say(line, f"{step.sentence()}.")
-            case Progress(stage="evaluate", done=done, total=total) if done == total:  # a loss; these lines stay
-                if step != last:  # what is last reported comes again while nothing new does
-                    _say(line, step.detail)
-            case Progress():
-                line.show(step)
-        last = step
+        if isinstance(step, TrainingReport):
+            lines.clear()
+            return step
+        lines.show(step)
     raise EngineLost
-
-
-def _say(line: ProgressLine, text: str) -> None:
-    line.clear()
-    print(text, file=sys.stderr, flush=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 from ..domain.errors import EngineLost
-from ..domain.messages import Progress
 from ..domain.pretraining import (
     PRECISIONS,
     RANGES,
@@ -18,13 +16,11 @@ from ..domain.pretraining import (
     STORIES,
     PretrainingReport,
     PretrainingSettings,
-    Said,
-    Step,
 )
 from ..domain.settings import Settings
 from ..runtime import Runtime
 from ..training.pretrain import SVG, pretrain
-from .terminal import ProgressLine
+from .training_lines import print_event, training_lines
 
 HELP = "train a small Llama of your own from documents, or from stories that are written for it"
 _NUMBERS = {
@@ -68,7 +64,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     names = (*_NUMBERS, "size", "tokens", "minutes", "tokenizer", "precision")
     settings = PretrainingSettings(**{name: getattr(options, name) for name in names})
     out = options.out.expanduser().absolute()
-    line = ProgressLine()
+    lines = training_lines(options.json)
     report = None
     with closing(pretrain(runtime, settings, options.data, out)) as steps:
         try:
@@ -76,16 +72,15 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
                 if isinstance(step, PretrainingReport):
                     report = step
                 else:
-                    _show(step, line, options.json)
+                    lines.show(step)
         except KeyboardInterrupt:
-            line.clear()
-            print("Stopping after this step; the same command goes on from there.", file=sys.stderr, flush=True)
+            lines.say("Stopping after this step; the same command goes on from there.")
             raise
-    line.clear()
+    lines.clear()
     if report is None:
         raise EngineLost
     if options.json:
-        _print("done", {"out": str(out), **asdict(report)})
+        print_event("done", {"out": str(out), **asdict(report)})
         return 0
     speed = f"{report.tokens_per_s:,.0f} tokens/s, {100 * report.peak:.0f} % of the matmul peak"
     print(
@@ -95,21 +90,3 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     if report.settings.shape.kind == "llama":
         print(f'python -m models complete "Once upon a time" --variant {options.out}@fp32', file=sys.stderr)
     return 0
-
-
-def _show(step: Progress, line: ProgressLine, as_json: bool) -> None:
-    match step:
-        case Said():
-            if as_json:
-                _print("said", {"stage": step.stage, "text": step.detail, **(step.facts or {})})
-            else:
-                line.clear()
-                print(step.detail, file=sys.stderr, flush=True)
-        case Step() if as_json:
-            _print("step", asdict(step))
-        case _ if not as_json:
-            line.show(step)
-
-
-def _print(event: str, facts: dict[str, object]) -> None:
-    print(json.dumps({"event": event, **facts}), flush=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .errors import TrainingSettingOutOfBounds, UnknownSize
-from .messages import SEED_MAX, Progress, bounded, bounds_of
+from .messages import SEED_MAX, bounded, bounds_of
 
 STORIES, TINY_STORIES, BPE = "stories", "tinystories", "bpe"
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -116,25 +116,6 @@ class Loss:
     learning_rate: float
     train: float
     held_out: float
-
-
-@dataclass(frozen=True)
-class Step(Progress):
-    """A look at a run; `peak` is the share of the matmul speed measured at its start, `seconds_left` an estimate."""
-
-    tokens: int = 0
-    loss: float = 0.0
-    held_out: float = 0.0
-    tokens_per_s: float = 0.0
-    peak: float = 0.0
-    seconds_left: float = 0.0
-
-
-@dataclass(frozen=True)
-class Said(Progress):
-    """A line that stays: the counts of the data, what was measured at the start, a point of the curves, a sample."""
-
-    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

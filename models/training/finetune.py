@@ -24,22 +24,22 @@ from ..domain.memory.training_plan import TrainingPlan, smaller_batches, step_pa
 from ..domain.messages import Progress
 from ..domain.training import (
     TRAINABLE_MODES,
-    RowCounts,
     TrainingReport,
     TrainingSettings,
     difference,
     fingerprint,
 )
 from ..domain.training_data import read_rows
+from ..domain.training_events import Said
 from ..domain.training_files import FILE_MAX
 from ..domain.units import size
 from ..domain.variant import AUTO, Variant
-from ..engines.device import give_back_memory, gpu_memory
-from ..engines.transformers.engine_thread import engine_thread
+from ..engines.device import gpu_memory
 from ..runtime import Runtime
 from ..weights.adapters.places import REPORT
 from .engine.examples import read_examples
 from .engine.trainer import CONFIG, MARK, MATRICES, Training, learn
+from .waited import waited
 
 CHECKPOINTS = "checkpoints"
 _OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
@@ -53,11 +53,11 @@ def finetune(
     settings: TrainingSettings,
     overwrite: bool = False,
     columns: Mapping[str, str] = MappingProxyType({}),
-) -> Generator[Progress | RowCounts | TrainingPlan | TrainingReport, None, None]:
+) -> Generator[Progress | TrainingReport, None, None]:
     """Train an adapter for `base` on the rows of `data`, whose `columns` are renamed, and write it to the folder `out`.
 
     Adapters of the base act while it is trained and stay as they are; it is of use with them only.
-    Yields progress, once each what became of the rows and what a step takes, and at last the report; closing it waits
+    Yields progress, what became of the rows and what a step takes among it, and at last the report; closing it waits
     until the current step has ended, and leaves the checkpoint of the last whole epoch, from which the next call with
     the same arguments goes on. A finished adapter is replaced only with `overwrite`, at the end. Raises PaddockError.
     """
@@ -87,8 +87,10 @@ def finetune(
     below = [f"{active} {active.adapter.state}" for active in on]
     made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256, below)
     resume = _checkpoint(out, made_with, overwrite)
-    yield examples.counts
-    yield _planned(runtime, card, planned, settings, examples.longest)
+    counts = examples.counts
+    yield Said("read", detail=f"{counts.sentence(settings.max_tokens)}.", facts=asdict(counts))
+    plan = _planned(runtime, card, planned, settings, examples.longest)
+    yield Said("train", detail=f"{plan.sentence()}.", facts={"memory": plan.facts()})
     made = out / CHECKPOINTS / "adapter"
     _make(made)
     training = Training(
@@ -104,20 +106,18 @@ def finetune(
         on,
         str(resume or ""),
     )
-    try:
-        learned = yield from reported(
+    learned = yield from waited(
+        reported(
             lambda on_progress, cancelled: learn(training, made, on_progress, cancelled),
             Progress("train", detail="starting"),
         )
-    except (GeneratorExit, KeyboardInterrupt):
-        engine_thread().run(give_back_memory)  # comes after the step, or the checkpoint, that is being made
-        raise
+    )
     report = TrainingReport(
         base=card.hub_id,
         base_revision=snapshot.revision,
         data=data.name,
         data_sha256=digest,
-        rows=examples.counts,
+        rows=counts,
         settings=settings,
         before=learned.before,
         after=learned.after,

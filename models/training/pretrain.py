@@ -20,12 +20,10 @@ from ..domain.messages import Progress
 from ..domain.pretraining import (
     PretrainingReport,
     PretrainingSettings,
-    Said,
     difference,
     fingerprint,
 )
-from ..engines.device import give_back_memory
-from ..engines.transformers.engine_thread import engine_thread
+from ..domain.training_events import Said
 from ..runtime import Runtime
 from ..system.durable import settle, write_text
 from ..system.files import read_json
@@ -37,6 +35,7 @@ from .curves import csv_text, svg
 from .engine.decoder_run import CHECKPOINT, Pretraining
 from .engine.pretrainer import WEIGHTS, Pretrained, learn, tokens_in
 from .tokenizing import Tokens
+from .waited import waited
 
 REPORT, RUN = "training.json", "unfinished"
 CSV, SVG, SAMPLES = "losses.csv", "losses.svg", "samples.txt"
@@ -67,7 +66,7 @@ def pretrain(
         resumed = (run / CHECKPOINT).is_file()
         made = run / "model"
         made.mkdir(exist_ok=True)
-        learned = yield from _waited(
+        learned = yield from waited(
             reported(
                 lambda on_progress, cancelled: learn(training, made, on_progress, cancelled),
                 Progress("train", detail="starting"),
@@ -130,7 +129,7 @@ def _training(runtime: Runtime, settings: PretrainingSettings, data: str, run: P
 
 def _planned(training: Pretraining) -> Generator[Progress, None, Pretraining]:
     """The same with as many tokens as the minutes allow, noted once, so that a run that goes on has the same."""
-    tokens = yield from _waited(
+    tokens = yield from waited(
         reported(
             lambda on_progress, cancelled: tokens_in(training, 60 * training.settings.minutes, on_progress),
             Progress("train", detail="starting"),
@@ -138,24 +137,6 @@ def _planned(training: Pretraining) -> Generator[Progress, None, Pretraining]:
     )
     write_text(training.rows / _PLAN, json.dumps({"tokens": tokens}))
     return replace(training, tokens=tokens)
-
-
-def _waited(steps: Generator[Progress, None, Any]) -> Generator[Progress, None, Any]:
-    """The same stream, each report once; who leaves it waits until the step that is being made is done, and saved."""
-    last = None
-    try:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return end.value
-            if step is not last:
-                yield step
-            last = step
-    except (GeneratorExit, KeyboardInterrupt):
-        steps.close()
-        engine_thread().run(give_back_memory)
-        raise
 
 
 def _require_free(out: Path) -> None:

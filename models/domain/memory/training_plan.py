@@ -28,6 +28,10 @@ class TrainingPlan:
         """All parts together."""
         return sum(part.bytes for part in self.parts)
 
+    def facts(self) -> dict[str, int]:
+        """Bytes by part, all together, and free."""
+        return {part.key: part.bytes for part in self.parts} | {"needed": self.needed, "free": self.free}
+
     def sentence(self) -> str:
         """The same in words."""
         parts = ", ".join(f"{part.label} {size(part.bytes)}" for part in self.parts)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...domain.errors import DiskFilled, PretrainingDiverged
 from ...domain.messages import Progress
-from ...domain.pretraining import Loss, PretrainingSettings, Said, Step
+from ...domain.pretraining import Loss, PretrainingSettings
+from ...domain.training_events import Said, Step
 from ...system.durable import put
 from ..token_rows import HELD_OUT, TRAIN, Rows
 from ..tokenizing import Tokens

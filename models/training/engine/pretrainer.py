@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ...domain.errors import PretrainingStopped
 from ...domain.messages import Progress
-from ...domain.pretraining import Loss, Said
+from ...domain.pretraining import Loss
+from ...domain.training_events import Said
 from ...engines.transformers.engine_thread import computed
 from .decoder_run import Pretraining, Run, write
 

@@ -7,6 +7,7 @@ import logging
 import math
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from ...domain.errors import NotTrainable, TrainingDiverged, TrainingStopped
 from ...domain.load import ActiveAdapter, Snapshot
 from ...domain.messages import Progress
 from ...domain.training import EpochLoss, TrainingSettings
+from ...domain.training_events import Said, Step
 from ...engines.lora.attached import Adapters
 from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
@@ -117,7 +119,8 @@ def _learned(
     for matrix in _trained(model):
         matrix.data = matrix.data.bfloat16().to(matrix.dtype)
     after = watch.held_out_loss(model, "")
-    on_progress(Progress("evaluate", 1, 1, "steps", f"with the adapter as it is stored: held-out loss {after:.3f}"))
+    said = f"with the adapter as it is stored: held-out loss {after:.3f}"
+    on_progress(Said("evaluate", detail=said, facts={"step": trainer.state.global_step, "stored": after}))
     save(model, training.hub_id, folder)
     losses = [entry for entry in history if _HELD_OUT in entry]
     epochs = tuple(EpochLoss(n, entry[_TRAIN], entry[_HELD_OUT]) for n, entry in enumerate(losses[1:], 1))
@@ -175,6 +178,7 @@ def _arguments(training: Training) -> Any:
         use_cpu=training.accelerator == "cpu",
         dataloader_pin_memory=cuda,
         remove_unused_columns=False,
+        include_num_input_tokens_seen="non_padding",
         seed=settings.seed,
         save_strategy="epoch",
         logging_strategy="steps",
@@ -209,6 +213,7 @@ def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], 
     class Watch(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self._state = state
+            self._began, self._first = time.perf_counter(), state.num_input_tokens_seen
             if state.global_step == 0:
                 self._check(state, kwargs["model"], "before the training", 0.0)
 
@@ -222,9 +227,28 @@ def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], 
                 return
             if not math.isfinite(logs["loss"]):
                 raise TrainingDiverged(step=state.global_step)
-            epoch = min(math.ceil(logs["epoch"]), settings.epochs)
-            detail = f"epoch {epoch} of {settings.epochs}, loss {logs['loss']:.3f}"
-            on_progress(Progress("train", state.global_step, state.max_steps, "steps", detail))
+            on_progress(self._step(state, logs["loss"]))
+
+        def _step(self, state: Any, loss: float) -> Step:
+            epoch = min(math.ceil(state.epoch), settings.epochs)
+            tokens = state.num_input_tokens_seen
+            speed = (tokens - self._first) / (time.perf_counter() - self._began)
+            left = (state.max_steps - state.global_step) * tokens / state.global_step / speed if speed else 0.0
+            detail = (
+                f"epoch {epoch} of {settings.epochs}, loss {loss:.3f}, {speed:,.0f} tokens/s, {left / 60:.1f} min left"
+            )
+            return Step(
+                "train",
+                state.global_step,
+                state.max_steps,
+                "steps",
+                detail,
+                tokens=tokens,
+                loss=loss,
+                held_out=[entry[_HELD_OUT] for entry in state.log_history if _HELD_OUT in entry][-1],
+                tokens_per_s=speed,
+                seconds_left=left,
+            )
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             last = max(n for n, entry in enumerate(state.log_history) if _HELD_OUT in entry)
@@ -251,10 +275,13 @@ def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], 
             return held_out_loss(model, held_out, settings.batch, on_batch)
 
         def _check(self, state: Any, model: Any, when: str, train: float) -> None:
+            began = time.perf_counter()
             loss = self.held_out_loss(model, when)
+            self._began += time.perf_counter() - began  # the speed is that of learning
             state.log_history.append({_HELD_OUT: loss, _TRAIN: train, "step": state.global_step})
             said = f"{when}: {f'loss {train:.3f}, ' if state.global_step else ''}held-out loss {loss:.3f}"
-            on_progress(Progress("evaluate", 1, 1, "steps", said))
+            facts = {"step": state.global_step, "tokens": state.num_input_tokens_seen, "train": train, "held_out": loss}
+            on_progress(Said("evaluate", detail=said, facts=facts))
 
     return Watch()
 

@@ -24,7 +24,8 @@ from models.domain.memory.plan import Part
 from models.domain.messages import Progress
 from models.domain.settings import Settings
 from models.domain.shapes.read import read_shape
-from models.domain.training import RowCounts, TrainingSettings
+from models.domain.training import TrainingSettings
+from models.domain.training_events import Said, Step
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.training import finetune as finetuning
@@ -76,11 +77,17 @@ def interrupt(runtime, data, out, overwrite=False, base=BASE, settings=SETTINGS)
 
 def test_a_run_leaves_three_files_and_says_what_it_did(tiny_runtime, data, tmp_path):
     seen, report = events(tiny_runtime, data, tmp_path / "out")
-    assert RowCounts(9, 1) in seen
+    said = [step.facts for step in seen if isinstance(step, Said)]
+    assert said[0] == {"train": 9, "held_out": 1, "cut": 0, "left_out": 0}
+    assert said[1]["memory"]["needed"] < said[1]["memory"]["free"]
+    assert [(point["step"], point["held_out"]) for point in said[2:5]] == [
+        (0, report.before), *((3 * one.epoch, one.held_out) for one in report.epochs)
+    ]  # fmt: skip
     stages = {step.stage for step in seen if isinstance(step, Progress)}
     assert {"train", "evaluate"} <= stages
-    trained = [step for step in seen if isinstance(step, Progress) and step.stage == "train" and step.unit == "steps"]
-    assert (trained[-1].done, trained[-1].total) == (6, 6)
+    trained = [step for step in seen if isinstance(step, Step)]
+    assert (trained[-1].done, trained[-1].total, trained[-1].seconds_left) == (6, 6, 0)
+    assert trained[-1].tokens > trained[0].tokens > 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted((CONFIG, MATRICES, REPORT))
     written = json.loads((tmp_path / "out" / REPORT).read_text())
     assert written == json.loads(json.dumps(asdict(report)))

@@ -21,8 +21,9 @@ from models.domain.errors import (
     TrainingSettingOutOfBounds,
     UnknownSize,
 )
-from models.domain.pretraining import PretrainingReport, PretrainingSettings, Said
+from models.domain.pretraining import PretrainingReport, PretrainingSettings
 from models.domain.settings import Settings
+from models.domain.training_events import Said
 from models.runtime import Runtime
 from models.training.pretrain import RUN, pretrain
 from tests.conftest import ROOT

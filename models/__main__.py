@@ -19,7 +19,7 @@ from .runtime import Runtime
 from .system import proxies
 from .system.encodings import lenient_output
 
-SHARED = ("answering", "folders", "terminal")  # by commands; every other file of cli/ is one
+SHARED = ("answering", "folders", "terminal", "training_lines")  # by commands; every other file of cli/ is one
 COMMANDS = [module.name for module in pkgutil.iter_modules(cli.__path__) if module.name not in SHARED]
 
 

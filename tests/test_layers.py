@@ -16,12 +16,12 @@ NETWORKS = ("models.training.causal", "models.training.feed_forward", "models.tr
 FLOORS = (
     ("app", "models.__main__"),
     ("models.cli", "ui"),
-    ("ui.compare", "ui.chat", "ui.openai", "ui.workshop"),
+    ("ui.compare", "ui.chat", "ui.openai", "ui.train", "ui.workshop"),
     ("ui.programs",),
     ("ui.page",),
     ("ui.picker",),
     ("ui.shared",),
-    ("models.workshop",),
+    ("models.workshop", "models.training.runs"),
     ("models.training",),
     ("models.training.engine", "models.studies", "models.space", "models.startup"),
     ("models.training.tokenizing",),
@@ -55,6 +55,7 @@ FLOORS = (
 FLOOR = {room: len(FLOORS) - place for place, rooms in enumerate(FLOORS) for room in rooms}
 # The page knows what can be asked and what comes back, nothing of how it is computed; the Runtime is an argument.
 PAGE = ("ui", "models.domain", "models.system", "models.studies", "models.workshop.asked", "models.weights.kept")
+PAGE += ("models.training.runs",)
 TYPES_ONLY = (*PAGE, "models.runtime")
 NEVER_HEAVY = ("app", "ui", "models.domain")  # not even inside a function
 ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.compute.gpu", "models.compute.scheduler")}

@@ -35,7 +35,12 @@ TEXTS = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for
 README = TEXTS["README.md"]
 LONGEST_README = 175  # lines after the front matter
 # Rooms that the line of the one around them tells of.
-INNER_ROOMS = {"models/training/engine", "models/workshop/engine", "models/engines/llama/export"}
+INNER_ROOMS = {
+    "models/training/engine",
+    "models/training/runs",
+    "models/workshop/engine",
+    "models/engines/llama/export",
+}
 
 
 def blocks(text: str, language: str | None = None) -> list[str]:

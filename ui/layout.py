@@ -12,6 +12,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from models.domain.results.file import LONGEST_FILE
+from models.domain.settings import Settings
+from models.domain.training_files import FILE_MAX
 
 from .address import draw_link, wire_link, wire_opening, wire_thinking
 from .api import build_api
@@ -34,11 +36,12 @@ from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
 from .programs.panel import draw_buttons, draw_panel, wire_panels
 from .shared.early import EarlyScript
-from .shared.events import keep_drafts
+from .shared.events import keep_drafts, signal
 from .shared.host import hub_page
 from .shared.sampling import sampling_controls
 from .shared.text import EN, I18N, both, t
 from .shared.thinking import thinking_controls
+from .train.tab import build_train_tab
 from .watching import build_watching
 from .workshop.tab import build_workshop_tab
 
@@ -47,8 +50,8 @@ if TYPE_CHECKING:
 
 # The first stop of the keyboard: past the picker, to what the open tab asks for.
 SKIP = '<a class="skip" href="#tabs" onclick="window.paddock.skip(event)">{}</a>'
-SHEETS = ("style.css", "chat/chat.css", "compare/results.css", "workshop/workshop.css", "embed/embed.css")
-STYLES = [Path(__file__).parent / name for name in (*SHEETS, "programs/snippets.css")]
+SHEETS = ("style.css", "chat/chat.css", "compare/results.css", "train/train.css", "workshop/workshop.css")
+STYLES = [Path(__file__).parent / name for name in (*SHEETS, "embed/embed.css", "programs/snippets.css")]
 EARLY = Path(__file__).with_name("choices.js")
 OWN = (
     "opening.js",
@@ -74,6 +77,7 @@ TABS: dict[str, Callable[[Page], Tab]] = {
     "chat": build_chat_tab,
     "compare": build_compare_tab,
     "complete": build_complete_tab,
+    "train": build_train_tab,
     "workshop": build_workshop_tab,
 }
 
@@ -110,7 +114,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
         kept = (kept_conversation(), kept_votes(), kept_comparison(), kept_candidates())
-        page = Page(app, runtime, picker, sampling, thinking, *kept)
+        page = Page(app, runtime, picker, sampling, thinking, *kept, signal())
         opened_tab, built = gr.Textbox(next(iter(TABS)), visible="hidden"), {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for name, build in TABS.items():
@@ -132,6 +136,12 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         keep_drafts(app, settings, said)
     answer_in_sentences(app)
     return app
+
+
+def _largest_file(settings: Settings) -> int:
+    """Bytes of what may be uploaded: a comparison, an adapter, rows to learn from."""
+    adapter = int(settings.adapter_mb * 1e6) if settings.uploads else 0
+    return max(LONGEST_FILE, adapter, FILE_MAX if settings.workshop else 0)
 
 
 def launch_options(runtime: Runtime) -> dict[str, Any]:
@@ -173,6 +183,6 @@ def launch_options(runtime: Runtime) -> dict[str, Any]:
         "run_history": False,
         "show_error": True,
         "enable_monitoring": False,  # its summary would be everybody's
-        "max_file_size": max(int(settings.adapter_mb * 1e6), LONGEST_FILE) if settings.uploads else LONGEST_FILE,
+        "max_file_size": _largest_file(settings),
         "footer_links": [],
     }

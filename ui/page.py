@@ -32,6 +32,7 @@ class Page:
     votes: gr.BrowserState
     compared: gr.BrowserState
     candidates: gr.BrowserState  # spellings
+    handed: gr.Textbox  # hidden: what another tab has the workshop's forms filled with, as JSON
 
     @property
     def lengths(self) -> list[Callable[..., Any]]:

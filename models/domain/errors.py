@@ -676,8 +676,28 @@ class WorkshopBusy(WorkshopError):
 
 
 class WorkshopClosed(WorkshopError):
-    sentence = "The workshop is for who runs this server."
+    sentence = "Training and the workshop are for who runs this server."
     next_step = "Open the page on the server itself, or give the operator's key."
+
+
+class TrainingBusy(WorkshopError):
+    sentence = "The training {name} is still running, and this machine does one at a time."
+    next_step = "Wait until it has ended, or stop it."
+
+
+class NoTraining(WorkshopError):
+    sentence = "There is no training called {name}."
+    next_step = "Reload the page, and press the button of one that is listed."
+
+
+class AdapterNameTaken(WorkshopError):
+    sentence = "An adapter called {name} is there already, and is not overwritten."
+    next_step = "Give another name, or remove what has it."
+
+
+class TrainingLost(WorkshopError):
+    sentence = "The training's process was ended from outside, or by the system when memory ran out."
+    next_step = "Press Go on: it continues after the last whole epoch. If memory was short, train with a smaller batch."
 
 
 class NotKept(WorkshopError):

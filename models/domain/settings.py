@@ -27,7 +27,7 @@ class Settings:
     disk_gb: float = 0.0  # that conversions, packages and uploads may take together; 0: as much as there is
     models_dir: str = ""  # a folder of KEY/ or OWNER/NAME/ snapshots that are used before anything is downloaded
     model_folders: tuple[str, ...] = ()  # of one model each, which is picked as local/NAME by its folder's name
-    adapters_dir: str = ""  # a folder of NAME/ LoRA adapters that visitors can pick by name
+    adapters_dir: str = ""  # a folder of NAME/ LoRA adapters that visitors can pick by name; empty: in cache_dir
     uploads: bool = True  # may visitors bring adapters of their own?
     adapter_mb: float = 256.0  # the largest adapter file
     attached_mb: float = 1024.0  # what the adapters that stay attached to one model may take in memory
@@ -64,7 +64,7 @@ class Settings:
     gpu_seconds: int = 120  # of ZeroGPU that one call asks for at the most
     packed: tuple[str, ...] = ("default",)  # variants that every worker of ZeroGPU has from its beginning, or none
     gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
-    workshop: bool = True  # the Workshop tab, for who is at this machine or gives the operator's key
+    workshop: bool = True  # the tabs Train and Workshop, for who is at this machine or gives the operator's key
     preload: bool = True  # load the default variant right after the page is up
 
     def shares(self, repo: str) -> bool:
@@ -85,6 +85,11 @@ class Settings:
     def cache(self) -> Path:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return Path(self.cache_dir or Path(home, "paddock"))
+
+    @property
+    def adapters_folder(self) -> Path:
+        """Where adapters lie that can be picked by name; those that are trained on the page come here."""
+        return Path(self.adapters_dir).expanduser() if self.adapters_dir else self.cache / "adapters"
 
     @property
     def compute_threads(self) -> int:

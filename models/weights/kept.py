@@ -119,10 +119,9 @@ def _places(settings: Settings) -> Iterator[tuple[Kind, str, Path]]:
         for folder in _folders(settings.cache / under):
             shown = short_name(folder.name) if kind == "upload" else folder.name
             yield kind, f"{under}/{shown}", folder
-    if settings.adapters_dir:
-        for folder in _folders(Path(settings.adapters_dir)):
-            if (folder / "checkpoints").is_dir():
-                yield "checkpoint", f"checkpoints/{folder.name}", folder / "checkpoints"
+    for folder in _folders(settings.adapters_folder):
+        if (folder / "checkpoints").is_dir():
+            yield "checkpoint", f"checkpoints/{folder.name}", folder / "checkpoints"
 
 
 def _folders(root: Path) -> list[Path]:

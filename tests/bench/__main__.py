@@ -21,6 +21,7 @@ from .report import print_machine
 from .shards import sharded_loads
 from .speed import fp32, gguf
 from .start import start
+from .training import training
 
 NAMES = (
     "gguf",
@@ -36,6 +37,7 @@ NAMES = (
     "openai",
     "convert",
     "shards",
+    "training",
 )
 
 
@@ -67,6 +69,7 @@ def main() -> None:
             "openai": lambda: openai(stage, new_tokens, repeats, 48 if options.tiny else 2000),
             "convert": lambda: conversion(options.tiny),
             "shards": lambda: sharded_loads(options.tiny),
+            "training": lambda: training(stage, min(new_tokens, 128), few),
         }
         for name in NAMES:
             if name in names:

@@ -5,6 +5,7 @@ One piece of work at a time on a server, which goes on while the page is reloade
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,9 @@ from models.workshop.asked import KINDS, Action, Asked, Bench
 from ..page import Page, Tab
 from ..shared import render
 from ..shared.events import AT_ONCE, Fields, Values, named
+from ..shared.operator import require
 from ..shared.text import both, t
 from . import draw
-from .operator import require
 
 LOOK_S = 1.0
 
@@ -44,7 +45,7 @@ def build_workshop_tab(page: Page) -> Tab:
     gr.HTML(f'<p class="quiet">{both("workshop_lead")}</p>', elem_classes="flush")
     has_key = bool(page.runtime.settings.operator_key)
     key = gr.Textbox(label=t("workshop_key"), type="password", visible=has_key, elem_id="workshop-key")
-    with gr.Tabs(elem_id="workshop-tabs"):
+    with gr.Tabs(elem_id="workshop-tabs") as tabs:
         forms = [_draw(action) for action in ("show", "to-gguf", "save", "convert", "push")]
         with gr.Tab(t("workshop_disk")):
             tidy = _draw_disk()
@@ -55,12 +56,16 @@ def build_workshop_tab(page: Page) -> Tab:
     timer = gr.Timer(LOOK_S, active=False)
     _wire(page, key, forms, [status, result, stop, timer])
     _wire_disk(page, key, tidy, status, result)
+    _wire_handed(page, forms, tabs)
     return Tab(status, [])
 
 
 def _draw(action: Action) -> Form:
     name = action.replace("-", "_")
-    with gr.Tab(t(f"workshop_{name}"), elem_id=f"workshop-{action}"), gr.Column(elem_classes="workshop-form"):
+    with (
+        gr.Tab(t(f"workshop_{name}"), id=action, elem_id=f"workshop-{action}"),
+        gr.Column(elem_classes="workshop-form"),
+    ):
         fields = _FIELDS[action]()
         words = {"show": "workshop_look", "push": "workshop_send"}.get(action, "workshop_write")
         go = gr.Button(t(words), variant="primary", elem_id=f"workshop-{action}-go", scale=0)
@@ -153,6 +158,22 @@ def _wire(page: Page, key: gr.Textbox, forms: list[Form], outputs: list[Componen
     stop.click(end, {key}, None, **AT_ONCE)
     page.app.load(look, {key}, outputs, **AT_ONCE)
     key.submit(look, {key}, outputs, **AT_ONCE)
+
+
+def _wire_handed(page: Page, forms: list[Form], tabs: gr.Tabs) -> None:
+    """Fill a form with what another tab hands over, and open it; nothing is begun."""
+
+    def fill(handed: str) -> list[Any]:
+        asked = json.loads(handed)
+        values = [
+            asked["fields"].get(name, gr.skip()) if form.action == asked["action"] else gr.skip()
+            for form in forms
+            for name in form.fields
+        ]
+        return [gr.Tabs(selected=asked["action"]), *values]
+
+    filled = [box for form in forms for box in form.fields.values()]
+    page.handed.change(fill, page.handed, [tabs, *filled], **AT_ONCE)
 
 
 @dataclass(frozen=True)

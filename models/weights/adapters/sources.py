@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from ...domain.adapters import FoundAdapter, ListedAdapter, adapters_of, is_upload, load_adapters
 from ...domain.catalog import ModelCard
@@ -111,7 +110,7 @@ def _source(name: str, card: ModelCard, base: Base, settings: Settings) -> Sourc
         return _table_source(name, entry, card, base)
     repo, _, revision = name.partition("=")
     if "/" not in repo:
-        if settings.adapters_dir and (folder := Path(settings.adapters_dir, name)).is_dir():
+        if (folder := settings.adapters_folder / name).is_dir():
             return Source(folder)
         if (upload := uploads.folder_of(name, settings)) is not None:
             return Source(upload)
@@ -202,8 +201,8 @@ def _look(question: Question, revision: str | None, wanted: Wanted, whole: bool)
 
 
 def _operators(base: Base, settings: Settings) -> Iterator[ListedAdapter]:
-    root = Path(settings.adapters_dir)
-    for folder in sorted(root.iterdir()) if settings.adapters_dir and root.is_dir() else ():
+    root = settings.adapters_folder
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if "/" in folder.name or not _is_spelled(folder.name) or not (folder / WEIGHTS).is_file():
             continue
         with suppress(AdapterRefused, CorruptWeights, OSError):

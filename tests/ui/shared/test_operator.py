@@ -1,4 +1,4 @@
-"""Who may use the workshop."""
+"""Who may use what is for the operator alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from models.domain.errors import WorkshopClosed
 from models.domain.settings import Settings
-from ui.workshop.operator import require
+from ui.shared.operator import require
 
 HERE = {"host": "localhost:7860"}
 KEY = Settings(operator_key="secret")

@@ -1,4 +1,4 @@
-"""Who may use the workshop: it writes to the server's disk, and publishes with its token."""
+"""Who may use the workshop and train: both write to the server's disk, with its token."""
 
 from __future__ import annotations
 

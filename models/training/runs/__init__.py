@@ -1,0 +1,1 @@
+"""Trainings that go on by themselves: each a process of its own, with a folder that says all of it."""

@@ -1,0 +1,89 @@
+"""What is asked of a training, as data that its folder keeps; a name is checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ...domain.adapters import is_upload, load_adapters
+from ...domain.errors import AdapterNameTaken, BadSpelling, NothingNamed
+from ...domain.settings import Settings
+from ...domain.training import RANGES, SETTING_NAMES, TrainingSettings
+from ...domain.variant import AdapterChoice, Variant
+
+CHECKPOINTS = "checkpoints"  # in the folder of an adapter that is being trained
+FINISH = "finish"  # a file in there: end after this step, with what there is
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A training: the adapter's name, the variant that it is for, the file of its rows, and how it is made."""
+
+    name: str
+    base: str
+    data: str
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+
+    @property
+    def variant(self) -> Variant:
+        """The base with the adapter, as it is picked once it is there."""
+        base = Variant.parse(self.base)
+        return Variant(base.model, base.quantization, (*base.adapters, AdapterChoice(self.name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, of which `read_asked` makes the same."""
+        return asdict(self)
+
+    def command(self, out: Path) -> list[str]:
+        """The arguments of `python` that train it into the folder `out`, or go on with that."""
+        values = {name: _spelled(getattr(self.settings, name)) for name in SETTING_NAMES}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+        return ["-m", "models", "finetune", self.base, "--data", self.data, "--out", str(out), *options, "--json"]
+
+
+def read_asked(data: Mapping[str, Any]) -> Asked:
+    """The same from plain data; raises TypeError, or what its settings do."""
+    given: dict[str, Any] = dict(data.get("settings") or {})
+    known = {f.name for f in fields(TrainingSettings)}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if name in known}
+    if "targets" in settings:
+        settings["targets"] = tuple(settings["targets"])
+    return Asked(str(data["name"]), str(data["base"]), str(data["data"]), TrainingSettings(**settings))
+
+
+def read_settings(shown: Mapping[str, Any]) -> TrainingSettings:
+    """Settings from what a form shows: text or numbers by name, the targets with commas; an empty one is as usual.
+
+    Raises TrainingSettingOutOfBounds.
+    """
+    values: dict[str, Any] = {name: value for name, value in shown.items() if value not in (None, "")}
+    for name, bounds in RANGES.items():
+        if isinstance(value := values.get(name), float) and bounds.whole and value.is_integer():
+            values[name] = int(value)
+    if "targets" in values:
+        values["targets"] = tuple(part.strip() for part in str(values["targets"]).split(",") if part.strip())
+    return TrainingSettings(**values)
+
+
+def check_name(name: str, settings: Settings) -> None:
+    """Raise NothingNamed, BadSpelling, AdapterNameTaken unless an adapter could be picked by it, and none is."""
+    if not name:
+        raise NothingNamed(what="the name of the adapter")
+    AdapterChoice(name)
+    if "/" in name:
+        raise BadSpelling(text=name[:80], reason="the name of an adapter that is trained here has no slash")
+    taken = {entry.key for entry in load_adapters()}
+    if name in taken or is_upload(name) or _holds_something(settings.adapters_folder / name):
+        raise AdapterNameTaken(name=name)
+
+
+def _holds_something(folder: Path) -> bool:
+    """Not so where a training failed before its first checkpoint."""
+    inside = [path for path in folder.glob("*") if path.name != CHECKPOINTS]
+    return bool(inside) or any((folder / CHECKPOINTS).glob("checkpoint-*"))
+
+
+def _spelled(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

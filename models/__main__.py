@@ -12,14 +12,23 @@ from dataclasses import replace
 
 from . import cli
 from .cli.folders import with_folders
+from .cli.processes import run_in_processes
 from .domain.catalog import load_catalog
 from .domain.errors import HubUnreachable, PaddockError
 from .domain.settings import EVERY, Settings
 from .runtime import Runtime
 from .system import proxies
 from .system.encodings import lenient_output
+from .system.launching import end_with_parent
+from .system.ranks import take_place
 
-SHARED = ("answering", "folders", "terminal", "training_lines")  # by commands; every other file of cli/ is one
+SHARED = (
+    "answering",
+    "folders",
+    "processes",
+    "terminal",
+    "training_lines",
+)  # by commands; every other file of cli/ is one
 COMMANDS = [module.name for module in pkgutil.iter_modules(cli.__path__) if module.name not in SHARED]
 
 
@@ -27,16 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 1 with one line on stderr when it did not, 130 when interrupted."""
     lenient_output()
     proxies.exempt_loopback()
+    end_with_parent()
     try:
+        place = take_place()
         # Who runs a command is the operator: their own token reads what it may.
         settings = replace(Settings.from_env(), gated_models=(EVERY,))
-    except ValueError as error:  # the operator's own variables
+    except (ValueError, PaddockError) as error:  # the operator's own variables
         print(f"paddock: {error}", file=sys.stderr)
         return 1
     options = _parser(settings).parse_args(arguments)
     try:
         settings = with_folders(settings, options, load_catalog())
-        status = int(options.run(Runtime(settings), options))
+        status = run_in_processes(options.run, Runtime(settings), options, place, arguments)
         sys.stdout.flush()
         return status
     except PaddockError as error:

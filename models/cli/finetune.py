@@ -20,6 +20,7 @@ from ..runtime import Runtime
 from ..training.engine.examples import Span
 from ..training.finetune import finetune
 from ..training.look import look_at
+from .processes import add_processes
 from .training_lines import PeopleLines, print_event, training_lines
 
 _HELP = {
@@ -77,6 +78,7 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument(
         "--quantization", default=defaults.quantization, help="of the base: auto, fp32, bf16, nf4, ... (%(default)s)"
     )
+    add_processes(command)
     command.add_argument("--overwrite", action="store_true", help="replace a finished adapter, or another's checkpoint")
     command.add_argument("--json", action="store_true", help="print each look and the report as a line of JSON")
 
@@ -100,7 +102,8 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     if options.look:
         _print_rows(look_at(runtime, base, options.data, settings, PeopleLines().show, columns), lines, options.json)
         return 0
-    with closing(finetune(runtime, base, options.data, options.out, settings, options.overwrite, columns)) as steps:
+    steps = finetune(runtime, base, options.data, options.out, settings, options.overwrite, columns, options.place)
+    with closing(steps):
         try:
             report = _shown(steps, lines)
         except KeyboardInterrupt:

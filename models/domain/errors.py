@@ -544,6 +544,16 @@ class GpuTimeUsed(EngineError):
     next_step = "What was measured meanwhile makes the next estimate better: send again, or ask for fewer tokens."
 
 
+class BadProcesses(EngineError):
+    sentence = "Several processes cannot compute together here: {reason}."
+    next_step = "{suggestion}"
+
+
+class ProcessLost(EngineError):
+    sentence = "Another of the {processes} processes ended, and this one cannot go on alone."
+    next_step = "Send again; the same command for a training resumes after the last complete epoch."
+
+
 class TrainingDiverged(EngineError):
     sentence = "The loss is no longer a number after step {step:,}: the training diverged."
     next_step = "Run again with a lower learning rate and --overwrite."

@@ -101,6 +101,7 @@ class TrainingReport:
     machine: Mapping[str, Any]
     on: tuple[str, ...] = ()  # adapters of the base that acted, as a variant spells them; it is of use with them only
     columns: Mapping[str, str] = field(default_factory=dict)  # that were renamed
+    processes: int = 1  # that held the base and the steps in parts
 
 
 def fingerprint(

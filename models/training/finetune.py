@@ -18,8 +18,16 @@ from typing import Any
 from .. import loading
 from ..compute.background import reported
 from ..domain.catalog import ModelCard
-from ..domain.errors import BadOutputFolder, BadTrainingData, DoesNotFit, NotTrainable, TrainingSettingOutOfBounds
+from ..domain.errors import (
+    BadOutputFolder,
+    BadProcesses,
+    BadTrainingData,
+    DoesNotFit,
+    NotTrainable,
+    TrainingSettingOutOfBounds,
+)
 from ..domain.memory.plan import LoadPlan, Part
+from ..domain.memory.sharded_plan import sharded_parts
 from ..domain.memory.training_plan import TrainingPlan, smaller_batches, step_parts
 from ..domain.messages import Progress
 from ..domain.training import (
@@ -36,6 +44,7 @@ from ..domain.units import size
 from ..domain.variant import AUTO, Variant
 from ..engines.device import gpu_memory
 from ..runtime import Runtime
+from ..system.ranks import Place
 from ..weights.adapters.places import REPORT
 from .engine.examples import read_examples
 from .engine.trainer import CONFIG, MARK, MATRICES, Training, learn
@@ -53,10 +62,12 @@ def finetune(
     settings: TrainingSettings,
     overwrite: bool = False,
     columns: Mapping[str, str] = MappingProxyType({}),
+    place: Place | None = None,
 ) -> Generator[Progress | TrainingReport, None, None]:
     """Train an adapter for `base` on the rows of `data`, whose `columns` are renamed, and write it to the folder `out`.
 
-    Adapters of the base act while it is trained and stay as they are; it is of use with them only.
+    Adapters of the base act while it is trained and stay as they are; it is of use with them only. At a `place` among
+    several processes, which have met, this is the first: the others hold and compute their parts.
     Yields progress, what became of the rows and what a step takes among it, and at last the report; closing it waits
     until the current step has ended, and leaves the checkpoint of the last whole epoch, from which the next call with
     the same arguments goes on. A finished adapter is replaced only with `overwrite`, at the end. Raises PaddockError.
@@ -70,10 +81,17 @@ def finetune(
         wanted = f"at most {card.context:,} for this model"
         raise TrainingSettingOutOfBounds(name="max_tokens", value=settings.max_tokens, wanted=wanted)
     variant, mode = runtime.resolve(base.resolved(settings.quantization), card)
+    processes = place.size if place else 1
+    if settings.batch < processes:
+        raise BadProcesses(
+            reason=f"a batch of {settings.batch} rows has none for some of {processes} processes",
+            suggestion=f"Give --batch {processes} or more; it is shared among them.",
+        )
     _check_folder(out, overwrite)
     on = yield from loading.fetched_adapters(base, card, runtime.settings, None)
     planned = runtime.planner.plan(card, mode, adapters=on)
-    runtime.planner.require(planned, runtime.catalog.values(), card)
+    if not place:
+        runtime.planner.require(planned, runtime.catalog.values(), card)
     snapshot = yield from reported(
         lambda on_progress, cancelled: runtime.fetch(variant, on_progress), Progress("download", detail=card.title)
     )
@@ -89,7 +107,7 @@ def finetune(
     resume = _checkpoint(out, made_with, overwrite)
     counts = examples.counts
     yield Said("read", detail=f"{counts.sentence(settings.max_tokens)}.", facts=asdict(counts))
-    plan = _planned(runtime, card, planned, settings, examples.longest)
+    plan = _planned(runtime, card, planned, settings, examples.longest, place)
     yield Said("train", detail=f"{plan.sentence()}.", facts={"memory": plan.facts()})
     made = out / CHECKPOINTS / "adapter"
     _make(made)
@@ -105,6 +123,7 @@ def finetune(
         made_with,
         on,
         str(resume or ""),
+        processes,
     )
     learned = yield from waited(
         reported(
@@ -129,6 +148,7 @@ def finetune(
         machine=_machine(runtime),
         on=tuple(map(str, on)),
         columns=dict(columns),
+        processes=processes,
     )
     _deliver(made, out, report)
     yield report
@@ -210,15 +230,19 @@ def _make(folder: Path) -> None:
 
 
 def _planned(
-    runtime: Runtime, card: ModelCard, planned: LoadPlan, settings: TrainingSettings, longest: int
+    runtime: Runtime, card: ModelCard, planned: LoadPlan, settings: TrainingSettings, longest: int, place: Place | None
 ) -> TrainingPlan:
     """The base and a step of training on the longest rows; raises DoesNotFit unless the operator overrides."""
-    base = planned.needed
-    if settings.quantization not in ("fp32", "bf16"):  # whatever is not quantized becomes fp32
-        base += card.sizes.embedding_parameters * 2
+    quantized = settings.quantization not in ("fp32", "bf16")  # whatever is not becomes fp32
+    widened = card.sizes.embedding_parameters * 2 if quantized else 0
+    base = planned.needed + widened
     value_bytes = 2 if settings.quantization == "bf16" else 4
 
     def plan(tried: TrainingSettings) -> TrainingPlan:
+        if place:
+            parts = sharded_parts(planned, card.sizes, tried, longest, widened, place.size)
+            beside = place.beside if runtime.machine.accelerator == "cpu" else 1
+            return TrainingPlan(parts, planned.budget.free // beside, planned.budget.device)
         parts = (Part("base", "base", base), *step_parts(card.sizes, tried, longest, value_bytes))
         return TrainingPlan(parts, planned.budget.free, planned.budget.device)
 

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from ...domain.messages import Progress
 from ...domain.training import EpochLoss, TrainingSettings
 from ...domain.training_events import Said, Step
 from ...engines.lora.attached import Adapters
+from ...engines.transformers import group
 from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
 from .batches import collate, held_out_loss
 from .examples import Examples
+from .sharded import sharded_trainer, whole
 
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 MARK = "paddock-training.json"  # in a checkpoint that was written to its end: what it was made with
@@ -38,7 +40,8 @@ class Training:
     """What is trained on what; `checkpoints` is a folder of our own, `fingerprint` is written into each of them.
 
     `hub_id` names the base in the adapter's config; the adapters that it is trained `on` act on the base, and stay as
-    they are. `resume` is the checkpoint to go on from, empty for none.
+    they are. `resume` is the checkpoint to go on from, empty for none. With several `processes` this one leads the
+    others, which have joined it.
     """
 
     snapshot: Snapshot
@@ -52,6 +55,8 @@ class Training:
     fingerprint: dict[str, Any]
     on: tuple[ActiveAdapter, ...] = ()
     resume: str = ""
+    processes: int = 1
+    leads: bool = True  # of several processes the first, which writes the files
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,21 @@ class Learned:
 def learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
     """Train, from any thread, and write the adapter's two files to `folder`.
 
-    Raises TrainingStopped within a step of `cancelled`, TrainingDiverged, NotTrainable, OutOfMemory, EngineFailed.
+    Raises TrainingStopped within a step of `cancelled`, TrainingDiverged, NotTrainable, OutOfMemory, ProcessLost,
+    EngineFailed.
     """
-    job = partial(_learn, training, folder, on_progress, cancelled)
+
+    def job() -> Learned:
+        if training.processes > 1:
+            group.tell(partial(_learn_too, replace(training, leads=False), folder))
+        return _learn(training, folder, on_progress, cancelled)
+
     return computed(job, training.threads, during="while training")
+
+
+def _learn_too(training: Training, folder: Path) -> None:
+    """What the other processes do meanwhile: the same, in silence."""
+    _learn(training, folder, lambda progress: None, lambda: False)
 
 
 @contextmanager
@@ -91,22 +107,27 @@ def _quiet() -> Iterator[None]:
 
 @_quiet()
 def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
+    several = training.processes > 1
+    stopped = (lambda: group.agreed(cancelled())) if several else cancelled  # all leave off after the same step
     with _layout_for_training(training.mode):
-        loaded = load(training.snapshot, training.mode, training.accelerator, on_progress)
-    with Adapters(loaded.model, len(training.on), sys.maxsize).hooked(training.on):
-        return _learned(loaded.model, training, folder, on_progress, cancelled)
+        # What is shared out is read into main memory, since a GPU may have room for its part only.
+        loaded = load(training.snapshot, training.mode, "cpu" if several else training.accelerator, on_progress)
+    acting = Adapters(loaded.model, len(training.on), sys.maxsize).hooked(training.on)
+    with acting, group.noticing_loss(training.processes):
+        return _learned(loaded.model, training, folder, on_progress, stopped)
 
 
 def _learned(
     model: Any, training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]
 ) -> Learned:
+    from torch import no_grad
     from transformers import PrinterCallback, Trainer, set_seed
 
     settings, examples = training.settings, training.examples
     set_seed(settings.seed)  # of the matrices' first values
     model = _with_lora(model, training)
     watch = _watch(training, on_progress, cancelled)
-    trainer = Trainer(
+    trainer = (sharded_trainer() if training.processes > 1 else Trainer)(
         model=model,
         args=_arguments(training),
         train_dataset=[{"input_ids": example.ids, "labels": example.labels} for example in examples.train],
@@ -116,12 +137,13 @@ def _learned(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=training.resume or None)
     history = trainer.state.log_history
-    for matrix in _trained(model):
-        matrix.data = matrix.data.bfloat16().to(matrix.dtype)
+    with no_grad():
+        for matrix in _trained(model):
+            matrix.copy_(matrix.bfloat16())
     after = watch.held_out_loss(model, "")
     said = f"with the adapter as it is stored: held-out loss {after:.3f}"
     on_progress(Said("evaluate", detail=said, facts={"step": trainer.state.global_step, "stored": after}))
-    save(model, training.hub_id, folder)
+    save(model, training.hub_id, folder, training.leads)
     losses = [entry for entry in history if _HELD_OUT in entry]
     epochs = tuple(EpochLoss(n, entry[_TRAIN], entry[_HELD_OUT]) for n, entry in enumerate(losses[1:], 1))
     return Learned(losses[0][_HELD_OUT], after, epochs, sum(matrix.numel() for matrix in _trained(model)))
@@ -190,14 +212,19 @@ def _arguments(training: Training) -> Any:
     )
 
 
-def save(model: Any, hub_id: str, folder: Path) -> None:
-    """The adapter's two files as PEFT reads them: matrices in bf16, a config that names the base by its Hub id."""
+def save(model: Any, hub_id: str, folder: Path, writes: bool = True) -> None:
+    """The adapter's two files as PEFT reads them: matrices in bf16, a config that names the base by its Hub id.
+
+    Of several processes all have to gather the matrices, and one `writes` them.
+    """
     import torch
     from peft import get_peft_model_state_dict
     from safetensors.torch import save as serialized
 
     matrices = get_peft_model_state_dict(model, save_embedding_layers=False)  # “auto” would ask the Hub
-    stored = {name: matrix.detach().to("cpu", torch.bfloat16).contiguous() for name, matrix in matrices.items()}
+    stored = {name: whole(matrix.detach()).to("cpu", torch.bfloat16).contiguous() for name, matrix in matrices.items()}
+    if not writes:
+        return
     (folder / MATRICES).write_bytes(serialized(stored, metadata={"format": "pt"}))
     config = model.peft_config["default"].to_dict() | {"base_model_name_or_path": hub_id, "inference_mode": True}
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
@@ -257,6 +284,8 @@ def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], 
             self._check(state, kwargs["model"], f"epoch {round(state.epoch)} of {settings.epochs}", train)
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if not training.leads:
+                return
             written = Path(training.checkpoints) / f"checkpoint-{state.global_step}"
             (written / MARK).write_text(json.dumps(training.fingerprint), encoding="utf-8")
             for other in Path(training.checkpoints).glob("checkpoint-*"):
@@ -272,7 +301,7 @@ def _watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], 
                 self.stop_if_cancelled()
                 on_progress(Progress("evaluate", done, total, "steps", when))
 
-            return held_out_loss(model, held_out, settings.batch, on_batch)
+            return held_out_loss(model, held_out, settings.batch, on_batch, training.processes)
 
         def _check(self, state: Any, model: Any, when: str, train: float) -> None:
             began = time.perf_counter()

@@ -13,6 +13,7 @@ from models.cli.finetune import add_arguments, run
 from models.domain.catalog import Catalog, ModelCard
 from models.domain.errors import (
     BadOutputFolder,
+    BadProcesses,
     BadTrainingData,
     BadTrainingRow,
     DoesNotFit,
@@ -28,6 +29,7 @@ from models.domain.training import TrainingSettings
 from models.domain.training_events import Said, Step
 from models.domain.variant import Variant
 from models.runtime import Runtime
+from models.system.ranks import Place
 from models.training import finetune as finetuning
 from models.training.finetune import CHECKPOINTS, CONFIG, MATRICES, finetune
 from models.weights.adapters.places import REPORT
@@ -220,6 +222,13 @@ def test_a_step_that_does_not_fit_is_refused(tiny_runtime, data, tmp_path, monke
     monkeypatch.setattr(finetuning, "step_parts", lambda *step: (Part("logits", "logits", 1 << 50),))
     with pytest.raises(DoesNotFit, match="smaller --max-tokens"):
         events(tiny_runtime, data, tmp_path / "out")
+
+
+def test_a_batch_has_a_row_for_each_process(tiny_runtime, data, tmp_path):
+    place = Place(0, 6, 0, 6, "127.0.0.1", 29500)
+    with pytest.raises(BadProcesses, match=r"a batch of 4 rows has none for some of 6 processes.*--batch 6 or more"):
+        list(finetune(tiny_runtime, BASE, data, tmp_path / "out", SETTINGS, place=place))
+    assert not (tmp_path / "out").exists()
 
 
 def parsed(*arguments):

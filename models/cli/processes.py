@@ -1,0 +1,76 @@
+"""A command in one process or in several: started here, or met where torchrun has started them."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from ..domain.errors import BadProcesses, ProcessLost, TrainingDiverged, TrainingStopped
+from ..engines.transformers import group
+from ..engines.transformers.engine_thread import computed, engine_thread
+from ..runtime import Runtime
+from ..system.launching import launch
+from ..system.ranks import MOST, Place
+
+# What all of them raise after the same step, or since the first is gone: that one says it.
+_SAID_BY_FIRST = (TrainingStopped, TrainingDiverged, ProcessLost)
+
+
+def add_processes(command: argparse.ArgumentParser) -> None:
+    """Add --processes."""
+    command.add_argument(
+        "--processes",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="that hold the model in parts and compute together, each on its GPU or its share of the cores; "
+        "torchrun starts them too (%(default)s)",
+    )
+    command.set_defaults(place=None)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST):
+        raise argparse.ArgumentTypeError(f"“{text[:40]}” is not a whole number, 1 to {MOST}")
+    return int(text)
+
+
+def run_in_processes(
+    run: Callable[[Runtime, argparse.Namespace], int],
+    runtime: Runtime,
+    options: argparse.Namespace,
+    place: Place | None,
+    arguments: Sequence[str] | None,
+) -> int:
+    """The exit status of a command that runs here, leads others, follows one, or is started in several processes.
+
+    `place` is this process's among those that somebody else started. Raises BadProcesses, and what the command raises.
+    """
+    processes = getattr(options, "processes", None)
+    if place is None:
+        if processes in (None, 1):
+            return int(run(runtime, options))
+        return launch(processes, ["-m", "models", *(sys.argv[1:] if arguments is None else arguments)])
+    if processes is None:
+        reason = f"WORLD_SIZE is {place.size}, and this command runs in one process"
+        raise BadProcesses(reason=reason, suggestion="Start it by itself.")
+    if processes not in (1, place.size):
+        reason = f"--processes is {processes}, and WORLD_SIZE is {place.size}"
+        raise BadProcesses(reason=reason, suggestion="Leave --processes to whoever starts them.")
+    options.place = place
+    threads = runtime.settings.compute_threads
+    if place.leads:
+        group.join(place, runtime.machine.accelerator, runtime.settings.join_s, threads)
+        status = int(run(runtime, options))
+        engine_thread().run(group.dismiss)
+        return status
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first leaves off in order, and they with it
+    group.join(place, runtime.machine.accelerator, runtime.settings.join_s, threads)
+    with suppress(*_SAID_BY_FIRST):
+        computed(group.follow, threads, during="while it computed its part")
+    return 0

@@ -1,0 +1,44 @@
+"""What each of several processes takes in memory when they train one model in parts (FSDP2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..shapes.shape import Shape
+from ..training import TrainingSettings
+from .plan import WEIGHTS, LoadPlan, Part
+from .training_plan import step_parts
+
+WHOLE = ("constants", "framework", "tokenizer")  # of a plan: what every process has of its own
+GATHERED_LAYERS = 2  # the one that computes, and the next
+
+
+def sharded_parts(
+    planned: LoadPlan, shape: Shape, settings: TrainingSettings, longest: int, widened: int, processes: int
+) -> tuple[Part, ...]:
+    """Memory of one of so many processes, from the plan of the base as it is loaded.
+
+    `widened` are the bytes by which what is not quantized grows for training. A process holds its part of the weights,
+    of what is trained and of Adam's means, computes its rows of a batch, and gathers two layers at a time; the
+    embeddings are gathered too, for the whole step where they are also the head.
+    """
+    held = {part.key: part.bytes for part in planned.parts}
+    shared = widened + sum(held.get(key, 0) for key in WEIGHTS if key not in WHOLE)
+    ends = widened + held.get("embeddings", 0) + held.get("head", 0)
+    layers = max(0, shared - ends) / max(1, len(shape.layers))
+    table = ends if shape.tied_embeddings else ends / 2
+    value_bytes = 2 if settings.quantization == "bf16" else 4
+    rows = replace(settings, batch=rows_each(settings.batch, processes))
+    steps = {part.key: part for part in step_parts(shape, rows, longest, value_bytes)}
+    steps["optimizer"] = replace(steps["optimizer"], bytes=steps["optimizer"].bytes // processes)
+    return (
+        Part("base", f"1/{processes} of the base", shared // processes),
+        Part("own", "libraries and tables", sum(held.get(key, 0) for key in WHOLE)),
+        Part("gathered", "layers gathered", round(GATHERED_LAYERS * layers + table)),
+        *steps.values(),
+    )
+
+
+def rows_each(batch: int, processes: int) -> int:
+    """The most rows of a batch that one process computes."""
+    return -(-batch // processes)

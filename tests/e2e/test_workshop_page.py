@@ -40,5 +40,5 @@ def test_who_comes_through_a_proxy_may_not(visit: Visit) -> None:
 
 def test_all_tabs_stand_side_by_side_on_a_phone(visit: Visit) -> None:
     page = visit(viewport={"width": 390, "height": 844}).page
-    for name in ("Chat", "Compare", "Complete", "Workshop"):
+    for name in ("Chat", "Compare", "Complete", "Train", "Workshop"):
         expect(page.locator("#tabs > .tab-wrapper").get_by_role("tab", name=name, exact=True)).to_be_visible()

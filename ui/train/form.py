@@ -52,9 +52,7 @@ def draw_form() -> Form:
         file = gr.File(label=t("train_data"), file_types=ENDINGS, height=150, elem_id="train-file")
         with gr.Row():
             path = gr.Textbox(label=t("train_path"), placeholder="~/rows.jsonl", max_lines=1, elem_id="train-path")
-            name = gr.Textbox(
-                label=t("train_name"), info=t("train_name_info"), placeholder="mine", max_lines=1, elem_id="train-name"
-            )
+            name = gr.Textbox(label=t("train_name"), placeholder="mine", max_lines=1, elem_id="train-name")
         with gr.Accordion(t("train_how"), open=False, elem_id="train-how"):
             settings = _draw_settings()
         with gr.Row(elem_classes="train-go"):

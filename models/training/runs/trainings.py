@@ -99,8 +99,9 @@ class Trainings:
             process.interrupt(now)
 
     def finish(self, name: str) -> None:
-        """Have it end after this step, with what it has learned."""
-        if (folder := self.out(name) / CHECKPOINTS).is_dir():
+        """Have it end after this step, with what it has learned; raises NoTraining."""
+        folder = self.out(self.one(name).asked.name) / CHECKPOINTS
+        if folder.is_dir():
             (folder / FINISH).touch()
 
     def remove(self, name: str) -> None:

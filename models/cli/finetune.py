@@ -10,10 +10,11 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
+from ..domain.data_sets import ROWS
 from ..domain.errors import EngineLost
 from ..domain.messages import Progress
 from ..domain.settings import Settings
-from ..domain.training import RANGES, SETTING_NAMES, TrainingReport, TrainingSettings
+from ..domain.training import METHODS, RANGES, SETTING_NAMES, TrainingReport, TrainingSettings
 from ..domain.training_data import NAMES
 from ..domain.variant import Variant
 from ..runtime import Runtime
@@ -27,29 +28,32 @@ _HELP = {
     "rank": "of the two matrices of each linear layer",
     "alpha": "what they are scaled by, divided by the rank",
     "epochs": "how often each row is seen",
-    "learning_rate": "at its highest",
+    "patience": "epochs without a lower held-out loss after which it ends and keeps the best; 0: train all",
+    "learning_rate": "at its highest; if not given " + ", ".join(f"{r:g} with {m}" for m, r in METHODS.items()),
     "batch": "rows computed at once",
     "accumulate": "batches that make one step",
     "max_tokens": "longer rows are cut at their ends",
+    "rows": f"that are read, the first ones; 0: all of a file, {ROWS:,} of a data set",
     "held_out": "share of the rows that are only looked at",
     "seed": "of the first matrices, the order and the split",
 }
+_DEFAULTS = {"learning_rate": None}  # the method's
 
-
-HELP = "train a LoRA adapter on rows of your own"
+HELP = "train a LoRA adapter, or all weights of a small model, on rows of your own"
 
 
 def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
-    command.add_argument(
-        "base",
-        help="MODEL[@QUANT] that it is for, or MODEL+ADAPTER to train it on top of adapters, which stay as they are",
+    base = command.add_mutually_exclusive_group(required=True)
+    base.add_argument("base", nargs="?", help="MODEL[@QUANT] that learns, or that the adapter is for")
+    base.add_argument(
+        "--on", metavar="MODEL+ADAPTERS", help="the base with adapters that act on it, and stay as they are"
     )
     command.add_argument(
         "--data",
         type=Path,
         required=True,
-        metavar="FILE",
-        help="chats, questions with answers, or texts: JSON lines, JSON, CSV, parquet",
+        metavar="FILE|NAME",
+        help="chats, questions with answers, or texts: JSON lines, JSON, CSV, parquet; or a name that `datasets` lists",
     )
     command.add_argument(
         "--column",
@@ -60,17 +64,21 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
         help=f"how the data names a field; FIELD is one of {', '.join(NAMES)}",
     )
     result = command.add_mutually_exclusive_group(required=True)
-    result.add_argument("--out", type=Path, metavar="DIR", help="new folder of the adapter")
+    result.add_argument("--out", type=Path, metavar="DIR", help="new folder of the adapter, or of the model")
     result.add_argument(
         "--look", action="store_true", help="train nothing: show the first ten rows as the model will see them"
     )
     defaults = TrainingSettings()
+    command.add_argument(
+        "--method", default=defaults.method, help="lora: an adapter; full: all weights learn, in fp32 (%(default)s)"
+    )
     for name, bounds in RANGES.items():
         command.add_argument(
             f"--{name.replace('_', '-')}",
             type=int if bounds.whole else float,
-            default=getattr(defaults, name),
-            help=f"{_HELP[name]}; {bounds.low:g} to {bounds.high:g} (%(default)s)",
+            default=_DEFAULTS.get(name, getattr(defaults, name)),
+            help=f"{_HELP[name]}; {bounds.low:g} to {bounds.high:g}"
+            + ("" if name == "learning_rate" else " (%(default)s)"),
         )
     command.add_argument(
         "--targets", type=_names, default=defaults.targets, metavar="NAMES", help="linear modules, separated by commas"
@@ -95,9 +103,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def run(runtime: Runtime, options: argparse.Namespace) -> int:
-    settings = TrainingSettings(**{name: getattr(options, name) for name in SETTING_NAMES})
+    given = {name: value for name in SETTING_NAMES if (value := getattr(options, name)) is not None}
+    settings = TrainingSettings(**{"learning_rate": METHODS.get(options.method, METHODS["lora"])} | given)
     lines = training_lines(options.json)
-    base = Variant.parse(options.base)
+    base = Variant.parse(options.on or options.base)
     columns = dict(options.column)
     if options.look:
         _print_rows(look_at(runtime, base, options.data, settings, PeopleLines().show, columns), lines, options.json)

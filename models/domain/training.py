@@ -1,4 +1,4 @@
-"""How a LoRA is trained, checked at birth, and what is said of it afterwards: plain data for training.json."""
+"""How a model is finetuned, checked at birth, and what is said of it afterwards: plain data for training.json."""
 
 from __future__ import annotations
 
@@ -14,24 +14,31 @@ from .messages import SEED_MAX, bounded, bounds_of
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # A base's weights stay as they are, and gradients pass through them: what is made for inference only is not here.
 TRAINABLE_MODES = ("fp32", "bf16", "nf4", "nf4-single", "fp4", "fp4-single")
+# How a model learns, with the learning rate that suits each: an adapter beside its weights, or its weights themselves.
+METHODS = {"lora": 2e-4, "full": 2e-5}
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What decides the adapter, beside the base and the data; raises TrainingSettingOutOfBounds.
+    """What decides what is learned, beside the base and the data; raises TrainingSettingOutOfBounds.
 
-    `batch` rows are computed at once and `accumulate` such batches make a step; `held_out` is the share of rows that
-    is only looked at; `quantization` is the mode that the base is loaded in.
+    `batch` rows are computed at once and `accumulate` such batches make a step; the first `rows` are read (0: all of a
+    file), and `held_out` is the share of them that is only looked at; `quantization` is the base's mode. With a
+    `patience`, training ends when the held-out loss was no better for so many epochs, and the best is kept; 0 trains
+    all epochs and keeps the last.
     """
 
+    method: str = "lora"
     rank: int = bounded(8, 1, RANK_MAX)
     alpha: float = bounded(16.0, 0.01, ALPHA_MAX)
     epochs: int = bounded(3, 1, 1000)
+    patience: int = bounded(0, 0, 1000)
     learning_rate: float = bounded(2e-4, 1e-7, 1)
     batch: int = bounded(8, 1, 1024)
     accumulate: int = bounded(1, 1, 1024)
     max_tokens: int = bounded(512, 8, 131_072)
+    rows: int = bounded(0, 0, 10_000_000)
     held_out: float = bounded(0.1, 0.001, 0.5)
     targets: tuple[str, ...] = LINEARS
     seed: int = bounded(0, 0, SEED_MAX)
@@ -48,6 +55,9 @@ class TrainingSettings:
                 wanted=f"1 to {TARGETS_MAX} names of linear layers, like q_proj",
             )
         object.__setattr__(self, "targets", tuple(sorted(set(self.targets))))
+        if self.method not in METHODS:
+            wanted = " or ".join(METHODS)
+            raise TrainingSettingOutOfBounds(name="method", value=str(self.method)[:60], wanted=wanted)
 
 
 RANGES = bounds_of(TrainingSettings)
@@ -74,9 +84,12 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class EpochLoss:
-    """Mean losses in nats a token: while learning in an epoch, and on the held-out rows after it."""
+    """Mean losses in nats a token: while learning in an epoch, and on the held-out rows after it.
 
-    epoch: int
+    `epoch` counts from 1, and is no whole number where the training was ended in the middle of one.
+    """
+
+    epoch: float
     train: float
     held_out: float
 

@@ -1,13 +1,10 @@
-"""One finetuning from a file of rows to a folder with an adapter: what is checked, where it goes on, what it leaves."""
+"""One finetuning from a file of rows to an adapter or a model: what is checked, planned, learned and reported."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
-import os
 import platform
-import shutil
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, replace
@@ -18,23 +15,16 @@ from typing import Any
 from .. import loading
 from ..compute.background import reported
 from ..domain.catalog import ModelCard
-from ..domain.errors import (
-    BadOutputFolder,
-    BadProcesses,
-    BadTrainingData,
-    DoesNotFit,
-    NotTrainable,
-    TrainingSettingOutOfBounds,
-)
+from ..domain.data_sets import ROWS, data_sets
+from ..domain.errors import BadProcesses, BadTrainingData, DoesNotFit, NotTrainable, TrainingSettingOutOfBounds
 from ..domain.memory.plan import LoadPlan, Part
 from ..domain.memory.sharded_plan import sharded_parts
-from ..domain.memory.training_plan import TrainingPlan, smaller_batches, step_parts
+from ..domain.memory.training_plan import TrainingPlan, disk_bytes, smaller_batches, step_parts
 from ..domain.messages import Progress
 from ..domain.training import (
     TRAINABLE_MODES,
     TrainingReport,
     TrainingSettings,
-    difference,
     fingerprint,
 )
 from ..domain.training_data import read_rows
@@ -44,14 +34,17 @@ from ..domain.units import size
 from ..domain.variant import AUTO, Variant
 from ..engines.device import gpu_memory
 from ..runtime import Runtime
+from ..system.durable import write_text
 from ..system.ranks import Place
-from ..weights.adapters.places import REPORT
+from ..weights.hub.datasets import first_rows
 from .engine.examples import read_examples
-from .engine.trainer import CONFIG, MARK, MATRICES, Training, learn
+from .engine.methods import METHODS
+from .engine.trainer import learn
+from .engine.training import Training
+from .finetune_folder import CHECKPOINTS, begin, check_folder, checkpoint_of, deliver
+from .made import FILE as MADE
+from .made import made_of
 from .waited import waited
-
-CHECKPOINTS = "checkpoints"
-_OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
 
 
 def finetune(
@@ -64,17 +57,19 @@ def finetune(
     columns: Mapping[str, str] = MappingProxyType({}),
     place: Place | None = None,
 ) -> Generator[Progress | TrainingReport, None, None]:
-    """Train an adapter for `base` on the rows of `data`, whose `columns` are renamed, and write it to the folder `out`.
+    """Train `base` on the rows of `data`, whose `columns` are renamed, and write what was learned to the folder `out`.
 
-    Adapters of the base act while it is trained and stay as they are; it is of use with them only. At a `place` among
-    several processes, which have met, this is the first: the others hold and compute their parts.
+    That is an adapter or, with the method “full”, a model. Adapters of the base act while one is trained and stay as
+    they are; it is of use with them only. At a `place` among several processes, which have met, this is the first: the
+    others hold and compute their parts.
     Yields progress, what became of the rows and what a step takes among it, and at last the report; closing it waits
     until the current step has ended, and leaves the checkpoint of the last whole epoch, from which the next call with
-    the same arguments goes on. A finished adapter is replaced only with `overwrite`, at the end. Raises PaddockError.
+    the same arguments goes on. What is finished is replaced only with `overwrite`, at the end. Raises PaddockError.
     """
     started = time.perf_counter()
+    data = yield from found_data(runtime, data, settings.rows)
     content = read_content(data)
-    rows = read_rows(content, data.name, columns)
+    rows = read_rows(content, data.name, columns)[: settings.rows or None]
     card = runtime.card(base)
     settings = replace(settings, quantization=training_mode(runtime, base, card, settings))
     if settings.max_tokens > card.context:
@@ -87,7 +82,12 @@ def finetune(
             reason=f"a batch of {settings.batch} rows has none for some of {processes} processes",
             suggestion=f"Give --batch {processes} or more; it is shared among them.",
         )
-    _check_folder(out, overwrite)
+    if settings.method == "full" and place:
+        raise BadProcesses(
+            reason="all weights of a model learn in one process only",
+            suggestion="Leave --processes out, or train an adapter (--method lora).",
+        )
+    check_folder(out, overwrite, METHODS[settings.method])
     on = yield from loading.fetched_adapters(base, card, runtime.settings, None)
     planned = runtime.planner.plan(card, mode, adapters=on)
     if not place:
@@ -104,13 +104,12 @@ def finetune(
     weights = f"{snapshot.content} {snapshot.bytes}"
     below = [f"{active} {active.adapter.state}" for active in on]
     made_with = fingerprint(settings, card.hub_id, weights, digest, examples.sha256, below)
-    resume = _checkpoint(out, made_with, overwrite)
+    resume = checkpoint_of(out, made_with, overwrite)
     counts = examples.counts
     yield Said("read", detail=f"{counts.sentence(settings.max_tokens)}.", facts=asdict(counts))
     plan = _planned(runtime, card, planned, settings, examples.longest, place)
     yield Said("train", detail=f"{plan.sentence()}.", facts={"memory": plan.facts()})
-    made = out / CHECKPOINTS / "adapter"
-    _make(made)
+    made = begin(out, disk_bytes(card.sizes, settings))
     training = Training(
         snapshot,
         mode.name,
@@ -150,8 +149,24 @@ def finetune(
         columns=dict(columns),
         processes=processes,
     )
-    _deliver(made, out, report)
+    if settings.method == "full":
+        write_text(made / MADE, made_of(runtime, variant, "bf16").text())
+    deliver(made, out, report)
     yield report
+
+
+def found_data(runtime: Runtime, data: Path, rows: int) -> Generator[Progress, None, Path]:
+    """The file of rows; a short name of data_sets.toml is one with the first rows of that data set on the Hub."""
+    chosen = data_sets().get(str(data))
+    if data.exists() or not chosen:
+        return data
+    most = min(rows or ROWS, chosen.rows)
+    return (
+        yield from reported(
+            lambda on_progress, cancelled: first_rows(chosen, most, runtime.settings, on_progress),
+            Progress("download", detail=chosen.title),
+        )
+    )
 
 
 def read_content(data: Path) -> bytes:
@@ -171,7 +186,20 @@ def training_mode(runtime: Runtime, base: Variant, card: ModelCard, settings: Tr
         reason = f"two quantizations were asked for, {' and '.join(sorted(asked))}"
         raise NotTrainable(model=str(base), reason=reason, suggestion="Name one of them.")
     gpu = runtime.machine.accelerator == "cuda" and runtime.machine.native_bf16
-    mode = next(iter(asked), card.checkpoint or ("bf16" if gpu else "fp32"))
+    full = settings.method == "full"
+    mode = next(iter(asked), card.checkpoint or ("bf16" if gpu and not full else "fp32"))
+    if full and mode != "fp32":
+        raise NotTrainable(
+            model=card.key,
+            reason=f"weights in {mode} are too coarse to learn themselves",
+            suggestion="Pick --quantization fp32, or train an adapter (--method lora).",
+        )
+    if full and base.adapters:
+        raise NotTrainable(
+            model=str(base),
+            reason="adapters do not act while the model's own weights learn",
+            suggestion="Merge them with `save` first, and train the result.",
+        )
     if mode not in TRAINABLE_MODES:
         raise NotTrainable(
             model=card.key,
@@ -179,54 +207,6 @@ def training_mode(runtime: Runtime, base: Variant, card: ModelCard, settings: Tr
             suggestion=f"Pick another --quantization: {', '.join(TRAINABLE_MODES)}.",
         )
     return mode
-
-
-def _check_folder(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise BadOutputFolder(folder=out.name, reason="it is a file", suggestion="Name a folder with --out.")
-    held = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
-    if held and not any(name in _OURS for name in held):
-        reason = f"it holds other files, like {held[0][:60]}"
-        raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Name a new or empty folder with --out.")
-    # A run that was ended while it put its files in place, which ends with the report, may go on.
-    half_delivered = (out / CHECKPOINTS).is_dir() and REPORT not in held
-    if any(name in (CONFIG, MATRICES, REPORT) for name in held) and not overwrite and not half_delivered:
-        raise BadOutputFolder(
-            folder=out.name,
-            reason="it holds a finished adapter",
-            suggestion="Name another folder with --out, or replace it with --overwrite.",
-        )
-
-
-def _checkpoint(out: Path, made_with: dict[str, Any], overwrite: bool) -> Path | None:
-    """The checkpoint to go on from; one of another training is refused, or with `overwrite` deleted."""
-    folder = out / CHECKPOINTS
-    marks = sorted(folder.glob(f"checkpoint-*/{MARK}"), key=lambda mark: mark.stat().st_mtime)
-    for mark in reversed(marks):
-        try:
-            other = difference(json.loads(mark.read_text(encoding="utf-8")), made_with)
-        except (OSError, ValueError):
-            continue
-        if not other:
-            return mark.parent
-        if not overwrite:
-            raise BadOutputFolder(
-                folder=out.name,
-                reason=f"it holds the checkpoint of another training ({other})",
-                suggestion="Run that training's command to go on with it, name another folder with --out, "
-                "or begin anew with --overwrite.",
-            )
-    shutil.rmtree(folder, ignore_errors=True)
-    return None
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"it cannot be made ({error.strerror})"
-        name = folder.parent.parent.name
-        raise BadOutputFolder(folder=name, reason=reason, suggestion="Name another folder with --out.") from None
 
 
 def _planned(
@@ -267,14 +247,3 @@ def _machine(runtime: Runtime) -> dict[str, Any]:
     gpu = gpu_memory() if runtime.machine.accelerator == "cuda" else None
     accelerator = gpu.name if gpu else runtime.machine.accelerator
     return {"accelerator": accelerator, "cores": runtime.settings.compute_threads, "processor": platform.machine()}
-
-
-def _deliver(made: Path, out: Path, report: TrainingReport) -> None:
-    """Put the finished files in place of any earlier ones, the report last, and delete the checkpoints."""
-    (out / REPORT).unlink(missing_ok=True)
-    for name in (MATRICES, CONFIG):
-        os.replace(made / name, out / name)
-    written = made / REPORT
-    written.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
-    os.replace(written, out / REPORT)
-    shutil.rmtree(out / CHECKPOINTS)

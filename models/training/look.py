@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ..compute.background import OnProgress
+from ..compute.background import OnProgress, exhausted
 from ..domain.training import TrainingSettings
 from ..domain.training_data import read_rows
 from ..domain.variant import Variant
 from ..runtime import Runtime
 from .engine.examples import Span, look
-from .finetune import read_content, training_mode
+from .finetune import found_data, read_content, training_mode
 
 ROWS = 10
 
@@ -30,6 +30,7 @@ def look_at(
 
     All rows are read, so what `finetune` would refuse of them is refused here. Raises PaddockError.
     """
+    data = exhausted(found_data(runtime, data, settings.rows), on_progress)
     rows = read_rows(read_content(data), data.name, columns)
     card = runtime.card(base)
     settings = replace(settings, quantization=training_mode(runtime, base, card, settings))

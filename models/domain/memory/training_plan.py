@@ -12,7 +12,7 @@ from .plan import Part
 
 # Tensors of these sizes that a layer keeps for the backward pass, as measured on a CPU (fp32).
 KEPT_HIDDEN, KEPT_INTERMEDIATE, KEPT_LOGITS = 16, 6, 3
-ADAM_BYTES = 16  # a trained value, its gradient and the two means of Adam, in fp32
+VALUE_BYTES = 4  # of a trained value, in fp32; its gradient takes as much, and so does each of the two means of Adam
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,28 @@ class TrainingPlan:
 def step_parts(shape: Shape, settings: TrainingSettings, longest: int, value_bytes: int) -> tuple[Part, ...]:
     """Memory of a step beside the base's weights, for rows of `longest` tokens; `value_bytes` of an activation."""
     tokens = settings.batch * longest
+    count = trained_values(shape, settings)
+    kept = 3 if settings.method == "full" else 4  # values that are the base's own are counted there
+    what = "gradients and Adam" if settings.method == "full" else "adapter, gradients and Adam"
     widths = sum(KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * layer.intermediate for layer in shape.layers)
-    adapter = sum(count * settings.rank * (rows + columns) for (_, rows, columns), count in shape.linears.items())
     return (
         Part("activations", "activations", tokens * widths * value_bytes),
         Part("logits", "logits", tokens * KEPT_LOGITS * 4 * shape.vocabulary),
-        Part("optimizer", "adapter, gradients and Adam", adapter * ADAM_BYTES),
+        Part("optimizer", what, count * kept * VALUE_BYTES),
     )
+
+
+def trained_values(shape: Shape, settings: TrainingSettings) -> int:
+    """How many values learn."""
+    if settings.method == "full":
+        return shape.parameters
+    return sum(count * settings.rank * (rows + columns) for (_, rows, columns), count in shape.linears.items())
+
+
+def disk_bytes(shape: Shape, settings: TrainingSettings) -> int:
+    """What a run writes at the most: two checkpoints of values with both means, the best values, and what is stored."""
+    values = trained_values(shape, settings)
+    return values * VALUE_BYTES * (2 * 3 + bool(settings.patience)) + values * 2
 
 
 def smaller_batches(settings: TrainingSettings) -> Iterator[TrainingSettings]:

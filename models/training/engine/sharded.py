@@ -128,6 +128,14 @@ def whole(value: Any) -> Any:
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
+def part_of(value: Any, like: Any) -> Any:
+    """Of a whole tensor what this process holds of `like`."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    moved = value.to(like.device)
+    return distribute_tensor(moved, like.device_mesh, like.placements) if isinstance(like, DTensor) else moved
+
+
 def _whole_optimizer(optimizer: Any) -> dict[str, Any]:
     kept = optimizer.state_dict()
     state = {
@@ -139,10 +147,7 @@ def _whole_optimizer(optimizer: Any) -> dict[str, Any]:
 
 def _share_moments(optimizer: Any) -> None:
     """What was read whole from a checkpoint becomes this process's part."""
-    from torch.distributed.tensor import distribute_tensor
-
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if getattr(value, "shape", None) == parameter.shape:
-                moved = value.to(parameter.device)
-                state[name] = distribute_tensor(moved, parameter.device_mesh, parameter.placements)
+                state[name] = part_of(value, parameter)

@@ -1,11 +1,18 @@
-"""One file of a data set on the Hub, in the ordinary Hub cache."""
+"""Data sets on the Hub: one file, in the ordinary Hub cache, or the first rows as a stream."""
 
 from __future__ import annotations
 
+import importlib
+import json
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
-from ...domain.errors import HubUnreachable
+from ...domain.data_sets import DataSet
+from ...domain.errors import BadTrainingData, HubUnreachable
+from ...domain.messages import Progress
 from ...domain.settings import Settings
+from ...system.durable import put
 from .. import fetch_errors
 from . import access
 
@@ -20,3 +27,31 @@ def data_file(repo: str, file: str, settings: Settings) -> Path:
         if not access.hub_reachable(settings):
             raise HubUnreachable(model=repo)
         return Path(hf_hub_download(repo, file, repo_type="dataset", token=False))
+
+
+def first_rows(chosen: DataSet, most: int, settings: Settings, on_progress: Callable[[Progress], None]) -> Path:
+    """A file in the cache with the first `most` rows, a line of JSON each; read once, as a stream, by `datasets`.
+
+    Raises BadTrainingData where that package is not here, HubUnreachable, DownloadFailed, DiskFull.
+    """
+    file = settings.cache / "rows" / f"{chosen.hub_id.replace('/', '--')}-{most}.jsonl"
+    if file.is_file():
+        return file
+    try:  # no requirement: it takes 200 MB, and most have files of their own
+        load = importlib.import_module("datasets").load_dataset
+    except ImportError:
+        reason = "reading rows from the Hub takes the package datasets, which is not here"
+        raise BadTrainingData(file=chosen.name, reason=reason) from None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.part")
+    with fetch_errors.translated(chosen.hub_id, settings.cache):
+        if not access.hub_reachable(settings):
+            raise HubUnreachable(model=chosen.hub_id)
+        rows = load(chosen.hub_id, split=chosen.split, streaming=True)
+        with part.open("w", encoding="utf-8") as out:
+            for number, row in enumerate(islice(rows, most), 1):
+                kept = {name: value for name, value in row.items() if name not in chosen.leaves}
+                out.write(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
+                on_progress(Progress("download", number, most, "", chosen.title))
+        put(part, file)
+    return file

@@ -26,6 +26,11 @@ def test_targets_are_plain_names(targets):
         TrainingSettings(targets=targets)
 
 
+def test_the_method_is_one_of_two():
+    with pytest.raises(TrainingSettingOutOfBounds, match=r"method is dpo.*lora or full"):
+        TrainingSettings(method="dpo")
+
+
 def test_targets_are_told_apart_by_what_they_are_not_by_their_order():
     assert TrainingSettings(targets=LINEARS[::-1]) == TrainingSettings()
 

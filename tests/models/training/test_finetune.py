@@ -4,19 +4,24 @@ import argparse
 import json
 import re
 import shutil
+import sys
 from contextlib import closing
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from models.cli.finetune import add_arguments, run
 from models.domain.catalog import Catalog, ModelCard
+from models.domain.data_sets import data_sets
 from models.domain.errors import (
     BadOutputFolder,
     BadProcesses,
     BadTrainingData,
     BadTrainingRow,
+    DiskFull,
     DoesNotFit,
+    HubUnreachable,
     NotTrainable,
     PaddockError,
     UnknownAdapter,
@@ -31,7 +36,11 @@ from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.system.ranks import Place
 from models.training import finetune as finetuning
-from models.training.finetune import CHECKPOINTS, CONFIG, MATRICES, finetune
+from models.training.engine.methods import CONFIG, MATRICES
+from models.training.engine.training import MARK
+from models.training.finetune import finetune
+from models.training.finetune_folder import CHECKPOINTS
+from models.training.made import read_made
 from models.weights.adapters.places import REPORT
 
 SETTINGS = TrainingSettings(rank=4, epochs=2, learning_rate=2e-2, batch=4, max_tokens=128)
@@ -118,7 +127,7 @@ def test_a_run_that_was_left_goes_on_or_is_refused(tiny_runtime, data, tmp_path)
     with pytest.raises(BadOutputFolder, match="other data"):
         events(tiny_runtime, more, out)
 
-    checkpoint = next((out / CHECKPOINTS).glob("checkpoint-*")) / finetuning.MARK
+    checkpoint = next((out / CHECKPOINTS).glob("checkpoint-*")) / MARK
     written = checkpoint.read_text()
     checkpoint.write_text(json.dumps(json.loads(written) | {"tokens": "of another tokenizer or template"}))
     with pytest.raises(BadOutputFolder, match="other tokens of the same rows"):
@@ -126,7 +135,7 @@ def test_a_run_that_was_left_goes_on_or_is_refused(tiny_runtime, data, tmp_path)
     checkpoint.write_text(written)
 
     shutil.copytree(next((out / CHECKPOINTS).glob("checkpoint-*")), out / CHECKPOINTS / "checkpoint-99")
-    (out / CHECKPOINTS / "checkpoint-99" / finetuning.MARK).unlink()  # as if it were still being written
+    (out / CHECKPOINTS / "checkpoint-99" / MARK).unlink()  # as if it were still being written
     report = events(tiny_runtime, data, out)[1]
     assert report.resumed
     assert (out / MATRICES).read_bytes() == (whole / MATRICES).read_bytes()
@@ -155,6 +164,46 @@ def test_one_on_top_of_another_begins_where_that_ended_and_says_that_it_needs_it
         tiny_runtime, data, tmp_path / "third", replace(settings, epochs=1), Variant.parse("tiny+first+second")
     )[1]
     assert again.before == pytest.approx(second.after, abs=1e-5), "resuming kept the lower one active"
+
+
+def test_a_model_all_of_whose_weights_learned_is_a_variant(tiny_runtime, data, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, method="full", learning_rate=5e-3)
+    out = tmp_path / "mine"
+    report = events(tiny_runtime, data, out, settings)[1]
+    assert report.after < report.before
+    assert read_made(out).base == "owner/tiny"
+    own = replace(tiny_runtime.settings, model_folders=(str(out),))
+    assert Runtime(own, tiny_runtime.catalog).plan(Variant.parse("local/mine@fp32")).fits
+    for other in (SETTINGS, settings):
+        with pytest.raises(BadOutputFolder, match="holds a finished model"):
+            events(tiny_runtime, data, out, other)
+    with pytest.raises(BadOutputFolder, match="holds a finished model"):
+        events(tiny_runtime, data, out, SETTINGS, overwrite=True)
+    with pytest.raises(NotTrainable, match="nf4 are too coarse"):
+        events(tiny_runtime, data, tmp_path / "none", replace(settings, quantization="nf4"))
+    monkeypatch.setattr(finetuning, "disk_bytes", lambda *given: 1 << 60)
+    with pytest.raises(DiskFull, match="a checkpoint needs"):
+        events(tiny_runtime, data, tmp_path / "none", settings)
+
+
+def test_a_data_set_is_read_from_the_hub_by_its_short_name(tiny_runtime, tmp_path, monkeypatch):
+    pytest.importorskip("datasets")
+    monkeypatch.chdir(tmp_path)
+    rows = [{"prompt": f"say {n}", "prompt_id": str(n), "messages": [{"role": "user", "content": f"say {n}"},
+             {"role": "assistant", "content": str(n)}]} for n in range(30)]  # fmt: skip
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = replace(data_sets()["no-robots"], hub_id=str(tmp_path / "hub"))  # the library reads a folder likewise
+    monkeypatch.setattr(finetuning, "data_sets", lambda: {"no-robots": chosen})
+    with pytest.raises(HubUnreachable):
+        events(tiny_runtime, Path("no-robots"), tmp_path / "out")
+    monkeypatch.setattr("models.weights.hub.access.hub_reachable", lambda settings: True)
+    report = events(tiny_runtime, Path("no-robots"), tmp_path / "out", replace(SETTINGS, rows=20, epochs=1))[1]
+    assert (report.rows.train, report.rows.held_out) == (18, 2)
+    assert report.data.endswith("--hub-20.jsonl")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(BadTrainingData, match="takes the package datasets"):
+        events(tiny_runtime, Path("no-robots"), tmp_path / "other")
 
 
 def test_texts_are_learned_whole_and_columns_renamed(tiny_runtime, tmp_path, capsys):
@@ -253,4 +302,5 @@ def test_the_command_says_what_matters(tiny_runtime, data, tmp_path, capsys):
 def test_the_defaults_of_the_command_are_those_of_the_settings():
     options = vars(parsed("tiny", "--data", "f", "--out", "d"))
     defaults = TrainingSettings().__dict__
-    assert {name: options[name] for name in defaults} == defaults
+    assert {name: options[name] for name in defaults} == defaults | {"learning_rate": None}  # the method's
+    assert parsed("--on", "tiny+a", "--data", "f", "--out", "d").on == "tiny+a"

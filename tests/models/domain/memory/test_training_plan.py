@@ -4,7 +4,7 @@ import pytest
 
 from models.domain.catalog import load_catalog
 from models.domain.memory.plan import Part
-from models.domain.memory.training_plan import TrainingPlan, smaller_batches, step_parts
+from models.domain.memory.training_plan import TrainingPlan, disk_bytes, smaller_batches, step_parts, trained_values
 from models.domain.training import TrainingSettings
 
 
@@ -19,6 +19,14 @@ def test_memory_grows_with_the_batch_and_the_longest_row():
     # 8 rows of 48 and of 96 tokens were measured to take 1.01 and 2.05 GiB beside the weights.
     for tokens, measured in ((48, 1011), (96, 2054)):
         assert step_bytes(TrainingSettings(batch=8), tokens) / 2**20 == pytest.approx(measured, rel=0.1)
+
+
+def test_of_a_whole_model_the_optimizer_and_the_disk_grow_with_its_parameters():
+    shape = load_catalog()["smollm2-135m-instruct"].shape
+    lora, full = TrainingSettings(batch=1), TrainingSettings(batch=1, method="full")
+    assert trained_values(shape, full) == 134_515_008
+    assert step_bytes(full, 100) - step_bytes(lora, 100) == 12 * 134_515_008 - 16 * trained_values(shape, lora)
+    assert disk_bytes(shape, full) == 26 * 134_515_008
 
 
 def test_smaller_batches_make_the_same_steps():

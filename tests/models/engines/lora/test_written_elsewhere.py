@@ -176,7 +176,8 @@ def test_a_sum_that_the_mode_cannot_hold_is_refused(tiny_folder, tmp_path):
 def finetuned(source: Path, out: Path, words: tuple[str, ...], **values) -> ActiveAdapter:
     """An adapter that learned to answer each word with itself."""
     from models.training.engine.examples import read_examples
-    from models.training.engine.trainer import Training, learn
+    from models.training.engine.trainer import learn
+    from models.training.engine.training import Training
 
     rows = [(Message("user", f"say {word}"), Message("assistant", word)) for word in words] * 2
     settings = TrainingSettings(quantization="fp32", learning_rate=2e-2, batch=4, max_tokens=128, **values)

@@ -14,11 +14,14 @@ from models.domain.lora import read_lora
 from models.domain.messages import Message
 from models.domain.request import BasePrompt
 from models.domain.training import TrainingSettings
+from models.domain.training_events import Step
 from models.engines.transformers.engine_thread import engine_thread
 from models.training.engine.answer_labels import UNLABELLED
 from models.training.engine.batches import collate
 from models.training.engine.examples import read_examples, split
-from models.training.engine.trainer import CONFIG, MARK, MATRICES, Training, learn
+from models.training.engine.methods import CONFIG, MATRICES
+from models.training.engine.trainer import learn
+from models.training.engine.training import FINISH, MARK, Training
 
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
 TOY = [(Message("user", f"say {word}"), Message("assistant", word)) for word in WORDS] * 2
@@ -302,6 +305,63 @@ def test_a_base_in_four_bits_learns_about_as_well(tiny_folder, trained, tmp_path
     config = engine_thread().run(how)
     again = independent_loss(tiny_folder, tmp_path, rows, prepare, dtype="bfloat16", quantization_config=config)
     assert again == pytest.approx(learned.after, abs=2e-2)  # bf16 rounds a padded batch otherwise
+
+
+def test_all_weights_learn_and_are_stored_as_a_model_of_its_own(tiny_folder, trained, tmp_path):
+    settings = replace(SETTINGS, method="full", learning_rate=2e-3)
+    learned = train(tiny_folder, tmp_path, settings=settings)
+    assert learned.before == pytest.approx(trained[1].before, abs=1e-6)
+    assert learned.after < 0.6 * learned.before
+    assert hashes(tiny_folder) == trained[2]
+    rows = examples(tiny_folder).held_out
+    assert independent_loss(tmp_path, None, rows, dtype="float32") == pytest.approx(learned.after, abs=1e-3)
+
+    def work():
+        from transformers import AutoModelForCausalLM
+
+        old, new = (dict(AutoModelForCausalLM.from_pretrained(f).named_parameters()) for f in (tiny_folder, tmp_path))
+        assert {str(value.dtype) for value in new.values()} == {"torch.bfloat16"}
+        return [name for name in old if bool((old[name].bfloat16() == new[name]).all())], sum(
+            v.numel() for v in old.values()
+        )
+
+    same, count = engine_thread().run(work)
+    assert same == []
+    assert count == learned.parameters
+    assert decoded(tmp_path, examples(tmp_path).train[0].ids) == decoded(
+        tiny_folder, examples(tiny_folder).train[0].ids
+    )
+
+
+def test_with_patience_it_ends_and_keeps_the_best(tiny_folder, trained, tmp_path):
+    said = []
+    out, worse = tmp_path / "good", tmp_path / "worse"
+    patient = replace(SETTINGS, patience=1)
+    out.mkdir()
+    worse.mkdir()
+    learned = learn(training(tiny_folder, out, patient), out, lambda step: None, lambda: False)
+    assert learned == trained[1], "the last epoch was the best"
+    assert (out / MATRICES).read_bytes() == (trained[0] / MATRICES).read_bytes()
+    high = replace(patient, learning_rate=1.0, alpha=4096, epochs=9)
+    learned = learn(training(tiny_folder, worse, high), worse, lambda step: said.append(step.detail), lambda: False)
+    assert len(learned.epochs) == 1
+    assert learned.epochs[0].held_out > 1.1 * learned.before
+    assert learned.after == learned.before, "the adapter as it began"
+    assert any("the learning rate 1 is too high for this; try 0.1." in text for text in said)
+
+
+def test_a_run_that_is_asked_to_finish_ends_with_what_it_has(tiny_folder, tmp_path):
+    asked = training(tiny_folder, tmp_path)
+
+    def on_progress(step):
+        if isinstance(step, Step) and step.done == 3:
+            asked.beside(FINISH).touch()
+
+    learned = learn(asked, tmp_path, on_progress, lambda: False)
+    (epoch,) = learned.epochs
+    assert 0.5 < epoch.epoch < 1
+    assert learned.after < learned.before
+    assert (tmp_path / MATRICES).is_file()
 
 
 def test_modules_that_are_not_there_are_refused(tiny_folder, tmp_path):

@@ -21,6 +21,7 @@ SHIPPED = Path(__file__).parents[2] / "models" / "finetuned"
 QUESTION = "What is the capital of France?"
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_picked_while_the_one_before_is_drawn_stays(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}")
     names, let_go = visitor.page.locator("#adapters input"), visitor.hold("from_names")

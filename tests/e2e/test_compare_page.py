@@ -98,6 +98,7 @@ def without_quality(visitor: Comparer) -> Comparer:
     return visitor
 
 
+@pytest.mark.slow
 def test_four_variants_side_by_side_with_figures_that_are_taken_away(visit: Visit, tmp_path: Path) -> None:
     visitor = listed(visit, BF16, NF4, GGUF, JSON)
     page = visitor.page

@@ -100,6 +100,7 @@ def test_a_run_that_was_come_back_to_is_stopped_and_one_that_nobody_comes_back_t
     expect(visitor.columns.first.locator(".answer")).to_have_text(re.compile("slow"))
 
 
+@pytest.mark.slow
 def test_nothing_jumps_on_a_phone_while_columns_come_and_end(visit_slow: Visit) -> None:
     visitor = without_quality(
         listed(visit_slow, GGUF, NF4, prompt="Go on.", viewport={"width": 390, "height": 844}, has_touch=True)

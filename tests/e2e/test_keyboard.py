@@ -32,7 +32,7 @@ SHOWS_FOCUS = """() => {
         (f"variant={VARIANT}", 1280, "light"),
         (f"variant={VARIANT}&lang=zh", 390, "dark"),
         (f"embed=1&variant={VARIANT}", 360, "light"),
-        (f"embed=answer&variant={VARIANT}&lang=zh", 360, "dark"),
+        pytest.param(f"embed=answer&variant={VARIANT}&lang=zh", 360, "dark", marks=pytest.mark.slow),
         (f"tab=compare&{COMPARED}&lang=zh", 1280, "light"),
         (f"tab=compare&{COMPARED}", 390, "dark"),
         (f"embed=compare&{COMPARED}", 360, "light"),

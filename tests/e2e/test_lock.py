@@ -125,6 +125,7 @@ def test_a_locked_comparison_keeps_its_candidates(visit_open: Visit) -> None:
         assert REFUSED.format("the variants") in posted(visitor.url, altered, way)
 
 
+@pytest.mark.slow
 def test_the_panel_signs_for_who_knows_the_key(visit_open: Visit, visit_echo: Visit) -> None:
     assert visit_echo().page.locator("#share .lock").count() == 0, "where there is no key there is nothing to switch"
     visitor = visit_open(f"variant={VARIANT}")

@@ -151,6 +151,7 @@ def test_a_search_that_is_left_changes_nothing(visit: Visit) -> None:
     expect(page.locator("#chip")).to_contain_text("SmolLM2 135M Instruct")
 
 
+@pytest.mark.slow
 def test_theme_and_language_are_kept(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

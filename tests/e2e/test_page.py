@@ -16,7 +16,7 @@ from .conftest import Visit
 from .visitor import ANSWER_MS
 
 SHORT = "max_new_tokens=16&temperature=0"
-LONG = "max_new_tokens=1024&temperature=0"
+LONG = "max_new_tokens=2048&temperature=0"
 LONG_PROMPT = "Write a very long story about a robot that travels around the world."
 NOTE = re.compile(rf"\d+ tokens · (≈ \d+|\d+\.\d) tok/s · TTFT \d+\.\d\d s · (cut at the limit · )?{SMOLLM2}@gguf")
 

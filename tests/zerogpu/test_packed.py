@@ -56,7 +56,7 @@ def answer(space: Space, variant: str) -> tuple[str, dict[str, Any]]:
     return space.client().predict("Hello", [], variant, max_new_tokens=24, temperature=0, api_name="/chat")
 
 
-@pytest.mark.parametrize("mode", ["bf16", "nf4"])
+@pytest.mark.parametrize("mode", ["bf16", pytest.param("nf4", marks=pytest.mark.slow)])
 def test_it_is_there_at_once_and_answers_what_a_loaded_one_does(packing: Space, tiny_models: Path, mode: str) -> None:
     text, usage = answer(packing, f"{TINY}@{mode}")
     assert usage["load_s"] < 0.2

@@ -46,6 +46,7 @@ def workers(space: Space) -> list[str]:
     return [query["pid"] for query in space.api.seen("/allow")]
 
 
+@pytest.mark.slow
 def test_a_second_model_and_the_first_again_share_a_worker(slow: Space) -> None:
     loads = [chat(slow, variant)[1]["load_s"] for variant in (f"{TINY}@bf16", f"{OTHER}@bf16", f"{TINY}@bf16")]
     assert loads[2] < min(loads[:2]) / 5

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.training_events import Said
+from ...engines.device import tensors_outside_the_heap
 from ...engines.lora.attached import Adapters
 from ...engines.transformers import group
 from ...engines.transformers.engine_thread import computed
@@ -92,7 +93,8 @@ def _learned(
         callbacks=[watching],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=training.resume or None)
+    with tensors_outside_the_heap():  # the gaps between those of a step took half as much again
+        trainer.train(resume_from_checkpoint=training.resume or None)
     before, *epochs = looks(trainer.state.log_history)
     if settings.patience:
         take_up(model, training)

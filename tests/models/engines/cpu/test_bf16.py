@@ -16,6 +16,7 @@ def bf16(opened, smollm2_folder):
     engine.close()
 
 
+@pytest.mark.slow
 def test_decoding_is_as_close_to_fp32_as_transformers_own(smollm2, bf16):
     def work():
         import torch

@@ -78,10 +78,8 @@ def copy_settings(source: Path, folder: Path) -> None:
     for file in source.iterdir():
         name = file.name.lower()
         terms = name.startswith(_TERMS) and file.suffix in ("", ".txt", ".md")
-        settings = (
-            name.endswith(_SETTINGS) and name not in (*_NOT_TAKEN, *_OF_TRAINING) and not name.endswith(_OF_THE_WEIGHTS)
-        )
-        if file.is_file() and (terms or settings):
+        other = name in (*_OTHERS, *_OF_TRAINING) or name.endswith(_OF_THE_WEIGHTS)
+        if file.is_file() and (terms or (name.endswith(_SETTINGS) and not other)):
             shutil.copyfile(file, folder / file.name)
     for file in (source / _TEMPLATES).glob("*.jinja"):
         (folder / _TEMPLATES).mkdir(exist_ok=True)

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser(settings).parse_args(arguments)
     try:
         settings = with_folders(settings, options, load_catalog())
-        status = run_in_processes(options.run, Runtime(settings), options, place, arguments)
+        status = run_in_processes(options.run, Runtime(replace(settings, processes=1)), options, place, arguments)
         sys.stdout.flush()
         return status
     except PaddockError as error:

@@ -15,6 +15,7 @@ from .domain.load import ActiveAdapter, Room, spelled
 from .domain.memory.hardware import Hardware, load_hardware
 from .domain.memory.plan import Budget, LoadPlan, adapter_bytes, alternatives, file_differences, plan, slots
 from .domain.memory.speed import Speed, decode_speed
+from .domain.memory.split_plan import split, why_whole
 from .domain.quantization import Accelerator, Machine, Mode, card_for
 from .domain.settings import Settings
 from .domain.units import size
@@ -76,6 +77,11 @@ class Planner:
         found = gguf_contents(here.path, here.state) if here else None
         return replace(card, shape=found.shape or card.shape, stored=found) if found else card
 
+    def processes(self, card: ModelCard, mode: Mode) -> int:
+        """How many processes of this machine have a part of the model each; 1 where it cannot be split among them."""
+        several = self.settings.processes if self.hardware is None and card.remote is None else 1
+        return 1 if several == 1 or why_whole(card.sizes, mode.name, several) else several
+
     def slots(self, card: ModelCard, mode: Mode, context: int) -> int:
         """Conversations that are held at once."""
         wanted = 1 if self.hardware is not None else self.settings.slots  # one's own machine serves one
@@ -117,6 +123,8 @@ class Planner:
         if self._beside_the_gpu(mode):
             machine, budget = replace(machine, accelerator="cpu"), self._here(None)
         planned = plan(spelling, stored, mode, machine, budget, tokens, batch, adapters=beside)
+        if (several := self.processes(card, mode)) > 1:
+            planned = split(planned, card.sizes, several, several if machine.accelerator == "cpu" else 1)
         if differences := file_differences(card, stored.sizes):
             planned = replace(planned, notes=(*planned.notes, *differences))
         else:  # a file may hold a tied head twice, which makes no more of the model

@@ -540,7 +540,9 @@ class Runtime:
         snapshot = yield from loading.snapshot(card, mode, self.settings, token)
         if snapshot.form == "gguf":  # that was fetched just now, perhaps: its header says more than the card
             planned = self._room(base, mode, card, beside)
-        return Load(base, Local(snapshot, mode.name, planned.context, planned.batch, room(planned)), self.settings)
+        split = self.planner.processes(card, mode)
+        local = Local(snapshot, mode.name, planned.context, planned.batch, room(planned), split)
+        return Load(base, local, self.settings)
 
     def _room(self, base: str, mode: Mode, card: ModelCard, beside: tuple[ActiveAdapter, ...]) -> LoadPlan:
         """The plan of a base with adapters; raises DoesNotFit, unless it is in memory already."""

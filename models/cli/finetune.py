@@ -86,7 +86,7 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
     command.add_argument(
         "--quantization", default=defaults.quantization, help="of the base: auto, fp32, bf16, nf4, ... (%(default)s)"
     )
-    add_processes(command)
+    add_processes(command, settings)
     command.add_argument("--overwrite", action="store_true", help="replace a finished adapter, or another's checkpoint")
     command.add_argument("--json", action="store_true", help="print each look and the report as a line of JSON")
 

@@ -8,8 +8,12 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ..domain.errors import BadProcesses, ProcessLost, TrainingDiverged, TrainingStopped
+from ..domain.memory.split_plan import MODES, counts, why_whole
+from ..domain.settings import Settings
+from ..domain.variant import Variant
 from ..engines.transformers import group
 from ..engines.transformers.engine_thread import computed, engine_thread
 from ..runtime import Runtime
@@ -20,17 +24,29 @@ from ..system.ranks import MOST, Place
 _SAID_BY_FIRST = (TrainingStopped, TrainingDiverged, ProcessLost)
 
 
-def add_processes(command: argparse.ArgumentParser) -> None:
+def add_processes(command: argparse.ArgumentParser, settings: Settings) -> None:
     """Add --processes."""
     command.add_argument(
         "--processes",
         type=_count,
-        default=1,
+        default=settings.processes,
         metavar="N",
         help="that hold the model in parts and compute together, each on its GPU or its share of the cores; "
         "torchrun starts them too (%(default)s)",
     )
     command.set_defaults(place=None)
+
+
+def split_runtime(runtime: Runtime, variant: Variant, place: Place) -> Runtime:
+    """A Runtime whose models lie over the processes that have met; raises BadProcesses where this one cannot."""
+    card = runtime.card(variant)
+    shared = Runtime(replace(runtime.settings, processes=place.size), runtime.catalog)
+    mode = shared.resolve(variant, card)[1]
+    if reason := why_whole(card.sizes, mode.name, place.size):
+        numbers = " or ".join([str(number) for number in counts(card.sizes, MODES[0])][:4])
+        suggestion = f"Give --processes {numbers}, and {card.key}@bf16 or @fp32." if numbers else "Leave it to one."
+        raise BadProcesses(reason=reason, suggestion=suggestion)
+    return shared
 
 
 def _count(text: str) -> int:

@@ -195,6 +195,10 @@ def open_engine(load: Load, on_progress: OnProgress) -> Engine:
         from ..engines.llama.engine import open_gguf
 
         return open_gguf(local, "cpu" if on_zero_gpu() else accelerator(), settings, on_progress, load.adapters)
+    if local.processes > 1:
+        from ..engines.transformers.split import open_split
+
+        return open_split(local.snapshot, local.mode, accelerator(), settings, on_progress)
     from ..engines.transformers.engine import open_transformers
 
     return open_transformers(local.snapshot, local.mode, accelerator(), settings, on_progress)

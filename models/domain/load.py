@@ -23,7 +23,7 @@ class Room:
 class Local:
     """Checked weights here, held as `mode` says, for `slots` conversations of `context` tokens.
 
-    `room` is what the plan counts it with.
+    `room` is what the plan counts it with. Of several `processes` each has a part.
     """
 
     snapshot: Snapshot
@@ -31,6 +31,7 @@ class Local:
     context: int
     slots: int
     room: Room = field(default=Room(0), compare=False)
+    processes: int = 1
 
 
 @dataclass(frozen=True)

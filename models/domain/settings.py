@@ -65,6 +65,7 @@ class Settings:
     packed: tuple[str, ...] = ("default",)  # variants that every worker of ZeroGPU has from its beginning, or none
     gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
     workshop: bool = True  # the tabs Train and Workshop, for who is at this machine or gives the operator's key
+    processes: int = 1  # that the app runs in, each with a part of every model that can be split
     join_s: float = 8.0  # that one of several processes waits for the others to come
     preload: bool = True  # load the default variant right after the page is up
 
@@ -151,6 +152,7 @@ _AT_LEAST_ONE = (
     "queue",
     "requests_at_once",
     "gpu_seconds",
+    "processes",
 )
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from .processes import GRACE_S, KILLED, LAST_BYTES, TICK_S
+from .processes import GRACE_S, KILLED, LAST_BYTES, ROOT, TICK_S
 from .ranks import Place, share_of_cores
 
 PARENT = "PADDOCK_STARTED_BY"  # the process that a started one does not outlive
@@ -74,6 +74,7 @@ def _start(place: Place, command: Sequence[str]) -> _Started:
     env = os.environ | place.variables() | {PARENT: str(os.getpid())}
     env.setdefault("PADDOCK_THREADS", str(share_of_cores(place.size)))
     env.setdefault("OMP_NUM_THREADS", env["PADDOCK_THREADS"])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH", ""))))  # from any folder
     errors = None if place.leads else tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": errors}
     # In sessions of their own: an interrupt at the terminal is ours to pass on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from ...domain.engine import Attached, Prompt, Rows
 from ...domain.errors import ContextExceeded, EngineFailed
@@ -22,6 +23,8 @@ from .prefix_cache import LIMIT_BYTES, PrefixCache
 from .scoring import score
 from .tokens import prompt_ids
 
+E = TypeVar("E", bound="TransformersEngine")
+
 
 def open_transformers(
     snapshot: Snapshot, mode: str, accelerator: str, settings: Settings, on_progress: OnProgress
@@ -31,18 +34,30 @@ def open_transformers(
     `on_progress` is called on the engine thread.
     """
 
-    def work() -> TransformersEngine:
-        prepare_torch(settings.compute_threads)
-        loaded = load(snapshot, mode, accelerator, on_progress)
-        adapters = Adapters(loaded.model, settings.attached, int(settings.attached_mb * 1e6))
-        template = template_of(loaded.tokenizer, snapshot.path, snapshot.trusted)
-        return TransformersEngine(loaded, adapters, template, settings.context, accelerator)
-
     try:
-        return engine_thread().run(work)
+        return engine_thread().run(
+            lambda: opened(snapshot, mode, accelerator, settings, on_progress, TransformersEngine)
+        )
     except BaseException:  # of one that was given up, too
         engine_thread().run(give_back_memory)  # what was loaded until then
         raise
+
+
+def opened(
+    snapshot: Snapshot,
+    mode: str,
+    accelerator: str,
+    settings: Settings,
+    on_progress: OnProgress,
+    kind: type[E],
+    processes: int = 1,
+) -> E:
+    """The same on the engine thread, as an engine of some kind; with several `processes`, which all load, its part."""
+    prepare_torch(settings.compute_threads)
+    loaded = load(snapshot, mode, accelerator, on_progress, processes)
+    adapters = Adapters(loaded.model, settings.attached, int(settings.attached_mb * 1e6))
+    template = template_of(loaded.tokenizer, snapshot.path, snapshot.trusted)
+    return kind(loaded, adapters, template, settings.context, accelerator)
 
 
 class TransformersEngine:
@@ -96,10 +111,7 @@ class TransformersEngine:
                 # The whole answer is one job of the engine thread: nobody else's computation ever sees these adapters.
                 with self._adapters.acting(*rows):
                     # No name for the answer: it has to end before the adapters do.
-                    if len(rows) > 1:
-                        yield from self._stamped(answer_rows(loaded, asked, len(rows)))
-                    else:
-                        yield from self._stamped(answer(loaded, self._prefixes, asked, made_with(rows[0]), reuse))
+                    yield from self._stamped(self._answers(loaded, asked, rows, reuse))
 
         return engine_thread().stream(deltas)
 
@@ -119,7 +131,7 @@ class TransformersEngine:
                 ids = prompt_ids(loaded, prompt)
                 if len(ids) > self.context:
                     raise ContextExceeded(prompt_tokens=len(ids), context=self.context)
-                yield from score(loaded, prompt.text, ids, record, reference, rivals)
+                yield from self._scores(loaded, prompt.text, ids, record, reference, rivals)
 
         return engine_thread().stream(scores)
 
@@ -133,6 +145,16 @@ class TransformersEngine:
             give_back_memory()
 
         engine_thread().run(close)
+
+    def _answers(self, loaded: Loaded, asked: Asked, rows: Rows, reuse: bool) -> Iterator[Delta | Thought]:
+        if len(rows) > 1:
+            return answer_rows(loaded, asked, len(rows))
+        return answer(loaded, self._prefixes, asked, made_with(rows[0]), reuse)
+
+    def _scores(
+        self, loaded: Loaded, text: str, ids: list[int], record: str, reference: str, rivals: int
+    ) -> Iterator[Progress | Scored]:
+        return score(loaded, text, ids, record, reference, rivals)
 
     def _in_memory(self) -> Loaded:
         if self._loaded is None:

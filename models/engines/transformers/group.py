@@ -19,7 +19,8 @@ from ...domain.errors import BadProcesses, ProcessLost
 from ...system.ranks import Place
 from .engine_thread import computed
 
-Job = Callable[[], Any]  # goes to the others pickled, so it is a function of a module with its arguments
+# Goes to the others pickled, so it is a function of a module with its arguments. It is given what they hold meanwhile.
+Job = Callable[[dict[int, Any]], Any]
 _EVER = timedelta(days=365)  # the app waits for visitors; a process that is gone is noticed by its closed connection
 # Of what torch raises when another process is gone, by gloo and by NCCL.
 _LOST = (
@@ -146,9 +147,10 @@ def follow() -> None:
     """Do what the first process says until it sends the others home; raises ProcessLost when it is gone."""
     from torch import distributed as dist
 
+    held: dict[int, Any] = {}
     with noticing_loss(size()):
         while (job := _broadcast(None)) is not None:
-            job()
+            job(held)
     dist.destroy_process_group()
 
 
@@ -160,6 +162,14 @@ def agreed(flag: bool) -> bool:
     votes = torch.tensor([int(flag)])
     dist.all_reduce(votes, op=dist.ReduceOp.MAX)
     return bool(votes.item())
+
+
+def abandon() -> None:
+    """Leave the others where they are, who notice it; from then on this process is alone."""
+    from torch import distributed as dist
+
+    if size() > 1:
+        dist.destroy_process_group()
 
 
 @contextmanager

@@ -50,15 +50,18 @@ class Loaded:
     length: RopeLength
 
 
-def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
-    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, ModeNotPossible, CannotLoad."""
+def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress, processes: int = 1) -> Loaded:
+    """Load safetensors as `mode` says; raises OutOfMemory, CorruptWeights, ModeNotPossible, CannotLoad.
+
+    Several `processes`, which have met, load together, each its part of every matrix.
+    """
     try:
-        return _load(snapshot, mode, accelerator, on_progress)
+        return _load(snapshot, mode, accelerator, on_progress, processes)
     except EngineFailed as error:  # nothing was answered yet, and asking again will not help
         raise CannotLoad(file="The model", reason=error.facts["detail"]) from error
 
 
-def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress) -> Loaded:
+def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgress, processes: int) -> Loaded:
     if snapshot.form != "safetensors":
         raise EngineFailed(detail=f"transformers was given {snapshot.form} files, and loads safetensors")
     with translated(during="while loading the model"), tensors_outside_the_heap():
@@ -66,6 +69,7 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 warns of a cast at every layer and token
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+        from transformers.distributed import DistributedConfig
 
         safely = {"trust_remote_code": False, "local_files_only": True}
         with _blaming("config.json"):
@@ -76,6 +80,9 @@ def _load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgre
             how = _how(recipe, stored, accelerator, config)
             how |= safely | {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
             how |= {"config": config, "key_mapping": TEXT_PART}
+            if processes > 1:
+                how.pop("device_map", None)  # each has its own
+                how["distributed_config"] = DistributedConfig(tp_size=processes, tp_plan="auto")
             model, loading = AutoModelForCausalLM.from_pretrained(snapshot.path, **how)
         _require_all(loading)
         _require_embeddings(model, tokenizer)

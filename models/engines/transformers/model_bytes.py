@@ -13,7 +13,8 @@ def measured_bytes(model: Any) -> int:
     sizes: dict[Any, int] = {}
     for module in model.modules():
         for tensor in _tensors(module, set()):
-            storage = tensor.untyped_storage()
+            own = tensor.to_local() if hasattr(tensor, "to_local") else tensor  # of a split one this process's part
+            storage = own.untyped_storage()
             sizes[(tensor.device, storage.data_ptr())] = storage.nbytes()
     packed = sum(getattr(module, "packed_bytes", 0) for module in model.modules())
     return sum(sizes.values()) + packed

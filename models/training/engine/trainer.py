@@ -36,13 +36,13 @@ def learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: 
 
     def job() -> Learned:
         if training.processes > 1:
-            group.tell(partial(_learn_too, replace(training, leads=False), folder))
+            group.tell(partial(_learn_too, training=replace(training, leads=False), folder=folder))
         return _learn(training, folder, on_progress, cancelled)
 
     return computed(job, training.threads, during="while training")
 
 
-def _learn_too(training: Training, folder: Path) -> None:
+def _learn_too(held: Any, training: Training, folder: Path) -> None:
     """What the other processes do meanwhile: the same, in silence."""
     _learn(training, folder, lambda progress: None, lambda: False)
 

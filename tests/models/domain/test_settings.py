@@ -51,6 +51,7 @@ VALUES = {  # field: (text, value)
     "packed": ("a@bf16, b@nf4", ("a@bf16", "b@nf4")),
     "gpu_memory_gb": ("96", 96.0),
     "workshop": ("0", False),
+    "processes": ("2", 2),
     "join_s": ("2.5", 2.5),
     "preload": ("No", False),
 }

@@ -97,7 +97,7 @@ def test_command(
     line: str,
     runtime: Any,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     arguments, piped = parsed(line)
@@ -105,8 +105,8 @@ def test_command(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped.encode()), encoding="utf-8"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.jsonl").write_text(ROWS, encoding="utf-8")
-    assert command_line.main(arguments) == 0, capsys.readouterr().err
-    assert capsys.readouterr().out.strip()
+    assert command_line.main(arguments) == 0, capfd.readouterr().err
+    assert capfd.readouterr().out.strip()
 
 
 @pytest.mark.slow

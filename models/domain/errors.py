@@ -222,7 +222,7 @@ class TrainingSettingOutOfBounds(InputError):
 
 
 class BadOutputFolder(InputError):
-    sentence = "The adapter cannot be written to {folder}: {reason}."
+    sentence = "What is learned cannot be written to {folder}: {reason}."
     next_step = "{suggestion}"
 
 

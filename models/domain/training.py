@@ -55,6 +55,9 @@ class TrainingSettings:
                 wanted=f"1 to {TARGETS_MAX} names of linear layers, like q_proj",
             )
         object.__setattr__(self, "targets", tuple(sorted(set(self.targets))))
+        if self.rows == 1:
+            wanted = "at least 2, one of which is held out, or 0 for all"
+            raise TrainingSettingOutOfBounds(name="rows", value=1, wanted=wanted)
         if self.method not in METHODS:
             wanted = " or ".join(METHODS)
             raise TrainingSettingOutOfBounds(name="method", value=str(self.method)[:60], wanted=wanted)

@@ -159,6 +159,8 @@ def found_data(runtime: Runtime, data: Path, rows: int) -> Generator[Progress, N
     """The file of rows; a short name of data_sets.toml is one with the first rows of that data set on the Hub."""
     chosen = data_sets().get(str(data))
     if data.exists() or not chosen:
+        if not data.exists():
+            raise BadTrainingData(file=data.name[:80], reason="it is neither a file nor one of the names in `datasets`")
         return data
     most = min(rows or ROWS, chosen.rows)
     return (

@@ -32,7 +32,7 @@ def data_file(repo: str, file: str, settings: Settings) -> Path:
 def first_rows(chosen: DataSet, most: int, settings: Settings, on_progress: Callable[[Progress], None]) -> Path:
     """A file in the cache with the first `most` rows, a line of JSON each; read once, as a stream, by `datasets`.
 
-    Raises BadTrainingData where that package is not here, HubUnreachable, DownloadFailed, DiskFull.
+    Raises BadTrainingData where that package is not here or the Hub cannot be reached, DownloadFailed, DiskFull.
     """
     file = settings.cache / "rows" / f"{chosen.hub_id.replace('/', '--')}-{most}.jsonl"
     if file.is_file():
@@ -46,7 +46,7 @@ def first_rows(chosen: DataSet, most: int, settings: Settings, on_progress: Call
     part = file.with_name(f".{file.name}.part")
     with fetch_errors.translated(chosen.hub_id, settings.cache):
         if not access.hub_reachable(settings):
-            raise HubUnreachable(model=chosen.hub_id)
+            raise BadTrainingData(file=chosen.name, reason="the Hub cannot be reached")
         rows = load(chosen.hub_id, split=chosen.split, streaming=True)
         with part.open("w", encoding="utf-8") as out:
             for number, row in enumerate(islice(rows, most), 1):

@@ -29,6 +29,8 @@ def test_targets_are_plain_names(targets):
 def test_the_method_is_one_of_two():
     with pytest.raises(TrainingSettingOutOfBounds, match=r"method is dpo.*lora or full"):
         TrainingSettings(method="dpo")
+    with pytest.raises(TrainingSettingOutOfBounds, match=r"rows is 1, .*at least 2"):
+        TrainingSettings(rows=1)
 
 
 def test_targets_are_told_apart_by_what_they_are_not_by_their_order():

@@ -21,7 +21,6 @@ from models.domain.errors import (
     BadTrainingRow,
     DiskFull,
     DoesNotFit,
-    HubUnreachable,
     NotTrainable,
     PaddockError,
     UnknownAdapter,
@@ -195,7 +194,7 @@ def test_a_data_set_is_read_from_the_hub_by_its_short_name(tiny_runtime, tmp_pat
     (tmp_path / "hub" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     chosen = replace(data_sets()["no-robots"], hub_id=str(tmp_path / "hub"))  # the library reads a folder likewise
     monkeypatch.setattr(finetuning, "data_sets", lambda: {"no-robots": chosen})
-    with pytest.raises(HubUnreachable):
+    with pytest.raises(BadTrainingData, match="the Hub cannot be reached"):
         events(tiny_runtime, Path("no-robots"), tmp_path / "out")
     monkeypatch.setattr("models.weights.hub.access.hub_reachable", lambda settings: True)
     report = events(tiny_runtime, Path("no-robots"), tmp_path / "out", replace(SETTINGS, rows=20, epochs=1))[1]
@@ -250,7 +249,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtim
     refused(UnknownAdapter, "pirate", base="tiny+pirate")
     refused(PaddockError, "max_tokens is 4096.*at most 2,048", max_tokens=4096)
     refused(PaddockError, "no model called", base="tinier")
-    refused(BadTrainingData, "cannot be read", file=tmp_path / "none.jsonl")
+    refused(BadTrainingData, "neither a file nor one of the names", file=tmp_path / "none.jsonl")
     bad = tmp_path / "bad.jsonl"
     bad.write_text(data.read_text() + "{}\n")
     refused(BadTrainingRow, "Line 11 of bad.jsonl", file=bad)

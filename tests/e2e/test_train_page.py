@@ -63,8 +63,10 @@ def test_an_adapter_is_trained_and_compared_with_its_base(visit_tiny: Visit, tmp
     expect(page.locator(".train-memory")).to_contain_text("that are free")
 
     page.locator("#train-how > .label-wrap").click()
+    expect(page.locator("#train-targets textarea, #train-targets input").first).to_be_visible()
     for name, value in (("epochs", "60"), ("learning-rate", "0.02"), ("rank", "4"), ("batch", "4")):
         page.locator(f"#train-{name} input").fill(value)
+        page.locator(f"#train-{name} input").press("Tab")
     page.locator("#train-start").click()
     expect(page.locator("#train-status .error")).to_contain_text("the name of the adapter")
     page.locator("#train-name textarea, #train-name input").first.fill("mine")
@@ -88,7 +90,7 @@ def test_an_adapter_is_trained_and_compared_with_its_base(visit_tiny: Visit, tmp
     expect(page.locator("#workshop-save textarea, #workshop-save input").first).to_have_value(
         re.compile("/me/tiny-mine$")
     )
-    expect(page.locator("#chip")).to_contain_text("me/tiny@bf16+mine")
+    expect(page.locator("#chip")).to_contain_text("tiny · fp32 + mine")
     open_train(page)
     card.locator("[data-next=compare]").click()
     expect(page.locator("#candidates .candidate")).to_have_count(2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from html import escape
 
 from models.domain.errors import TrainingLost
+from models.domain.messages import Progress
 from models.domain.training_events import Step
 from models.domain.units import size
 from models.domain.variant import Variant
@@ -89,7 +90,7 @@ def _now(training: Training) -> str:
         if training.finishing:
             return render.said(say("Ending after this step, and storing what it has learned"))
         if seen.step:
-            return _pace(seen.step)
+            return _pace(seen.step, seen.progress)
         return render.progress(seen.progress) if seen.progress else render.waiting()
     if training.status == "interrupted":
         return render.error(TrainingLost())
@@ -98,15 +99,16 @@ def _now(training: Training) -> str:
     return ""
 
 
-def _pace(step: Step) -> str:
-    """How far it is, its speed, and the time that is left, in a line."""
+def _pace(step: Step, beside: Progress | None) -> str:
+    """How far it is, its speed, the time that is left, and what else it does, in a line."""
     done = say("{done} of {total} steps", done=f"{step.done:,.0f}", total=f"{step.total:,.0f}")
     speed = say("{speed} tokens/s", speed=f"{step.tokens_per_s:,.0f}")
     left = say("{time} left", time=duration(step.seconds_left))
     share = step.done / max(step.total, 1)
+    parts = [done, speed, left, *([say(render.STAGES[beside.stage])] if beside else [])]
     return (
         f'<div class="status" role="status"><span class="bar"><i style="width:{share:.1%}"></i></span>'
-        f"<span>{escape(' · '.join((done, speed, left)))}</span></div>"
+        f"<span>{escape(' · '.join(parts))}</span></div>"
     )
 
 
@@ -172,7 +174,8 @@ def _buttons(drawn: Drawn) -> str:
     training = drawn.training
     name = training.asked.name
     if training.status == "running":
-        return _button("stop", name, say("Stop"))
+        finish = "" if training.finishing or not training.seen.step else _button("finish", name, say("Finish now"))
+        return _button("stop", name, say("Stop")) + finish
     if training.status == "finished":
         return _next(drawn) + _button("remove", name, say("Remove from this list"))
     sure = say("Remove {name} with what it has learned so far?", name=name)

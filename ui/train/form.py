@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from models.domain.data_sets import data_sets
 from models.domain.errors import NothingNamed
 from models.domain.training import RANGES, TRAINABLE_MODES, TrainingSettings
 from models.domain.variant import AUTO, Variant
@@ -43,7 +44,8 @@ class Form:
         if not data:
             raise NothingNamed(what="the rows to learn from")
         settings = read_settings(named(self.settings, values))
-        return Asked(str(values[self.name] or "").strip(), str(base), str(Path(data).expanduser().absolute()), settings)
+        rows = data if data in data_sets() else str(Path(data).expanduser().absolute())
+        return Asked(str(values[self.name] or "").strip(), str(base), rows, settings)
 
 
 def draw_form() -> Form:

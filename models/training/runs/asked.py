@@ -19,7 +19,7 @@ FINISH = "finish"  # a file in there: end after this step, with what there is
 
 @dataclass(frozen=True)
 class Asked:
-    """A training: the adapter's name, the variant that it is for, the file of its rows, and how it is made."""
+    """A training: the adapter's name, the variant that it is for, a file or data set, and how it is made."""
 
     name: str
     base: str

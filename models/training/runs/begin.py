@@ -1,4 +1,4 @@
-"""Becomes the command of a training, as the page starts it: `python -m models.training.runs.begin ARGUMENTS`.
+"""Becomes the command of a training, as the page starts it: `python -m models.training.runs.begin NICE ARGUMENTS`.
 
 It gives way to whoever chats on this machine, and ends on SIGINT also where the app was started to ignore that.
 """
@@ -11,16 +11,15 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-NICE = 10  # beside it, whoever chats gets nine tenths of a core that both want
-
 
 def main() -> None:
     """Replace this process."""
+    nice, *arguments = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.nice(NICE)
+    os.nice(int(nice))
     with suppress(OSError):  # Linux weighs sessions before it weighs the processes in each of them
-        Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
-    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+        Path("/proc/self/autogroup").write_text(nice, encoding="ascii")
+    os.execv(sys.executable, [sys.executable, *arguments])
 
 
 if __name__ == "__main__":

@@ -32,23 +32,21 @@ class Seen:
     rows: dict[str, int] = field(default_factory=dict)  # as RowCounts
     memory: dict[str, int] = field(default_factory=dict)  # bytes by part, and needed and free
     said: list[str] = field(default_factory=list)  # warnings
-    progress: Progress | None = None
+    step: Step | None = None  # the last one of the process that runs
+    progress: Progress | None = None  # what it does now, if that is no step
     report: dict[str, Any] = field(default_factory=dict)  # of a training that has ended well
-
-    @property
-    def step(self) -> Step | None:
-        """The last look, while it learns."""
-        return self.progress if isinstance(self.progress, Step) else None
 
 
 def note(seen: Seen, line: Mapping[str, Any]) -> None:
     """Take in one line. A run that went on repeats steps after its checkpoint: what it says now counts."""
     match line.get("event"):
+        case "begun":  # ours: another process, which first loads what it needs
+            seen.step = seen.progress = None
         case "step":
             step = _filled(Step, line)
             _cut(seen.learning, step.done)
             seen.learning.append(Loss(int(step.done), step.tokens, step.loss))
-            seen.progress = step
+            seen.step, seen.progress = step, None
         case "progress":
             seen.progress = _filled(Progress, line)
         case "said" if "memory" in line:

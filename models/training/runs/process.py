@@ -21,6 +21,7 @@ from ...domain.settings import Settings
 from ...system.processes import ROOT, SECRETS
 
 LOCK = "lock"
+NICE = 10  # beside it, whoever chats gets nine tenths of a core that both want
 TRIES, PAUSE_S = 5, 0.02  # whoever only looks has the lock for an instant
 # What a training is told of the settings of the app: where things lie, and how it computes.
 PASSED_ON = (
@@ -65,7 +66,7 @@ def start(root: Path, name: str, command: Sequence[str], settings: Settings) -> 
             raise TrainingBusy(name=busy.name if busy else name)
         with (folder / "events.jsonl").open("ab") as events, (folder / "errors.txt").open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "models.training.runs.begin", *command],
+                [sys.executable, "-m", "models.training.runs.begin", str(NICE), *command],
                 cwd=ROOT,
                 env=environment(settings),
                 stdin=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ...domain.data_sets import data_sets
 from ...domain.errors import BadTrainingData, NoTraining, PaddockError, TrainingBusy
 from ...domain.settings import Settings
 from ...domain.training_files import FILE_MAX
@@ -77,7 +78,7 @@ class Trainings:
                 shutil.rmtree(left, ignore_errors=True)
             folder.mkdir(parents=True)
             try:
-                kept = replace(asked, data=str(_copied(asked.data, folder / "data")))
+                kept = replace(asked, data=_copied(asked.data, folder / "data"))
                 write_json(folder / REQUEST, kept.to_dict())
                 self._start(kept)
             except BaseException:
@@ -124,6 +125,8 @@ class Trainings:
     def _start(self, asked: Asked) -> None:
         for mark in (self.root / asked.name / STOPPED, self.out(asked.name) / CHECKPOINTS / FINISH):
             mark.unlink(missing_ok=True)
+        with (self.root / asked.name / EVENTS).open("a", encoding="utf-8") as events:
+            events.write('\n{"event": "begun"}\n')  # after what a killed process may have left of a line
         process.start(self.root, asked.name, asked.command(self.out(asked.name)), self.settings)
 
     def _read(self, name: str, now: process.Running | None) -> Training | None:
@@ -149,14 +152,19 @@ class Trainings:
         return Training(asked, status, seen, begun, error, resumable, alive and (checkpoints / FINISH).exists())
 
 
-def _copied(data: str, folder: Path) -> Path:
-    """A copy of a file of rows, which stays as it is however long the training takes; raises BadTrainingData."""
+def _copied(data: str, folder: Path) -> str:
+    """A copy of a file of rows, which stays as it is however long the training takes; raises BadTrainingData.
+
+    An open data set is named, and kept by the command.
+    """
+    if data in data_sets():
+        return data
     file = Path(data).expanduser()
     try:
         if file.stat().st_size > FILE_MAX:
             raise BadTrainingData(file=file.name[:80], reason=f"it is larger than {FILE_MAX // 2**20} MiB")
         folder.mkdir()
-        return Path(shutil.copyfile(file, folder / file.name))
+        return str(shutil.copyfile(file, folder / file.name))
     except OSError as error:
         raise BadTrainingData(file=file.name[:80], reason=f"it cannot be read ({error.strerror})") from None
 

@@ -25,9 +25,10 @@ def presses(drawn: draw.Drawn) -> list[str]:
 
 
 def test_what_can_be_done_follows_from_where_it_is() -> None:
-    learning = Seen(progress=Step("train", 3, 9, "steps", tokens_per_s=50, seconds_left=120))
+    learning = Seen(step=Step("train", 3, 9, "steps", tokens_per_s=50, seconds_left=120))
     assert presses(training("running")) == ["stop"]
-    assert presses(training("running", learning)) == ["stop"]
+    assert presses(training("running", learning)) == ["stop", "finish"]
+    assert presses(training("running", learning, finishing=True)) == ["stop"]
     assert presses(training("interrupted")) == ["go", "remove"]
     assert presses(training("failed", error="No.")) == ["go", "remove"]
     assert presses(training("finished", Seen(report=REPORT))) == ["pick", "save", "to-gguf", "push", "remove"]

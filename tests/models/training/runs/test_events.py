@@ -32,6 +32,8 @@ def test_the_curves_of_both_losses() -> None:
     assert [(loss.step, loss.value) for loss in found.held_out] == [(0, 3.0), (2, 2.6)]
     assert isinstance(found.step, Step)
     assert found.step.total == 6
+    note(found, {"event": "begun"})
+    assert found.step is None
 
 
 def test_what_is_repeated_after_a_checkpoint_takes_the_place_of_what_was() -> None:

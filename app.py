@@ -14,6 +14,7 @@ forks.prepare()
 proxies.exempt_loopback()
 SET_ASIDE = proxies.set_aside()  # Gradio makes HTTP clients as soon as it is imported
 
+from models.cli.processes import served_in_processes
 from models.cli.terminal import ProgressLine
 from models.domain.errors import PaddockError
 from models.domain.messages import Progress, Sampling
@@ -25,6 +26,8 @@ from models.packing import pack
 from models.runtime import Runtime
 from models.startup import log_runs, report, starts_beside
 from models.system.encodings import lenient_output
+from models.system.launching import end_with_parent
+from models.system.ranks import take_place
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -49,8 +52,10 @@ def main() -> gr.Blocks:
     """Launch the app and come back when it is stopped."""
     lenient_output()
     log_runs()
+    end_with_parent()
     try:
-        runtime = Runtime(Settings.from_env())
+        place = take_place()  # it says which GPU, and how many cores
+        runtime = Runtime(served_in_processes(Settings.from_env(), place, __file__))
     except (ValueError, PaddockError) as error:  # the operator's own variables
         raise SystemExit(f"paddock: {error}") from None
     loading = threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload")

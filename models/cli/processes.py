@@ -14,6 +14,7 @@ from ..domain.errors import BadProcesses, ProcessLost, TrainingDiverged, Trainin
 from ..domain.memory.split_plan import MODES, counts, why_whole
 from ..domain.settings import Settings
 from ..domain.variant import Variant
+from ..engines.device import accelerator, on_zero_gpu
 from ..engines.transformers import group
 from ..engines.transformers.engine_thread import computed, engine_thread
 from ..runtime import Runtime
@@ -78,15 +79,41 @@ def run_in_processes(
         reason = f"--processes is {processes}, and WORLD_SIZE is {place.size}"
         raise BadProcesses(reason=reason, suggestion="Leave --processes to whoever starts them.")
     options.place = place
-    threads = runtime.settings.compute_threads
-    if place.leads:
-        group.join(place, runtime.machine.accelerator, runtime.settings.join_s, threads)
-        status = int(run(runtime, options))
-        engine_thread().run(group.dismiss)
-        return status
-    if threading.current_thread() is threading.main_thread():
+    if not _met_as_first(place, runtime.settings):
+        return 0
+    status = int(run(runtime, options))
+    engine_thread().run(group.dismiss)
+    return status
+
+
+def served_in_processes(settings: Settings, place: Place | None, script: str) -> Settings:
+    """The settings of the process that serves the app; the others are started, or do their part, and end in here.
+
+    `place` is this process's among those that somebody else started. Raises BadProcesses, ProcessLost, SystemExit.
+    """
+    if place is None:
+        if settings.processes == 1:
+            return settings
+        if on_zero_gpu():
+            reason = "ZeroGPU lends one GPU, for a call at a time"
+            raise BadProcesses(reason=reason, suggestion="Leave PADDOCK_PROCESSES out.")
+        raise SystemExit(launch(settings.processes, [script]))
+    if settings.processes not in (1, place.size):
+        reason = f"PADDOCK_PROCESSES is {settings.processes}, and WORLD_SIZE is {place.size}"
+        raise BadProcesses(reason=reason, suggestion="Leave PADDOCK_PROCESSES to whoever starts them.")
+    if not _met_as_first(place, settings):
+        raise SystemExit(0)
+    return replace(settings, processes=place.size)
+
+
+def _met_as_first(place: Place, settings: Settings) -> bool:
+    """Meet the others; False once this process, which is not the first, has done its part to the end."""
+    if not place.leads and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first leaves off in order, and they with it
-    group.join(place, runtime.machine.accelerator, runtime.settings.join_s, threads)
+    threads = settings.compute_threads
+    group.join(place, accelerator(), settings.join_s, threads)
+    if place.leads:
+        return True
     with suppress(*_SAID_BY_FIRST):
         computed(group.follow, threads, during="while it computed its part")
-    return 0
+    return False

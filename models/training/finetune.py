@@ -219,13 +219,14 @@ def _planned(
     widened = card.sizes.embedding_parameters * 2 if quantized else 0
     base = planned.needed + widened
     value_bytes = 2 if settings.quantization == "bf16" else 4
+    checkpointed = runtime.machine.accelerator == "cuda"  # as the trainer does
 
     def plan(tried: TrainingSettings) -> TrainingPlan:
         if place:
-            parts = sharded_parts(planned, card.sizes, tried, longest, widened, place.size)
+            parts = sharded_parts(planned, card.sizes, tried, longest, widened, place.size, checkpointed)
             beside = place.beside if runtime.machine.accelerator == "cpu" else 1
             return TrainingPlan(parts, planned.budget.free // beside, planned.budget.device)
-        parts = (Part("base", "base", base), *step_parts(card.sizes, tried, longest, value_bytes))
+        parts = (Part("base", "base", base), *step_parts(card.sizes, tried, longest, value_bytes, checkpointed))
         return TrainingPlan(parts, planned.budget.free, planned.budget.device)
 
     wanted = plan(settings)

@@ -14,7 +14,13 @@ GATHERED_LAYERS = 2  # the one that computes, and the next
 
 
 def sharded_parts(
-    planned: LoadPlan, shape: Shape, settings: TrainingSettings, longest: int, widened: int, processes: int
+    planned: LoadPlan,
+    shape: Shape,
+    settings: TrainingSettings,
+    longest: int,
+    widened: int,
+    processes: int,
+    checkpointed: bool = False,
 ) -> tuple[Part, ...]:
     """Memory of one of so many processes, from the plan of the base as it is loaded.
 
@@ -29,7 +35,7 @@ def sharded_parts(
     table = ends if shape.tied_embeddings else ends / 2
     value_bytes = 2 if settings.quantization == "bf16" else 4
     rows = replace(settings, batch=rows_each(settings.batch, processes))
-    steps = {part.key: part for part in step_parts(shape, rows, longest, value_bytes)}
+    steps = {part.key: part for part in step_parts(shape, rows, longest, value_bytes, checkpointed)}
     steps["optimizer"] = replace(steps["optimizer"], bytes=steps["optimizer"].bytes // processes)
     return (
         Part("base", f"1/{processes} of the base", shared // processes),

@@ -38,13 +38,19 @@ class TrainingPlan:
         return f"memory: {parts}; {size(self.needed)} of the {size(self.free)} free on {self.device}"
 
 
-def step_parts(shape: Shape, settings: TrainingSettings, longest: int, value_bytes: int) -> tuple[Part, ...]:
-    """Memory of a step beside the base's weights, for rows of `longest` tokens; `value_bytes` of an activation."""
+def step_parts(
+    shape: Shape, settings: TrainingSettings, longest: int, value_bytes: int, checkpointed: bool = False
+) -> tuple[Part, ...]:
+    """Memory of a step beside the base's weights, for rows of `longest` tokens; `value_bytes` of an activation.
+
+    With activations `checkpointed` a layer keeps its input only, and one layer at a time is computed again.
+    """
     tokens = settings.batch * longest
     count = trained_values(shape, settings)
     kept = 3 if settings.method == "full" else 4  # values that are the base's own are counted there
     what = "gradients and Adam" if settings.method == "full" else "adapter, gradients and Adam"
-    widths = sum(KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * layer.intermediate for layer in shape.layers)
+    each = [KEPT_HIDDEN * shape.hidden + KEPT_INTERMEDIATE * layer.intermediate for layer in shape.layers]
+    widths = len(each) * shape.hidden + max(each) if checkpointed else sum(each)
     return (
         Part("activations", "activations", tokens * widths * value_bytes),
         Part("logits", "logits", tokens * KEPT_LOGITS * 4 * shape.vocabulary),

@@ -21,7 +21,7 @@ from ..runtime import Runtime
 from ..training.engine.examples import Span
 from ..training.finetune import finetune
 from ..training.look import look_at
-from .processes import add_processes
+from .processes import add_processes, count
 from .training_lines import PeopleLines, print_event, training_lines
 
 _HELP = {
@@ -87,6 +87,13 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
         "--quantization", default=defaults.quantization, help="of the base: auto, fp32, bf16, nf4, ... (%(default)s)"
     )
     add_processes(command, settings)
+    command.add_argument(
+        "--copies",
+        type=count,
+        default=0,
+        metavar="N",
+        help="of the base that the processes hold, each in equal parts (one for each machine)",
+    )
     command.add_argument("--overwrite", action="store_true", help="replace a finished adapter, or another's checkpoint")
     command.add_argument("--json", action="store_true", help="print each look and the report as a line of JSON")
 
@@ -111,7 +118,9 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
     if options.look:
         _print_rows(look_at(runtime, base, options.data, settings, PeopleLines().show, columns), lines, options.json)
         return 0
-    steps = finetune(runtime, base, options.data, options.out, settings, options.overwrite, columns, options.place)
+    steps = finetune(
+        runtime, base, options.data, options.out, settings, options.overwrite, columns, options.place, options.copies
+    )
     with closing(steps):
         try:
             report = _shown(steps, lines)

@@ -29,7 +29,7 @@ def add_processes(command: argparse.ArgumentParser, settings: Settings) -> None:
     """Add --processes."""
     command.add_argument(
         "--processes",
-        type=_count,
+        type=count,
         default=settings.processes,
         metavar="N",
         help="that hold the model in parts and compute together, each on its GPU or its share of the cores; "
@@ -50,7 +50,8 @@ def split_runtime(runtime: Runtime, variant: Variant, place: Place) -> Runtime:
     return shared
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of processes; raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST):
         raise argparse.ArgumentTypeError(f"“{text[:40]}” is not a whole number, 1 to {MOST}")
     return int(text)

@@ -56,6 +56,7 @@ def finetune(
     overwrite: bool = False,
     columns: Mapping[str, str] = MappingProxyType({}),
     place: Place | None = None,
+    copies: int = 0,
 ) -> Generator[Progress | TrainingReport, None, None]:
     """Train `base` on the rows of `data`, whose `columns` are renamed, and write what was learned to the folder `out`.
 
@@ -77,6 +78,12 @@ def finetune(
         raise TrainingSettingOutOfBounds(name="max_tokens", value=settings.max_tokens, wanted=wanted)
     variant, mode = runtime.resolve(base.resolved(settings.quantization), card)
     processes = place.size if place else 1
+    copies = copies or (place.size // place.beside if place else 1)
+    if processes % copies:
+        raise BadProcesses(
+            reason=f"{processes} processes cannot hold {copies} copies of the base in equal parts",
+            suggestion="Give --copies that divide the number of processes.",
+        )
     if settings.batch < processes:
         raise BadProcesses(
             reason=f"a batch of {settings.batch} rows has none for some of {processes} processes",
@@ -107,7 +114,7 @@ def finetune(
     resume = checkpoint_of(out, made_with, overwrite)
     counts = examples.counts
     yield Said("read", detail=f"{counts.sentence(settings.max_tokens)}.", facts=asdict(counts))
-    plan = _planned(runtime, card, planned, settings, examples.longest, place)
+    plan = _planned(runtime, card, planned, settings, examples.longest, place, copies)
     yield Said("train", detail=f"{plan.sentence()}.", facts={"memory": plan.facts()})
     made = begin(out, disk_bytes(card.sizes, settings))
     training = Training(
@@ -123,6 +130,7 @@ def finetune(
         on,
         str(resume or ""),
         processes,
+        copies,
     )
     learned = yield from waited(
         reported(
@@ -212,26 +220,34 @@ def training_mode(runtime: Runtime, base: Variant, card: ModelCard, settings: Tr
 
 
 def _planned(
-    runtime: Runtime, card: ModelCard, planned: LoadPlan, settings: TrainingSettings, longest: int, place: Place | None
+    runtime: Runtime,
+    card: ModelCard,
+    planned: LoadPlan,
+    settings: TrainingSettings,
+    longest: int,
+    place: Place | None,
+    copies: int,
 ) -> TrainingPlan:
     """The base and a step of training on the longest rows; raises DoesNotFit unless the operator overrides."""
     quantized = settings.quantization not in ("fp32", "bf16")  # whatever is not becomes fp32
-    widened = card.sizes.embedding_parameters * 2 if quantized else 0
+    widened = card.sizes.embedding_parameters * (2 if card.sizes.tied_embeddings else 4) if quantized else 0
     base = planned.needed + widened
     value_bytes = 2 if settings.quantization == "bf16" else 4
     checkpointed = runtime.machine.accelerator == "cuda"  # as the trainer does
 
     def plan(tried: TrainingSettings) -> TrainingPlan:
         if place:
-            parts = sharded_parts(planned, card.sizes, tried, longest, widened, place.size, checkpointed)
+            parts = sharded_parts(planned, card.sizes, tried, longest, widened, place.size, copies, checkpointed)
             beside = place.beside if runtime.machine.accelerator == "cpu" else 1
             return TrainingPlan(parts, planned.budget.free // beside, planned.budget.device)
         parts = (Part("base", "base", base), *step_parts(card.sizes, tried, longest, value_bytes, checkpointed))
         return TrainingPlan(parts, planned.budget.free, planned.budget.device)
 
-    wanted = plan(settings)
+    wanted, least = plan(settings), place.size if place else 1
     if wanted.needed > wanted.free and not runtime.settings.load_anyway:
-        fits = next((one for one in smaller_batches(settings) if plan(one).needed <= wanted.free), None)
+        fits = next(
+            (one for one in smaller_batches(settings) if plan(one).needed <= wanted.free and one.batch >= least), None
+        )
         suggestion = "Give smaller --max-tokens, or a smaller model."
         if fits:
             taken = size(plan(fits).needed)

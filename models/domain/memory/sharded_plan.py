@@ -20,15 +20,17 @@ def sharded_parts(
     longest: int,
     widened: int,
     processes: int,
+    copies: int = 1,
     checkpointed: bool = False,
 ) -> tuple[Part, ...]:
-    """Memory of one of so many processes, from the plan of the base as it is loaded.
+    """Memory of one of so many processes, from the plan of the base as it is loaded; `checkpointed` as in step_parts.
 
-    `widened` are the bytes by which what is not quantized grows for training. A process holds its part of the weights,
-    of what is trained and of Adam's means, computes its rows of a batch, and gathers two layers at a time; the
-    embeddings are gathered too, for the whole step where they are also the head.
+    `widened` are the bytes by which what is not quantized grows for training. There are `copies` of the base, each held
+    by an equal share of the processes. One holds its part of the weights, of what is trained and of Adam's means,
+    computes its rows of a batch, and gathers two layers at a time; the embeddings are gathered too, for the whole step
+    where they are also the head.
     """
-    held = {part.key: part.bytes for part in planned.parts}
+    held, holders = {part.key: part.bytes for part in planned.parts}, processes // copies
     shared = widened + sum(held.get(key, 0) for key in WEIGHTS if key not in WHOLE)
     ends = widened + held.get("embeddings", 0) + held.get("head", 0)
     layers = max(0, shared - ends) / max(1, len(shape.layers))
@@ -36,11 +38,11 @@ def sharded_parts(
     value_bytes = 2 if settings.quantization == "bf16" else 4
     rows = replace(settings, batch=rows_each(settings.batch, processes))
     steps = {part.key: part for part in step_parts(shape, rows, longest, value_bytes, checkpointed)}
-    steps["optimizer"] = replace(steps["optimizer"], bytes=steps["optimizer"].bytes // processes)
+    steps["optimizer"] = replace(steps["optimizer"], bytes=steps["optimizer"].bytes // holders)
     return (
-        Part("base", f"1/{processes} of the base", shared // processes),
+        Part("base", f"1/{holders} of the base", shared // holders),
         Part("own", "libraries and tables", sum(held.get(key, 0) for key in WHOLE)),
-        Part("gathered", "layers gathered", round(GATHERED_LAYERS * layers + table)),
+        Part("gathered", "layers gathered", round(GATHERED_LAYERS * layers + table) if holders > 1 else 0),
         *steps.values(),
     )
 

@@ -16,7 +16,7 @@ from .answer_labels import UNLABELLED
 _BY_ROW = ("input_ids", "attention_mask", "labels", "shift_labels")
 
 
-def sharded_trainer() -> Any:
+def sharded_trainer(copies: int) -> Any:
     """transformers' Trainer, for which there is one process, with a model that is shared out before the first step.
 
     Order, steps, schedule and counts are those of one process, since it sees whole batches.
@@ -31,7 +31,7 @@ def sharded_trainer() -> Any:
             """Only its part goes there."""
 
         def create_optimizer(self, model: Any = None) -> Any:
-            shard(self.model, self.args.device)  # a checkpoint has been read into the whole model by now
+            shard(self.model, self.args.device, copies)  # a checkpoint has been read into the whole model by now
             return super().create_optimizer(model)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
@@ -63,16 +63,18 @@ def sharded_trainer() -> Any:
     return ShardedTrainer
 
 
-def shard(model: Any, device: Any) -> None:
+def shard(model: Any, device: Any, copies: int = 1) -> None:
     """Leave this process its part of each parameter, on `device`; a layer is whole only while it computes.
 
-    Each layer is gathered by itself, the embeddings too where they are not the head's, and the rest together.
+    Each layer is gathered by itself, the embeddings too where they are not the head's, and the rest together. With
+    several `copies` of the base the parts of each lie on neighbours, and gradients are added up between copies (HSDP).
     """
     import torch
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
-    mesh = init_device_mesh(device.type, (size(),))
+    sizes = (copies, size() // copies) if copies > 1 else (size(),)
+    mesh = init_device_mesh(device.type, sizes, mesh_dim_names=("copy", "part")[-len(sizes) :])
     for module in model.modules():
         # The tables of 4-bit weights are no parameters; bitsandbytes looks for them at the layer, too.
         if (tables := getattr(getattr(module, "weight", None), "quant_state", None)) is not None:

@@ -85,7 +85,7 @@ def _learned(
     set_seed(settings.seed)  # of the matrices' first values
     model = method.prepare(model, training)
     watching = watch(training, on_progress, cancelled)
-    trainer = (sharded_trainer() if training.processes > 1 else Trainer)(
+    trainer = (sharded_trainer(training.copies) if training.processes > 1 else Trainer)(
         model=model,
         args=_arguments(training),
         train_dataset=[{"input_ids": example.ids, "labels": example.labels} for example in training.examples.train],

@@ -21,7 +21,7 @@ class Training:
 
     `hub_id` names the base in the adapter's config; the adapters that it is trained `on` act on the base, and stay as
     they are. `resume` is the checkpoint to go on from, empty for none. With several `processes` this one leads the
-    others, which have joined it.
+    others, which have joined it; they hold so many `copies` of the base.
     """
 
     snapshot: Snapshot
@@ -36,6 +36,7 @@ class Training:
     on: tuple[ActiveAdapter, ...] = ()
     resume: str = ""
     processes: int = 1
+    copies: int = 1
     leads: bool = True  # of several processes the first, which writes the files
 
     def beside(self, name: str) -> Path:

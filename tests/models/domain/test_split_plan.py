@@ -1,6 +1,7 @@
 """Which models can lie over several processes, and what one of them takes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from models.domain.memory.sharded_plan import sharded_parts
 from models.domain.memory.split_plan import counts, split, why_whole
 from models.domain.quantization import MODES, Machine
 from models.domain.training import TrainingSettings
+from tests.bench import at_scale
 
 CARDS = load_catalog()
 GB = 10**9
@@ -58,3 +60,8 @@ def test_a_training_in_parts_takes_less_the_more_there_are():
         assert four[key] == pytest.approx(two[key] / 2, rel=1e-6)
     assert (four["own"], four["gathered"]) == (two["own"], two["gathered"])
     assert parts(4, replace(settings, batch=9))["logits"] == pytest.approx(3 / 2 * four["logits"])
+
+
+def test_the_table_of_the_docs_is_what_the_plan_says():
+    page = (Path(__file__).parents[3] / "docs" / "training-at-scale.md").read_text()
+    assert "\n".join(at_scale.lines()) in page

@@ -135,6 +135,17 @@ def test_an_interrupt_leaves_off_in_order_and_the_same_number_ends_with_the_same
 
 
 @pytest.mark.slow
+def test_two_copies_in_two_parts_each_learn_the_same(tiny_folder, data, whole, tmp_path):
+    process = together(tiny_folder, "fp32", data, tmp_path / "out", *FAST, "--copies", "2", processes="4")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert "1/2 of the base" in output
+    matrices, report = read(tmp_path / "out")
+    assert report["processes"] == 4
+    assert_alike(matrices, read(whole)[0])
+
+
+@pytest.mark.slow
 def test_on_four_bits_too(tiny_folder, data, tmp_path):
     assert main(arguments(tiny_folder, "nf4", data, tmp_path / "one")) == 0
     finished(tiny_folder, "nf4", data, tmp_path / "two")

@@ -19,7 +19,7 @@ from .conftest import Visit, visits
 
 pytestmark = pytest.mark.slow  # three processes that load torch
 MAKE = "import sys, pathlib; from tests.models.conftest import build_tiny; build_tiny(pathlib.Path(sys.argv[1]))"
-SLOW_MS = 240_000  # a training gives way to all else that computes
+SLOW_MS = 120_000
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
 
 
@@ -30,6 +30,7 @@ def tiny_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     subprocess.run([sys.executable, "-c", MAKE, str(folder / "models/me/tiny")], cwd=ROOT, check=True)
     yield from served(
         folder,
+        "tests/e2e/training_app.py",
         PADDOCK_PRELOAD="0",
         PADDOCK_THREADS="1",
         PADDOCK_DEFAULT_VARIANT="me/tiny@fp32",
@@ -64,7 +65,7 @@ def test_an_adapter_is_trained_and_compared_with_its_base(visit_tiny: Visit, tmp
 
     page.locator("#train-how > .label-wrap").click()
     expect(page.locator("#train-targets textarea, #train-targets input").first).to_be_visible()
-    for name, value in (("epochs", "60"), ("learning-rate", "0.02"), ("rank", "4"), ("batch", "4")):
+    for name, value in (("epochs", "300"), ("learning-rate", "0.02"), ("rank", "4"), ("batch", "4")):
         page.locator(f"#train-{name} input").fill(value)
         page.locator(f"#train-{name} input").press("Tab")
     page.locator("#train-start").click()
@@ -82,6 +83,7 @@ def test_an_adapter_is_trained_and_compared_with_its_base(visit_tiny: Visit, tmp
     page.locator("#train-cards [data-press='stop:mine']").click()
     expect(card).to_have_attribute("data-status", "stopped")
     page.locator("#train-cards [data-press='go:mine']").click()
+    page.locator("#train-cards [data-press='finish:mine']").click(timeout=SLOW_MS)
     expect(card).to_have_attribute("data-status", "finished", timeout=SLOW_MS)
     expect(card).to_contain_text("perplexity")
 

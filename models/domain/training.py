@@ -13,7 +13,7 @@ from .messages import SEED_MAX, bounded, bounds_of
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 # A base's weights stay as they are, and gradients pass through them: what is made for inference only is not here.
-TRAINABLE_MODES = ("fp32", "bf16", "nf4", "nf4-single", "fp4", "fp4-single")
+TRAINABLE_MODES = ("fp32", "bf16", "int8", "nf4", "nf4-single", "fp4", "fp4-single")
 # How a model learns, with the learning rate that suits each: an adapter beside its weights, or its weights themselves.
 METHODS = {"lora": 2e-4, "full": 2e-5}
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

@@ -48,7 +48,7 @@ def with_lora(model: Any, training: Training) -> Any:
             reason=f"its layers have no linear module {', '.join(missing)}",
             suggestion=f"Name some of {', '.join(sorted(names))} with --targets.",
         )
-    if getattr(model, "is_loaded_in_4bit", False):
+    if any(getattr(model, f"is_loaded_in_{bits}bit", False) for bits in (4, 8)):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
         r=settings.rank,

@@ -242,8 +242,8 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtim
         with pytest.raises(kind, match=words):
             events(tiny_runtime, file, tmp_path / out, settings, Variant.parse(base))
 
-    for mode in ("int8", "gguf", "dynamic-int8", "gptq", "awq", "fp16"):
-        refused(NotTrainable, f"weights in {mode}.*fp32, bf16, nf4", quantization=mode)
+    for mode in ("gguf", "dynamic-int8", "gptq", "awq", "fp16"):
+        refused(NotTrainable, f"weights in {mode}.*fp32, bf16, int8, nf4", quantization=mode)
         refused(NotTrainable, f"weights in {mode}", base=f"tiny@{mode}")
     refused(NotTrainable, "two quantizations", base="tiny@nf4", quantization="fp32")
     refused(UnknownAdapter, "pirate", base="tiny+pirate")
@@ -261,7 +261,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tiny_runtim
 
 
 def test_a_step_that_does_not_fit_is_refused(tiny_runtime, data, tmp_path, monkeypatch):
-    def step(shape, settings, longest, value_bytes):
+    def step(shape, settings, *others):
         return (Part("activations", "activations", (settings.batch - 1) << 50),)
 
     monkeypatch.setattr(finetuning, "step_parts", step)

@@ -307,6 +307,13 @@ def test_a_base_in_four_bits_learns_about_as_well(tiny_folder, trained, tmp_path
     assert again == pytest.approx(learned.after, abs=2e-2)  # bf16 rounds a padded batch otherwise
 
 
+def test_a_base_in_eight_bits_learns_about_as_well(tiny_folder, trained, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    learned = train(tiny_folder, tmp_path, settings=replace(SETTINGS, quantization="int8"), mode="int8")
+    assert learned.before == pytest.approx(trained[1].before, rel=0.01)
+    assert learned.after == pytest.approx(trained[1].after, rel=0.15)
+
+
 def test_all_weights_learn_and_are_stored_as_a_model_of_its_own(tiny_folder, trained, tmp_path):
     settings = replace(SETTINGS, method="full", learning_rate=2e-3)
     learned = train(tiny_folder, tmp_path, settings=settings)

@@ -21,6 +21,7 @@ from ..runtime import Runtime
 from ..system.launching import launch
 from ..system.ranks import MOST, Place
 
+WATCHED_S = 60.0  # that they wait for each other where one that does not come is seen by whoever started them
 # What all of them raise after the same step, or since the first is gone: that one says it.
 _SAID_BY_FIRST = (TrainingStopped, TrainingDiverged, ProcessLost)
 
@@ -112,7 +113,8 @@ def _met_as_first(place: Place, settings: Settings) -> bool:
     if not place.leads and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first leaves off in order, and they with it
     threads = settings.compute_threads
-    group.join(place, accelerator(), settings.join_s, threads)
+    wait_s = max(WATCHED_S, settings.join_s) if place.hosted else settings.join_s
+    group.join(place, accelerator(), wait_s, threads)
     if place.leads:
         return True
     with suppress(*_SAID_BY_FIRST):

@@ -66,7 +66,7 @@ class Settings:
     gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
     workshop: bool = True  # the tabs Train and Workshop, for who is at this machine or gives the operator's key
     processes: int = 1  # that the app runs in, each with a part of every model that can be split
-    join_s: float = 8.0  # that one of several processes waits for the others to come
+    join_s: float = 5.0  # that one of several processes waits for the others to come
     preload: bool = True  # load the default variant right after the page is up
 
     def shares(self, repo: str) -> bool:

@@ -73,6 +73,7 @@ def end_with_parent() -> None:
 def _start(place: Place, command: Sequence[str]) -> _Started:
     env = os.environ | place.variables() | {PARENT: str(os.getpid())}
     env.setdefault("PADDOCK_THREADS", str(share_of_cores(place.size)))
+    env.setdefault("PADDOCK_JOIN_S", "60")  # one that ends before the others came is seen here
     env.setdefault("OMP_NUM_THREADS", env["PADDOCK_THREADS"])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH", ""))))  # from any folder
     errors = None if place.leads else tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process

@@ -89,6 +89,11 @@ def finetune(
             reason=f"a batch of {settings.batch} rows has none for some of {processes} processes",
             suggestion=f"Give --batch {processes} or more; it is shared among them.",
         )
+    if mode.name == "int8" and place:
+        raise BadProcesses(
+            reason="an int8 base is trained on in one process only",
+            suggestion="Leave --processes out, or pick another --quantization: fp32, bf16, nf4.",
+        )
     if settings.method == "full" and place:
         raise BadProcesses(
             reason="all weights of a model learn in one process only",

@@ -276,6 +276,12 @@ def test_a_batch_has_a_row_for_each_process(tiny_runtime, data, tmp_path):
     place = Place(0, 6, 0, 6, "127.0.0.1", 29500)
     with pytest.raises(BadProcesses, match=r"a batch of 4 rows has none for some of 6 processes.*--batch 6 or more"):
         list(finetune(tiny_runtime, BASE, data, tmp_path / "out", SETTINGS, place=place))
+    two = Place(0, 2, 0, 2, "127.0.0.1", 29500)
+    with pytest.raises(BadProcesses, match="3 copies of the base in equal parts"):
+        list(finetune(tiny_runtime, BASE, data, tmp_path / "out", SETTINGS, place=two, copies=3))
+    for words, changed in (("int8 base", {"quantization": "int8"}), ("all weights", {"method": "full"})):
+        with pytest.raises(BadProcesses, match=f"{words}.* in one process only"):
+            list(finetune(tiny_runtime, BASE, data, tmp_path / "out", replace(SETTINGS, **changed), place=two))
     assert not (tmp_path / "out").exists()
 
 

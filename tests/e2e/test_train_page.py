@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import ROOT, ServedApp, served
 
 from .conftest import Visit, visits
+from .test_chinese_page import PHONE, english
 
 pytestmark = pytest.mark.slow  # three processes that load torch
 MAKE = "import sys, pathlib; from tests.models.conftest import build_tiny; build_tiny(pathlib.Path(sys.argv[1]))"
@@ -105,3 +106,12 @@ def test_who_comes_through_a_proxy_may_not(visit_tiny: Visit) -> None:
     page.locator("#train-start").click()
     expect(page.locator("#train-status .error")).to_contain_text("for who runs this server")
     expect(page.locator(".train-card")).to_have_count(0)
+
+
+def test_it_is_chinese_on_a_phone(visit_tiny: Visit) -> None:
+    page = visit_tiny("tab=train", **PHONE).page
+    page.locator("#train-how > .label-wrap").click()
+    expect(page.locator("#train-targets textarea, #train-targets input").first).to_be_visible()
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status .error")).to_contain_text("用于学习的数据")
+    assert not [line for line in english(page).splitlines() if "fp16, gptq" not in line]  # names of modes

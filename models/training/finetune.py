@@ -136,6 +136,7 @@ def finetune(
         str(resume or ""),
         processes,
         copies,
+        frugal=plan.tight,
     )
     learned = yield from waited(
         reported(

@@ -12,6 +12,7 @@ from .plan import Part
 
 # Tensors of these sizes that a layer keeps for the backward pass, as measured on a CPU (fp32).
 KEPT_HIDDEN, KEPT_INTERMEDIATE, KEPT_LOGITS = 16, 6, 3
+GAPS = 0.3  # that glibc leaves between the tensors of a step, as a share of what they take
 VALUE_BYTES = 4  # of a trained value, in fp32; its gradient takes as much, and so does each of the two means of Adam
 
 
@@ -27,6 +28,11 @@ class TrainingPlan:
     def needed(self) -> int:
         """All parts together."""
         return sum(part.bytes for part in self.parts)
+
+    @property
+    def tight(self) -> bool:
+        """Whether it fits only without gaps between the tensors."""
+        return self.needed * (1 + GAPS) > self.free
 
     def facts(self) -> dict[str, int]:
         """Bytes by part, all together, and free."""

@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,7 +93,7 @@ def _learned(
         callbacks=[watching],
     )
     trainer.remove_callback(PrinterCallback)
-    with tensors_outside_the_heap():  # the gaps between those of a step took half as much again
+    with tensors_outside_the_heap() if training.frugal else nullcontext():
         trainer.train(resume_from_checkpoint=training.resume or None)
     before, *epochs = looks(trainer.state.log_history)
     if settings.patience:

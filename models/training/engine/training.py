@@ -38,6 +38,7 @@ class Training:
     processes: int = 1
     copies: int = 1
     leads: bool = True  # of several processes the first, which writes the files
+    frugal: bool = False
 
     def beside(self, name: str) -> Path:
         """A file beside the checkpoints."""

@@ -96,6 +96,7 @@ def test_two_processes_learn_what_one_does(tiny_folder, data, whole, tmp_path):
     assert both["settings"] == alone["settings"]
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_ends_all_and_any_number_goes_on(tiny_folder, data, whole, tmp_path):
     out = tmp_path / "out"
     process = together(tiny_folder, "fp32", data, out, *FAST, "--json")

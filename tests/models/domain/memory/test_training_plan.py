@@ -45,5 +45,7 @@ def test_smaller_batches_make_the_same_steps():
 
 
 def test_a_plan_in_words():
+    assert not TrainingPlan((Part("base", "base", 100),), 140, "this machine").tight
+    assert TrainingPlan((Part("base", "base", 100),), 120, "this machine").tight
     plan = TrainingPlan((Part("base", "base", 5 * 10**8), Part("logits", "logits", 10**9)), 4 * 10**9, "this machine")
     assert plan.sentence() == "memory: base 500 MB, logits 1.0 GB; 1.5 GB of the 4.0 GB free on this machine"

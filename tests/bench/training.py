@@ -23,7 +23,7 @@ DATA = ROOT / "models/finetuned/data/pirate.jsonl"
 PROMPT = "Write a long story about a horse."
 MODES = ("gguf", "bf16")
 KEPT = Target(">=", 0.8)
-PATIENCE_S = 300
+PATIENCE_S = 900
 
 
 def training(stage: Stage, new_tokens: int, repeats: int) -> None:
@@ -52,7 +52,7 @@ def _learning(trainings: Trainings) -> Running:
         if len(trainings.one("bench").seen.learning) > 1 and (found := running(trainings.root)):
             return found
         time.sleep(0.2)
-    raise RuntimeError(trainings.one("bench").error)
+    raise RuntimeError(trainings.one("bench").error or "it takes no steps")
 
 
 def _rows(stage: Stage, process: Running, mode: str, new_tokens: int, repeats: int) -> list[Row]:

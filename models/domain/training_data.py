@@ -107,7 +107,7 @@ def _messages(value: Any, name: str, refuse: Refuse) -> tuple[Message, ...]:
             raise refuse(f"its “{name}” is not a list of messages") from None
     if not isinstance(value, list) or not value:
         raise refuse(f"its “{name}” is not a list of messages")
-    if all(isinstance(item, str) for item in value):  # LIMA: who speaks is known by the place
+    if len(value) > 1 and all(isinstance(item, str) for item in value):  # LIMA: who speaks is known by the place
         value = [{"role": ("user", "assistant")[at % 2], "content": item} for at, item in enumerate(value)]
     messages = tuple(_message(item, number, refuse) for number, item in enumerate(value, 1))
     roles = [message.role for message in messages]

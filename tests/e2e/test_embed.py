@@ -97,6 +97,7 @@ def test_the_way_to_the_whole_page_takes_the_conversation_along(echo_app: Served
         frame.locator("#message textarea").fill(asked)
         frame.locator("#message textarea").press("Enter")
         expect(frame.locator("#chatbot [data-testid=bot]", has_text=asked)).to_be_visible(timeout=30_000)
+        expect(frame.locator("#message .submit-button")).to_be_visible()  # the answer is whole
     page.wait_for_timeout(1500)  # it is kept a moment after it is shown
     with page.context.expect_page() as opened:
         frame.get_by_role("link", name="Open the whole page").click()

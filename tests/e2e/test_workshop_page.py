@@ -19,6 +19,7 @@ def test_a_model_is_looked_into_and_the_disk_is_listed(visit: Visit) -> None:
     expect(lines).to_contain_text("134,515,008 parameters")
     expect(lines).to_contain_text("blk.0 to 29: 3,540,096 parameters in each of 30")
     page.reload()
+    expect(page.locator("#variant textarea, #variant input").first).to_have_value("smollm2-135m-instruct")
     open_tab(page, "Workshop")
     expect(lines).to_contain_text("134,515,008 parameters")
     open_tab(page, "To GGUF")

@@ -21,12 +21,12 @@ OUT_OF_MEMORY, UNKNOWN = 1001, 1002
 load, prefill, tokens = engine.load, decode_loop.prefill, decode_loop.tokens
 
 
-def slow_load(snapshot: Any, mode: str, accelerator: str, on_progress: Any) -> Any:
+def slow_load(snapshot: Any, mode: str, accelerator: str, on_progress: Any, *rest: Any) -> Any:
     for step in range(round(LOAD_S / 0.1)):
         time.sleep(0.1)
         print(f"LOADING {os.getpid()} {step}", flush=True)
         on_progress(Progress("read", step, LOAD_S / 0.1, "tensors"))
-    return replace(load(snapshot, mode, accelerator, on_progress), eos_ids=())  # an answer never ends by chance
+    return replace(load(snapshot, mode, accelerator, on_progress, *rest), eos_ids=())  # an answer never ends by chance
 
 
 def slow_prefill(model: Any, ids: Any, *rest: Any) -> Any:

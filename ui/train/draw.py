@@ -21,6 +21,7 @@ from .curves import COLOURS, Curve, plot
 
 WRITABLE = ("bf16", "fp32", "fp16")  # modes that adapters can be merged in, the usual one first
 PARTS = {"base": "quantized", "activations": "activations", "logits": "head", "optimizer": "kv"}  # colours of the style
+LONGEST_ASKED = 300  # characters of an opening, its end
 STATUSES: dict[Status, str] = {
     "running": "running",
     "stopped": "stopped",
@@ -79,8 +80,21 @@ def _card(drawn: Drawn, colour: int) -> str:
     return (
         f'<section class="train-card" data-name="{escape(name)}" data-status="{status}">{head}'
         f'<div class="train-now">{_now(training)}</div><div class="train-facts">{rows}</div>'
-        f'<div class="train-buttons">{_buttons(drawn)}</div></section>'
+        f'{_samples(training)}<div class="train-buttons">{_buttons(drawn)}</div></section>'
     )
+
+
+def _samples(training: Training) -> str:
+    """How it goes on with openings that it does not learn from: before the training, and as last looked at."""
+    rows = ""
+    for asked, texts in training.seen.samples.items():
+        first, last = min(texts), max(texts)
+        before = f"<dt>{escape(say('before'))}</dt><dd>{escape(texts[first])}</dd>" if last > first else ""
+        when = say("after {count} steps", count=f"{last:,}") if last else say("before")
+        now = f"<dt>{escape(when)}</dt><dd><b>{escape(texts[last])}</b></dd>"
+        rows += f"<p>{escape(asked[-LONGEST_ASKED:])}</p><dl>{before}{now}</dl>"
+    head = escape(say("How it goes on with rows that it does not learn from"))
+    return f'<details class="train-samples"><summary>{head}</summary>{rows}</details>' if rows else ""
 
 
 def _now(training: Training) -> str:

@@ -127,6 +127,9 @@ def _wire(page: Page, key: gr.Textbox, forms: list[Form], outputs: list[Componen
         def start(request: gr.Request, values: Values) -> list[Any]:
             try:
                 require(runtime.settings, request, values[key])
+            except PaddockError as error:  # who may not use it sees nothing of it
+                return [render.error(error), "", gr.Button(visible=False), gr.Timer(active=False)]
+            try:
                 given = named(form.fields, values)
                 variant = str(page.picker.read(values).variant) if not given.get("path") else ""
                 if not bench.begin(Asked(form.action, variant, **given)):

@@ -17,7 +17,7 @@ from ...engines.device import tensors_outside_the_heap
 from ...engines.lora.attached import Adapters
 from ...engines.transformers import group
 from ...engines.transformers.engine_thread import computed
-from ...engines.transformers.loader import OnProgress, load
+from ...engines.transformers.loader import Loaded, OnProgress, load
 from .batches import collate
 from .methods import METHODS, trained
 from .sharded import sharded_trainer
@@ -72,19 +72,19 @@ def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled:
         loaded = load(training.snapshot, training.mode, "cpu" if several else training.accelerator, on_progress)
     acting = Adapters(loaded.model, len(training.on), sys.maxsize).hooked(training.on)
     with acting, group.noticing_loss(training.processes):
-        return _learned(loaded.model, training, folder, on_progress, stopped)
+        return _learned(loaded, training, folder, on_progress, stopped)
 
 
 def _learned(
-    model: Any, training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]
+    loaded: Loaded, training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]
 ) -> Learned:
     from torch import no_grad
     from transformers import PrinterCallback, Trainer, set_seed
 
     method, settings = METHODS[training.settings.method], training.settings
     set_seed(settings.seed)  # of the matrices' first values
-    model = method.prepare(model, training)
-    watching = watch(training, on_progress, cancelled)
+    model = method.prepare(loaded.model, training)
+    watching = watch(training, loaded, on_progress, cancelled)
     trainer = (sharded_trainer(training.copies) if training.processes > 1 else Trainer)(
         model=model,
         args=_arguments(training),

@@ -15,12 +15,14 @@ from ...domain.messages import Progress
 from ...domain.training import EpochLoss
 from ...domain.training_events import Said, Step
 from ...engines.transformers import group
-from ...engines.transformers.loader import OnProgress
+from ...engines.transformers.loader import Loaded, OnProgress
 from .batches import held_out_loss
 from .methods import trained
+from .openings import continued, openings
 from .sharded import part_of, whole
 from .training import BEST, FINISH, MARK, Training
 
+SHOWN = 160  # characters of an opening, and of what follows
 TOO_HIGH = 1.1  # times the loss before the training, while learning and held out
 _LOOK = "paddock_look"  # our entries in the Trainer's history, which checkpoints keep
 
@@ -30,11 +32,13 @@ def looks(history: Sequence[dict[str, Any]]) -> list[EpochLoss]:
     return [EpochLoss(**entry[_LOOK]) for entry in history if _LOOK in entry]
 
 
-def watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Any:
+def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Any:
     """A TrainerCallback that raises TrainingStopped within a step of `cancelled`, and TrainingDiverged."""
     from transformers import TrainerCallback
 
     settings, held_out, several = training.settings, training.examples.held_out, training.processes > 1
+
+    fixed = [] if several else openings(held_out)
 
     def finished() -> bool:
         asked = training.beside(FINISH).exists()
@@ -114,12 +118,15 @@ def watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], b
             began, epoch = time.perf_counter(), round(state.epoch or 0, 2)
             when = f"epoch {epoch:g} of {settings.epochs}" if state.global_step else "before the training"
             loss = self.held_out_loss(model, when)
-            self._began += time.perf_counter() - began  # the speed is that of learning
             earlier = looks(state.log_history)
             state.log_history.append({_LOOK: {"epoch": epoch, "train": train, "held_out": loss}})
             said = f"{when}: {f'loss {train:.3f}, ' if state.global_step else ''}held-out loss {loss:.3f}"
             facts = {"step": state.global_step, "tokens": state.num_input_tokens_seen, "train": train, "held_out": loss}
             on_progress(Said("evaluate", detail=said, facts=facts))
+            for asked, text in continued(model, loaded, fixed):
+                facts = {"step": state.global_step, "asked": asked, "sample": text}
+                on_progress(Said("evaluate", detail=f"{_line(asked)} → {_line(text)}", facts=facts))
+            self._began += time.perf_counter() - began  # the speed is that of learning
             if earlier and min(train, loss) > TOO_HIGH * earlier[0].held_out:
                 rate = settings.learning_rate
                 said = f"The loss is higher than before the training: the learning rate {rate:g} is too high for this"
@@ -128,6 +135,12 @@ def watch(training: Training, on_progress: OnProgress, cancelled: Callable[[], b
                 _keep(model, training)
 
     return Watch()
+
+
+def _line(text: str) -> str:
+    """The end of a text, on a line."""
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN else f"… {words[-SHOWN:]}"
 
 
 def _stalled(found: Sequence[EpochLoss], patience: int) -> bool:

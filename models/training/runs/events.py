@@ -31,6 +31,7 @@ class Seen:
     held_out: list[Loss] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)  # as RowCounts
     memory: dict[str, int] = field(default_factory=dict)  # bytes by part, and needed and free
+    samples: dict[str, dict[int, str]] = field(default_factory=dict)  # how it went on with an opening, by the step
     said: list[str] = field(default_factory=list)  # warnings
     step: Step | None = None  # the last one of the process that runs
     progress: Progress | None = None  # what it does now, if that is no step
@@ -57,6 +58,8 @@ def note(seen: Seen, line: Mapping[str, Any]) -> None:
             look = Loss(int(line["step"]), int(line["tokens"]), float(line["held_out"]))
             _cut(seen.held_out, look.step)
             seen.held_out.append(look)
+        case "said" if "sample" in line:
+            seen.samples.setdefault(str(line["asked"]), {})[int(line["step"])] = str(line["sample"])
         case "said" if line.get("stage") == "train":
             seen.said = [*seen.said[-4:], str(line.get("text", ""))]
         case "done":

@@ -90,9 +90,12 @@ def test_a_run_leaves_three_files_and_says_what_it_did(tiny_runtime, data, tmp_p
     said = [step.facts for step in seen if isinstance(step, Said)]
     assert said[0] == {"train": 9, "held_out": 1, "cut": 0, "left_out": 0}
     assert said[1]["memory"]["needed"] < said[1]["memory"]["free"]
-    assert [(point["step"], point["held_out"]) for point in said[2:5]] == [
-        (0, report.before), *((3 * one.epoch, one.held_out) for one in report.epochs)
-    ]  # fmt: skip
+    points = [(facts["step"], facts["held_out"]) for facts in said if "tokens" in facts]
+    assert points == [(0, report.before), *((3 * one.epoch, one.held_out) for one in report.epochs)]
+    samples = [facts for facts in said if "sample" in facts]
+    assert [facts["step"] for facts in samples] == [0, 3, 6]
+    assert {facts["asked"] for facts in samples} == {samples[0]["asked"]}
+    assert "Q: say " in samples[0]["asked"]
     stages = {step.stage for step in seen if isinstance(step, Progress)}
     assert {"train", "evaluate"} <= stages
     trained = [step for step in seen if isinstance(step, Step)]

@@ -36,6 +36,14 @@ def test_what_can_be_done_follows_from_where_it_is() -> None:
     assert "3 of 9 steps · 50 tokens/s · 2 min left" in text
 
 
+def test_how_it_goes_on_is_shown_before_and_now() -> None:
+    text = Markup(
+        draw.cards([training("running", Seen(samples={"Who are you?": {0: "I am", 3: "A", 6: "Ahoy"}}))])
+    ).text
+    assert "Who are you?" in text
+    assert "beforeI amafter 6 stepsAhoy" in text
+
+
 def test_a_finished_one_is_compared_with_its_base_on_a_prompt_of_its_data() -> None:
     drawn = draw.Drawn(training("finished", Seen(report=REPORT)).training, "Name a fruit & more")
     page = Markup(draw.cards([drawn]))
@@ -49,7 +57,7 @@ def test_a_finished_one_is_compared_with_its_base_on_a_prompt_of_its_data() -> N
 
 
 def test_nothing_from_outside_becomes_markup() -> None:
-    seen = Seen(said=[EVIL], report={})
+    seen = Seen(said=[EVIL], report={}, samples={EVIL: {0: EVIL, 3: EVIL}})
     assert is_harmless(draw.cards([training("failed", seen, EVIL, error=EVIL)]))
     assert is_harmless(draw.preview(Preview(((Span(EVIL, True), Span(EVIL, False)),))))
 

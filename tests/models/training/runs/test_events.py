@@ -48,8 +48,11 @@ def test_counts_memory_warnings_and_the_report() -> None:
         {"event": "said", "stage": "train", "text": "memory", "memory": {"base": 5, "needed": 5, "free": 9}},
         {"event": "said", "stage": "train", "text": "too high"},
         {"event": "said", "stage": "evaluate", "text": "as stored", "step": 6, "stored": 1.5},
+        {"event": "said", "stage": "evaluate", "text": "…", "step": 0, "asked": "Who?", "sample": "I"},
+        {"event": "said", "stage": "evaluate", "text": "…", "step": 6, "asked": "Who?", "sample": "A fox."},
         {"event": "done", "out": "x", "after": 1.5},
     )
+    assert found.samples == {"Who?": {0: "I", 6: "A fox."}}
     assert found.rows == {"train": 9, "held_out": 1, "cut": 0, "left_out": 0}
     assert found.memory["free"] == 9
     assert found.said == ["too high"]

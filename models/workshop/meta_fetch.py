@@ -217,7 +217,10 @@ def _is_here(file: Path, wanted: str | None, on_progress: OnProgress) -> bool:
     if not file.is_file():
         return False
     on_progress(Progress("verify", detail=file.name))
-    return wanted is None or _md5(file, threading.Event()) == wanted
+    here = wanted is None or _md5(file, threading.Event()) == wanted
+    if here:
+        meta_parts.forget_notes(file)  # of a call that was killed after it had named the file
+    return here
 
 
 def _md5(file: Path, stop: threading.Event) -> str:

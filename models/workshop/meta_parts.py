@@ -52,12 +52,12 @@ class Download:
     @property
     def notes(self) -> Path:
         """What is noted beside it."""
-        return self.folder / f".{self.name}.json"
+        return notes_of(self.final)
 
     @property
     def notes_part(self) -> Path:
         """Where they are written; of one name, so that a killed call leaves one at most."""
-        return self.folder / f".{self.name}.json.part"
+        return self.notes.with_name(f"{self.notes.name}.part")
 
     @property
     def arrived(self) -> int:
@@ -93,5 +93,16 @@ class Download:
 
     def forget_notes(self) -> None:
         """Drop what is noted, of a call that was killed too."""
-        self.notes.unlink(missing_ok=True)
-        self.notes_part.unlink(missing_ok=True)
+        forget_notes(self.final)
+
+
+def notes_of(final: Path) -> Path:
+    """Where is noted how much of a file has arrived."""
+    return final.with_name(f".{final.name}.json")
+
+
+def forget_notes(final: Path) -> None:
+    """Drop what is noted of a file."""
+    notes = notes_of(final)
+    for path in (notes, notes.with_name(f"{notes.name}.part")):
+        path.unlink(missing_ok=True)

@@ -89,6 +89,13 @@ def test_answers_are_marked_the_table_sorts_and_all_of_it_survives_a_reload(open
     assert [column.marks for column in again.columns] == [("right",), (), ("wrong",), ()]
 
 
+def test_the_best_one_is_written_down_for_other_programs(opened: Comparer) -> None:
+    panel = opened.page.locator("#snippets")
+    opened.press("elsewhere")
+    expect(panel.locator("h3")).to_have_text(["llama.cpp", "Ollama"])  # gguf, of the four
+    expect(panel.locator("code").first).to_contain_text("llama-server --hf-repo")
+
+
 def test_columns_stand_in_one_line_and_show_as_much_as_is_wanted(opened: Comparer) -> None:
     page = opened.page
     boxes = opened.columns.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")  # at one moment

@@ -16,7 +16,7 @@ from models.domain.units import size
 from ..shared import render
 from ..shared.events import AT_ONCE, PRESS, PRESSED, Values, own_token, pressed, raises, signal
 from ..shared.language import say
-from ..shared.text import t
+from ..shared.text import both, t
 from .picked import draw_card
 from .picker import Picker
 
@@ -39,7 +39,8 @@ class Memory:
 def build_memory() -> Memory:
     """Draw the list."""
     with gr.Accordion(t("memory"), open=True, elem_id="memory"):
-        shown = gr.HTML(in_memory([]), elem_id="held", js_on_load=PRESS + LOOK_AGAIN)
+        empty = f'<p class="quiet">{both("memory_empty")}</p>'  # until the page first asks
+        shown = gr.HTML(empty, elem_id="held", js_on_load=PRESS + LOOK_AGAIN)
         status = gr.HTML(elem_id="held-status")
     return Memory(shown, status)
 

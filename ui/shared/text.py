@@ -44,6 +44,7 @@ TEXTS = {
     "context": ("Context to plan for", "估算所用的上下文"),
     "context_info": ("tokens of one conversation", "词元；假设对话有这么长"),
     "memory": ("In memory", "内存中的模型"),
+    "memory_empty": ("Nothing yet: the first answer loads it.", "还没有模型：第一次回答时加载。"),
     "sampling": ("Sampling", "采样"),
     "thinking": ("Thinking", "思考"),
     "thinking_budget": ("Longest thought (tokens)", "最长思考（词元）"),

@@ -96,8 +96,11 @@ def test_all_files_arrive_verified(meta: FakeMeta, tmp_path: Path) -> None:
     download = [step for step in steps if step.total]
     assert download[-1].total == sum(map(len, SHARDS.values()))
     asked = len(meta.asked)
+    stale = tmp_path / "out" / ".consolidated.00.pth.json"
+    stale.write_text("{}")  # as a call leaves it that is killed when the file just has its name
     fetch(meta, tmp_path / "out")
     assert len(meta.asked) == asked + 2  # the lists of checksums: all else is here
+    assert not stale.exists()
 
 
 def test_cut_connections_are_taken_up(meta: FakeMeta, tmp_path: Path) -> None:

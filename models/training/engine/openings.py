@@ -9,6 +9,7 @@ from ...engines.transformers.loader import Loaded
 from .answer_labels import UNLABELLED, Example
 
 MOST, NEW = 2, 40  # openings, and tokens of each
+HALF = "\ufffd"  # a character whose last bytes would have come next
 
 
 def openings(examples: Sequence[Example]) -> list[list[int]]:
@@ -38,4 +39,4 @@ def continued(model: Any, loaded: Loaded, ids: Sequence[Sequence[int]]) -> Itera
             )
         new = whole[0, len(opening) :]
         asked, text = (loaded.tokenizer.decode(part, skip_special_tokens=True).strip() for part in (opening, new))
-        yield asked, text
+        yield asked, text.rstrip(HALF)

@@ -22,7 +22,7 @@ from .openings import continued, openings
 from .sharded import part_of, whole
 from .training import BEST, FINISH, MARK, Training
 
-SHOWN = 160  # characters of an opening, and of what follows
+ASKED, SHOWN = 60, 160  # characters of an opening, its end, and of what follows
 TOO_HIGH = 1.1  # times the loss before the training, while learning and held out
 _LOOK = "paddock_look"  # our entries in the Trainer's history, which checkpoints keep
 
@@ -125,7 +125,7 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
             on_progress(Said("evaluate", detail=said, facts=facts))
             for asked, text in continued(model, loaded, fixed):
                 facts = {"step": state.global_step, "asked": asked, "sample": text}
-                on_progress(Said("evaluate", detail=f"{_line(asked)} → {_line(text)}", facts=facts))
+                on_progress(Said("evaluate", detail=f"{_end(asked, ASKED)} → {_end(text, SHOWN)}", facts=facts))
             self._began += time.perf_counter() - began  # the speed is that of learning
             if earlier and min(train, loss) > TOO_HIGH * earlier[0].held_out:
                 rate = settings.learning_rate
@@ -137,10 +137,10 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
     return Watch()
 
 
-def _line(text: str) -> str:
+def _end(text: str, most: int) -> str:
     """The end of a text, on a line."""
     words = " ".join(text.split())
-    return words if len(words) <= SHOWN else f"… {words[-SHOWN:]}"
+    return words if len(words) <= most else f"… {words[-most:]}"
 
 
 def _stalled(found: Sequence[EpochLoss], patience: int) -> bool:

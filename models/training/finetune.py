@@ -77,28 +77,7 @@ def finetune(
         wanted = f"at most {card.context:,} for this model"
         raise TrainingSettingOutOfBounds(name="max_tokens", value=settings.max_tokens, wanted=wanted)
     variant, mode = runtime.resolve(base.resolved(settings.quantization), card)
-    processes = place.size if place else 1
-    copies = copies or (place.size // place.beside if place else 1)
-    if processes % copies:
-        raise BadProcesses(
-            reason=f"{processes} processes cannot hold {copies} copies of the base in equal parts",
-            suggestion="Give --copies that divide the number of processes.",
-        )
-    if settings.batch < processes:
-        raise BadProcesses(
-            reason=f"a batch of {settings.batch} rows has none for some of {processes} processes",
-            suggestion=f"Give --batch {processes} or more; it is shared among them.",
-        )
-    if mode.name == "int8" and place:
-        raise BadProcesses(
-            reason="an int8 base is trained on in one process only",
-            suggestion="Leave --processes out, or pick another --quantization: fp32, bf16, nf4.",
-        )
-    if settings.method == "full" and place:
-        raise BadProcesses(
-            reason="all weights of a model learn in one process only",
-            suggestion="Leave --processes out, or train an adapter (--method lora).",
-        )
+    processes, copies = _shares(settings, mode.name, place, copies)
     check_folder(out, overwrite, METHODS[settings.method])
     on = yield from loading.fetched_adapters(base, card, runtime.settings, None)
     planned = runtime.planner.plan(card, mode, adapters=on)
@@ -169,13 +148,39 @@ def finetune(
     yield report
 
 
+def _shares(settings: TrainingSettings, mode: str, place: Place | None, copies: int) -> tuple[int, int]:
+    """How many processes train, and how many copies of the base they hold; raises BadProcesses."""
+    processes = place.size if place else 1
+    copies = copies or (place.size // place.beside if place else 1)
+    if processes % copies:
+        raise BadProcesses(
+            reason=f"{processes} processes cannot hold {copies} copies of the base in equal parts",
+            suggestion="Give --copies that divide the number of processes.",
+        )
+    if settings.batch < processes:
+        raise BadProcesses(
+            reason=f"a batch of {settings.batch} rows has none for some of {processes} processes",
+            suggestion=f"Give --batch {processes} or more; it is shared among them.",
+        )
+    if mode == "int8" and place:
+        raise BadProcesses(
+            reason="an int8 base is trained on in one process only",
+            suggestion="Leave --processes out, or pick another --quantization: fp32, bf16, nf4.",
+        )
+    if settings.method == "full" and place:
+        raise BadProcesses(
+            reason="all weights of a model learn in one process only",
+            suggestion="Leave --processes out, or train an adapter (--method lora).",
+        )
+    return processes, copies
+
+
 def found_data(runtime: Runtime, data: Path, rows: int) -> Generator[Progress, None, Path]:
     """The file of rows; a short name of data_sets.toml is one with the first rows of that data set on the Hub."""
-    chosen = data_sets().get(str(data))
-    if data.exists() or not chosen:
-        if not data.exists():
-            raise BadTrainingData(file=data.name[:80], reason="it is neither a file nor one of the names in `datasets`")
+    if data.exists():
         return data
+    if (chosen := data_sets().get(str(data))) is None:
+        raise BadTrainingData(file=data.name[:80], reason="it is neither a file nor one of the names in `datasets`")
     most = min(rows or ROWS, chosen.rows)
     return (
         yield from reported(

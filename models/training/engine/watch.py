@@ -48,7 +48,9 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self._state = state
             self._began, self._first = time.perf_counter(), state.num_input_tokens_seen
-            self._ended = _stalled(looks(state.log_history), settings.patience)  # and was cut off before it was stored
+            earlier = looks(state.log_history)
+            self._held_out = earlier[-1].held_out if earlier else 0.0
+            self._ended = _stalled(earlier, settings.patience)  # and was cut off before it was stored
             if state.global_step == 0:
                 self._look(state, kwargs["model"], 0.0)
 
@@ -109,7 +111,7 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
                 detail,
                 tokens=tokens,
                 loss=loss,
-                held_out=looks(state.log_history)[-1].held_out,
+                held_out=self._held_out,
                 tokens_per_s=speed,
                 seconds_left=left,
             )
@@ -117,7 +119,7 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
         def _look(self, state: Any, model: Any, train: float) -> None:
             began, epoch = time.perf_counter(), round(state.epoch or 0, 2)
             when = f"epoch {epoch:g} of {settings.epochs}" if state.global_step else "before the training"
-            loss = self.held_out_loss(model, when)
+            loss = self._held_out = self.held_out_loss(model, when)
             earlier = looks(state.log_history)
             state.log_history.append({_LOOK: {"epoch": epoch, "train": train, "held_out": loss}})
             said = f"{when}: {f'loss {train:.3f}, ' if state.global_step else ''}held-out loss {loss:.3f}"

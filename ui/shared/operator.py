@@ -10,6 +10,8 @@ import gradio as gr
 from models.domain.errors import WorkshopClosed
 from models.domain.settings import Settings
 
+from .text import t
+
 HERE = ("localhost", "127.0.0.1", "::1")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
@@ -25,3 +27,8 @@ def require(settings: Settings, request: gr.Request, key: object) -> None:
     came = request.client.host if request.client else ""
     if came not in HERE or host not in HERE or any(name in request.headers for name in FORWARDED):
         raise WorkshopClosed
+
+
+def key_box(settings: Settings, elem_id: str) -> gr.Textbox:
+    """Where the operator types the key; hidden where there is none."""
+    return gr.Textbox(label=t("workshop_key"), type="password", visible=bool(settings.operator_key), elem_id=elem_id)

@@ -21,8 +21,8 @@ from models.training.runs.trainings import Trainings
 from ..page import Page, Tab
 from ..shared import render
 from ..shared.events import AFTER_PAINT, AT_ONCE, IN_ORDER, PRESSED, Values, follows, pressed, raises, signal
-from ..shared.operator import require
-from ..shared.text import both, t
+from ..shared.operator import key_box, require
+from ..shared.text import both
 from . import draw
 from .form import Form, draw_form
 
@@ -45,8 +45,7 @@ def build_train_tab(page: Page) -> Tab:
         page.app.load(draw.off, None, closed, **AT_ONCE)
         return Tab(gr.HTML(elem_id="train-status", elem_classes="status-line"), [])
     gr.HTML(f'<p class="quiet">{both("train_lead")}</p>', elem_classes="flush")
-    has_key = bool(page.runtime.settings.operator_key)
-    key = gr.Textbox(label=t("workshop_key"), type="password", visible=has_key, elem_id="train-key")
+    key = key_box(page.runtime.settings, "train-key")
     base = gr.HTML(elem_id="train-base", elem_classes="flush")
     form = draw_form()
     status = gr.HTML(elem_id="train-status", elem_classes="status-line")

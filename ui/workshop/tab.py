@@ -20,7 +20,7 @@ from models.workshop.asked import KINDS, Action, Asked, Bench
 from ..page import Page, Tab
 from ..shared import render
 from ..shared.events import AT_ONCE, Fields, Values, named
-from ..shared.operator import require
+from ..shared.operator import key_box, require
 from ..shared.text import both, t
 from . import draw
 
@@ -43,8 +43,7 @@ def build_workshop_tab(page: Page) -> Tab:
         page.app.load(draw.off, None, closed, **AT_ONCE)
         return Tab(gr.HTML(elem_id="workshop-status", elem_classes="status-line"), [])
     gr.HTML(f'<p class="quiet">{both("workshop_lead")}</p>', elem_classes="flush")
-    has_key = bool(page.runtime.settings.operator_key)
-    key = gr.Textbox(label=t("workshop_key"), type="password", visible=has_key, elem_id="workshop-key")
+    key = key_box(page.runtime.settings, "workshop-key")
     with gr.Tabs(elem_id="workshop-tabs") as tabs:
         forms = [_draw(action) for action in ("show", "to-gguf", "save", "convert", "push")]
         with gr.Tab(t("workshop_disk")):

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from . import cli
 from .cli.folders import with_folders
-from .cli.processes import run_in_processes
+from .cli.processes import leave, run_in_processes
 from .domain.catalog import load_catalog
 from .domain.errors import HubUnreachable, PaddockError
 from .domain.settings import EVERY, Settings
@@ -74,4 +74,4 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

@@ -21,6 +21,7 @@ from .engine_thread import computed
 
 # Goes to the others pickled, so it is a function of a module with its arguments. It is given what they hold meanwhile.
 Job = Callable[[dict[int, Any]], Any]
+MET = threading.Event()  # this process has had others
 _EVER = timedelta(days=365)  # the app waits for visitors; a process that is gone is noticed by its closed connection
 # Of what torch raises when another process is gone, by gloo and by NCCL.
 _LOST = (
@@ -60,6 +61,7 @@ def _join(place: Place, accelerator: str, wait_s: float) -> None:
         reason = "; ".join(f"process {rank} computes on {kind}" for rank, kind in zip(ranks, kinds, strict=True))
         raise BadProcesses(reason=reason, suggestion="Start as many processes as there are GPUs.")
     backend = "cpu:gloo,cuda:nccl" if accelerator == "cuda" else "gloo"
+    MET.set()
     dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=_EVER)
 
 

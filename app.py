@@ -3,6 +3,7 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from functools import partial
@@ -50,6 +51,7 @@ def preload(runtime: Runtime) -> None:
 
 def main() -> gr.Blocks:
     """Launch the app and come back when it is stopped."""
+    gc.disable()  # what the start makes is kept; to look through it again and again would take a tenth of its time
     lenient_output()
     log_runs()
     end_with_parent()
@@ -69,6 +71,8 @@ def main() -> gr.Blocks:
     if on_zero_gpu():
         pack(runtime, partial(print, flush=True))
     app.launch(prevent_thread_lock=True, **launch_options(runtime))
+    gc.freeze()  # nor does a collection look at it later, which would copy its pages in a fork
+    gc.enable()
     if SET_ASIDE:
         os.environ.update(SET_ASIDE)
         print(proxies.why(SET_ASIDE), flush=True)

@@ -33,7 +33,7 @@ README_FILE = ROOT / "README.md"
 FILES = [README_FILE, *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
 README = TEXTS["README.md"]
-LONGEST_README = 175  # lines after the front matter
+LONGEST_README = 182  # lines after the front matter
 # Rooms that the line of the one around them tells of.
 INNER_ROOMS = {
     "models/training/engine",
@@ -68,7 +68,8 @@ def named(cell: str) -> list[str]:
 # --- what runs ----------------------------------------------------------------------------------------------
 
 LINES = [line for text in TEXTS.values() for block in blocks(text) for line in block.splitlines()]
-COMMANDS = list(dict.fromkeys(line for line in LINES if "python -m models" in line))
+TRAINING = next(block for block in blocks(README, "bash") if "models pretrain" in block).splitlines()  # in this order
+COMMANDS = list(dict.fromkeys(line for line in LINES if "python -m models" in line and line not in TRAINING))
 RARE = (
     "models measure",
     "models pretrain",
@@ -106,6 +107,22 @@ def test_command(
     (tmp_path / "mine.jsonl").write_text(ROWS, encoding="utf-8")
     assert command_line.main(arguments) == 0, capfd.readouterr().err
     assert capfd.readouterr().out.strip()
+
+
+@pytest.mark.slow
+def test_the_commands_of_training_follow_each_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.jsonl").write_text(ROWS, encoding="utf-8")
+    shorter = ["--size", "stories-tiny", "--vocabulary", "300", "--documents", "80", "--tokens", "20000"]
+    for line in TRAINING:
+        setting, _, command = line.rpartition("python -m")
+        for name, value in (pair.split("=") for pair in setting.split()):
+            monkeypatch.setenv(name, value)
+        arguments, _ = parsed(f"python -m{command}")
+        assert command_line.main(arguments + (shorter if "pretrain" in line else [])) == 0, capsys.readouterr().err
+    assert "local/stories@fp32+mine" in capsys.readouterr().out
 
 
 def test_commands_in_prose_are_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,7 +164,7 @@ def print_figures(whole: Comparison, distance: float) -> None:
     print(figures(whole))
     if suggestion := suggest(whole.columns, whole.reference, distance):
         print(f"\n{suggestion.sentence} {suggestion.rule}")
-    for note in dict.fromkeys(f"{c.variant}: {c.figures.note}." for c in whole.columns if c.figures.note):
+    for note in dict.fromkeys(f"{c.variant}: {c.figures.note.rstrip('.')}." for c in whole.columns if c.figures.note):
         print(note, file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..domain.settings import Settings
 from ..weights.verify.file_names import CONFIG
 
-OPTIONS = ("variant", "model", "base", "reference", "words")
+OPTIONS = ("variant", "model", "base", "on", "reference", "words")
 
 
 def with_folders(settings: Settings, options: argparse.Namespace, listed: Container[str]) -> Settings:

@@ -25,7 +25,8 @@ LARGEST_FILE = 5_000_000_000  # bytes, of weights
 # Beside the weights and config.json, a copy has what tokenizers read, what `generate` reads, and the terms of use.
 _SETTINGS = (".json", ".model", ".tiktoken", ".txt", ".jinja")
 _TERMS = ("license", "licence", "notice", "copying", "use_policy")
-_NOT_TAKEN = ("config.json", "adapter_config.json", "quantize_config.json", "trainer_state.json")
+_OTHERS = ("config.json", "adapter_config.json", "quantize_config.json", "trainer_state.json")
+_OF_TRAINING = ("training.json", "samples.txt")
 _OF_THE_WEIGHTS = (".index.json", "-conversion.json")
 _TEMPLATES = "additional_chat_templates"  # a folder
 
@@ -77,8 +78,8 @@ def copy_settings(source: Path, folder: Path) -> None:
     for file in source.iterdir():
         name = file.name.lower()
         terms = name.startswith(_TERMS) and file.suffix in ("", ".txt", ".md")
-        settings = name.endswith(_SETTINGS) and name not in _NOT_TAKEN and not name.endswith(_OF_THE_WEIGHTS)
-        if file.is_file() and (terms or settings):
+        other = name in (*_OTHERS, *_OF_TRAINING) or name.endswith(_OF_THE_WEIGHTS)
+        if file.is_file() and (terms or (name.endswith(_SETTINGS) and not other)):
             shutil.copyfile(file, folder / file.name)
     for file in (source / _TEMPLATES).glob("*.jinja"):
         (folder / _TEMPLATES).mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from models.domain.errors import AdapterRefused, ModeNotPossible
 from models.domain.load import ActiveAdapter, Snapshot
 from models.domain.messages import Sampling, Scored
 from models.domain.settings import Settings
-from models.training.engine.merging import write_merged
+from models.training.engine.merging import copy_settings, write_merged
 
 TEXT = Prompt("Once upon a time there was a fox and a crow.")
 SETTINGS = Settings(threads=1)
@@ -88,3 +88,15 @@ def test_the_command_merges_a_real_model(runtime, tmp_path, opened, capsys):
     text = "".join(delta.text for delta in engine.generate(prompt, Sampling(max_new_tokens=24, temperature=0)))
     engine.close()
     assert text.strip() == wanted
+
+
+def test_how_a_base_was_trained_is_not_told_of_its_copy(tiny_folder, tmp_path):
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(tiny_folder, source)
+    out.mkdir()
+    for name in ("training.json", "samples.txt", "trainer_state.json", "merges.txt", "LICENSE.txt"):
+        (source / name).write_text("{}", encoding="utf-8")
+    copy_settings(source, out)
+    names = {path.name for path in out.iterdir()}
+    assert {"merges.txt", "LICENSE.txt", "tokenizer.json"} <= names
+    assert not names & {"training.json", "samples.txt", "trainer_state.json", "config.json"}

@@ -4,8 +4,8 @@ Gradio reads the parameters, their defaults and the outputs from the signatures,
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import asdict
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from models.domain.engine import Prompt
-from models.domain.errors import BadHistory, EngineLost, NotText, PaddockError
+from models.domain.errors import BadHistory, EngineLost, NotText
 from models.domain.messages import BOUNDS, Delta, Message, Sampling, Scored, read_history
 from models.domain.request import ChatRequest, CompareRequest, CompletionRequest, Request
 from models.domain.results import metrics
@@ -23,8 +23,8 @@ from models.domain.thinking import Thinking
 from models.domain.variant import LONGEST_SPELLING, Variant
 from models.studies.compare import RUNS, comparing
 
-from .parameters import documented
 from .shared import stream
+from .shared.endpoints import documented, in_sentences
 from .shared.events import CONCURRENCY_ID, own_token
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def build_api(runtime: "Runtime") -> None:
 
     def plan(variant: str, context: int | None = None, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """What a variant would take in memory by part, and the nearest that fit where it does not."""
-        with _sentences():
+        with in_sentences():
             asked, own = Variant.parse(variant or default), own_token(token)
             planned = runtime.plan(asked, context, own)
             near = [] if planned.fits else runtime.nearest(asked, context, own)
@@ -137,14 +137,14 @@ def build_api(runtime: "Runtime") -> None:
 
     def adapters(model: str = default, hub: bool = False, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """The LoRA adapters that are listed for a model and, if asked for, those that the Hub has registered for it."""
-        with _sentences():
+        with in_sentences():
             variant, own = Variant.parse(model or default), own_token(token)
             found = runtime.adapters_on_hub(variant, own) if hub else []
             return {"listed": list(map(asdict, runtime.adapters(variant, own))), "hub": list(map(asdict, found))}
 
     async def score(text: str, variant: str = default, token: gr.OAuthToken | None = None) -> dict[str, Any]:
         """How likely a variant finds a text: a natural log-probability a token, perplexity, bits a byte."""
-        with _sentences():
+        with in_sentences():
             asked, own = Variant.parse(variant or default), own_token(token)
             async with aclosing(runtime.scoring(Prompt(_text("text", text)), asked, token=own)) as events:
                 async for event in events:
@@ -181,7 +181,7 @@ def with_sampling(endpoint: Callable[..., AsyncIterator[Any]], each: Any, defaul
     @wraps(endpoint)
     async def flat(*given: Any) -> AsyncIterator[Any]:
         named = dict(zip((parameter.name for parameter in parameters), given, strict=False))
-        with _sentences():
+        with in_sentences():
             chosen = {name: named.pop(name) for name in kinds if name in named}
             sampling = Sampling(**values | chosen | {"stop": chosen.get("stop") or ()})
             async for shown in endpoint(**named, sampling=sampling):
@@ -239,12 +239,3 @@ async def _answered(
             if answer.text or answer.done or (thoughts and answer.thought):
                 thought = {"thought": answer.thought} if thoughts else {}
                 yield answer.text, thought | (asdict(answer.usage) if answer.done else {})
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Our errors as Gradio's, so that the caller reads the sentence and the log gets no traceback."""
-    try:
-        yield
-    except PaddockError as error:
-        raise gr.Error(str(error), print_exception=False, title=error.code) from error

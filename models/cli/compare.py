@@ -8,7 +8,7 @@ from contextlib import closing
 
 from ..domain.errors import BadComparisonRequest, EngineLost
 from ..domain.messages import BOUNDS, Delta, Progress, Sampling
-from ..domain.request import MOST_PROMPTS, REFERENCE_TEXT, CompareRequest, read_prompts
+from ..domain.request import AS_TEXT, MOST_PROMPTS, REFERENCE_TEXT, BasePrompt, CompareRequest, read_prompts
 from ..domain.results.comparison import MOST_COLUMNS, Compared, Comparison, without_thoughts
 from ..domain.results.contenders import contenders
 from ..domain.results.figures import speed_text
@@ -37,6 +37,9 @@ def add_arguments(command: argparse.ArgumentParser, settings: Settings) -> None:
         "--prompts", default="", metavar="FILE", help=f"up to {MOST_PROMPTS} prompts, one a line, in place of PROMPT"
     )
     command.add_argument("--system", type=typed, default="", help="system prompt")
+    command.add_argument(
+        "--complete", action="store_true", help="base models continue the prompt as a text, instead of answering it"
+    )
     command.add_argument("--reference", default="", help="the variant that the others are compared with (the first)")
     command.add_argument(
         "--distance", type=_share, default=TOLERANCE, help="acceptable loss of its quality, a share (%(default)s)"
@@ -80,6 +83,7 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         sampling=Sampling(options.max_new_tokens, options.temperature, seed=options.seed),
         reference=Variant.parse(options.reference) if options.reference else variants[0],
         text="" if options.no_quality else scored_text(options.text),
+        base_prompt=AS_TEXT if options.complete else BasePrompt(),
         one_pass=options.one_pass,
         runs=1 if options.no_quality else RUNS,
         thinking=read_thinking(options),

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from ..domain.data_sets import data_sets
 from ..domain.settings import Settings
 from ..runtime import Runtime
+from .terminal import print_table
 
 HELP = "open data sets that `finetune --data NAME` reads from the Hub"
 
@@ -24,7 +25,5 @@ def run(runtime: Runtime, options: argparse.Namespace) -> int:
         return 0
     table = [("name", "rows", "languages", "form", "licence", "on the Hub")]
     table += [(e.name, f"{e.rows:,}", e.languages, e.form, e.licence, e.hub_id) for e in found]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(table)
     return 0

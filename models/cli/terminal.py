@@ -7,7 +7,7 @@ import sys
 import time
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..domain import units
@@ -31,6 +31,13 @@ def read_text(given: str) -> str:
 def read_file(name: str) -> str:
     """The text of a file, or standard input for `-`; raises NotUtf8 and OSError."""
     return read_text(name) if name == STDIN else decoded(Path(name).read_bytes(), name)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def lines(prompt: str) -> Iterator[str]:

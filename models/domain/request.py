@@ -32,12 +32,17 @@ class BasePrompt:
                 raise SamplingOutOfBounds(name=f"The {name} label", value=f"{label!s:.40}", wanted=wanted)
 
     def write(self, messages: Sequence[Message]) -> str:
-        """The conversation as text that ends where the answer begins; a system message replaces the instruction."""
+        """The conversation as text that ends where the answer begins; a system message replaces the instruction.
+
+        Without an answer label the answer continues the last line.
+        """
         system = next((m.content for m in messages if m.role == "system"), self.instruction)
         label = {"user": self.question, "assistant": self.answer}
         turns = [_turn(label[m.role], m) for m in messages if m.role in label]
-        blocks = ["\n".join(turns[i : i + 2]) for i in range(0, len(turns), 2)]
-        return "\n\n".join([*([system] if system.strip() else []), *blocks]) + f"\n{self.answer}"
+        between = "\n" if self.answer.strip() else ""
+        blocks = [between.join(turns[i : i + 2]) for i in range(0, len(turns), 2)]
+        line = f"\n{self.answer}" if self.answer.strip() else ""
+        return "\n\n".join([*([system] if system.strip() else []), *blocks]) + line
 
     def ending(self, sampling: Sampling) -> Sampling:
         """The sampling, which also stops where the model would go on to ask the next question itself."""
@@ -46,6 +51,9 @@ class BasePrompt:
         if not self.question.strip() or next_question in sampling.stop or full or sampling.fixed_length:
             return sampling
         return replace(sampling, stop=(*sampling.stop, next_question))
+
+
+AS_TEXT = BasePrompt("", "", "")  # a prompt is continued as it is
 
 
 def _turn(label: str, message: Message) -> str:

@@ -167,11 +167,6 @@ def _shares(settings: TrainingSettings, mode: str, place: Place | None, copies: 
             reason="an int8 base is trained on in one process only",
             suggestion="Leave --processes out, or pick another --quantization: fp32, bf16, nf4.",
         )
-    if settings.method == "full" and place:
-        raise BadProcesses(
-            reason="all weights of a model learn in one process only",
-            suggestion="Leave --processes out, or train an adapter (--method lora).",
-        )
     return processes, copies
 
 

@@ -26,6 +26,7 @@ class Case:
     gigabytes: int
     rows: int
     copies: int = 1
+    method: str = "lora"
 
 
 CASES = (
@@ -37,6 +38,7 @@ CASES = (
     Case("llama-3.3-70b-instruct", "nf4", 8, 24, 1),
     Case("llama-3.1-8b", "bf16", 8, 80, 8, copies=2),
     Case("llama-3.3-70b-instruct", "bf16", 8, 80, 4),
+    Case("llama-3.1-8b", "fp32", 8, 80, 2, method="full"),
 )
 
 
@@ -46,8 +48,8 @@ def parts(case: Case) -> tuple[Part, ...]:
     shape = card.sizes
     budget = Budget("a GPU", case.gigabytes * 10**9, case.gigabytes * 10**9)
     planned = plan(case.base, card, mode, Machine("cuda"), budget, TOKENS)
-    settings = TrainingSettings(rank=RANK, batch=case.rows * case.gpus, quantization=case.mode)
-    widened = 0 if case.mode == "bf16" else shape.embedding_parameters * (2 if shape.tied_embeddings else 4)
+    settings = TrainingSettings(method=case.method, rank=RANK, batch=case.rows * case.gpus, quantization=case.mode)
+    widened = 0 if case.mode in ("fp32", "bf16") else shape.embedding_parameters * (2 if shape.tied_embeddings else 4)
     if case.gpus > 1:
         return sharded_parts(planned, shape, settings, TOKENS, widened, case.gpus, case.copies, checkpointed=True)
     value_bytes = 2 if case.mode == "bf16" else 4
@@ -57,7 +59,7 @@ def parts(case: Case) -> tuple[Part, ...]:
 
 def lines() -> Iterator[str]:
     """A table in Markdown."""
-    yield "| base | GPUs | rows each | base, GB | gathered | step | a process, GB | |"
+    yield "| trained | GPUs | rows each | base, GB | gathered | step | a process, GB | |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for case in CASES:
         found = {part.key: part.bytes / 1e9 for part in parts(case)}
@@ -67,7 +69,8 @@ def lines() -> Iterator[str]:
         fits = "fits" if total < 0.95 * case.gigabytes else "does not fit"
         figures = f"{base:.1f} | {found.get('gathered', 0):.1f} | {step:.1f} | {total:.1f}"
         gpus = f"{case.gpus} x {case.gigabytes} GB{copies}"
-        yield f"| `{case.base}@{case.mode}` | {gpus} | {case.rows} | {figures} | {fits} |"
+        what = f"all of `{case.base}`" if case.method == "full" else f"`{case.base}@{case.mode}`"
+        yield f"| {what} | {gpus} | {case.rows} | {figures} | {fits} |"
 
 
 if __name__ == "__main__":

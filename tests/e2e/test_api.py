@@ -69,6 +69,18 @@ def test_there_are_these_named_endpoints_and_no_others(client: Client) -> None:
     assert required == REQUIRED
 
 
+def test_who_runs_the_server_may_train_and_no_model_is_told_of_it(app: ServedApp, client: Client) -> None:
+    assert client.predict(api_name="/trainings") == []
+    with pytest.raises(AppError, match="There is no training called nope"):
+        client.predict("nope", "stop", api_name="/training")
+    with pytest.raises(AppError, match="must be one of method, rank"):
+        client.predict(SMOLLM2, "rows.jsonl", "mine", {"ranks": 8}, api_name="/train")
+    far = Client(app.url, verbose=False, analytics_enabled=False, headers={"X-Forwarded-For": "203.0.113.9"})
+    with pytest.raises(AppError, match="for who runs this server"):
+        far.predict(api_name="/trainings")
+    far.close()
+
+
 def test_models_lists_what_there_is(client: Client) -> None:
     models = {model["key"]: model for model in client.predict(api_name="/models")}
     assert models[SMOLLM2]["kind"] == "instruct"

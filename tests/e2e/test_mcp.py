@@ -12,7 +12,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.conftest import SMOLLM2, ServedApp
-from ui.parameters import PARAMETERS
+from ui.shared.endpoints import PARAMETERS
 
 TOOLS = {"chat", "complete", "compare", "score", "plan", "models", "adapters"}
 VARIANT = f"{SMOLLM2}@gguf"

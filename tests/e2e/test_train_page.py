@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
 from tests.conftest import ROOT, ServedApp, served
@@ -83,7 +87,7 @@ def test_an_adapter_is_trained_and_compared_with_its_base(visit_tiny: Visit, tmp
     expect(card).to_have_attribute("data-status", "running")
     page.locator("#train-cards [data-press='stop:mine']").click()
     expect(card).to_have_attribute("data-status", "stopped")
-    page.locator("#train-cards [data-press='go:mine']").click()
+    page.locator("#train-cards [data-press='go-on:mine']").click()
     page.locator("#train-cards [data-press='finish:mine']").click(timeout=SLOW_MS)
     expect(card).to_have_attribute("data-status", "finished", timeout=SLOW_MS)
     expect(card).to_contain_text("perplexity")
@@ -115,3 +119,41 @@ def test_it_is_chinese_on_a_phone(visit_tiny: Visit) -> None:
     page.locator("#train-start").click()
     expect(page.locator("#train-status .error")).to_contain_text("用于学习的数据")
     assert not [line for line in english(page).splitlines() if "fp16, gptq" not in line]  # names of modes
+
+
+def test_a_program_begins_follows_and_stops_one(tiny_app: ServedApp, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("Frage,Antwort\n" + "".join(f"say {word},{word}\n" for word in WORDS))
+    client = Client(tiny_app.url, verbose=False, analytics_enabled=False)
+    given = {"epochs": 300, "rank": 4, "learning_rate": 0.02, "batch": 4}
+    with pytest.raises(AppError, match="epochs is many"):
+        client.predict("me/tiny@fp32", str(rows), "by-program", given | {"epochs": "many"}, api_name="/train")
+    columns = {"Frage": "question", "Antwort": "answer"}
+    begun = client.predict("me/tiny@fp32", str(rows), "by-program", given, columns, api_name="/train")
+    assert (begun["status"], begun["variant"]) == ("running", "me/tiny@fp32+by-program")
+    end = time.monotonic() + SLOW_MS / 1000
+    while len((seen := client.predict("by-program", api_name="/training"))["looks"]) < 2:
+        assert time.monotonic() < end, seen
+        time.sleep(0.2)
+    assert seen["columns"] == columns
+    assert seen["learning"][-1][0] == seen["step"]
+    assert seen["steps"] > seen["step"]
+    listed = {each["name"]: each for each in client.predict(api_name="/trainings")}
+    assert listed["by-program"]["status"] == "running"
+    client.predict("by-program", "stop", api_name="/training")
+    while (seen := client.predict("by-program", api_name="/training"))["status"] == "running":
+        assert time.monotonic() < end, seen
+        time.sleep(0.2)
+    assert (seen["status"], seen["resumable"]) == ("stopped", True)
+
+    told = subprocess.run(
+        [sys.executable, "-m", "models", "trainings", "by-program", "--remove", "--json"],
+        cwd=ROOT,
+        env=os.environ | {"PADDOCK_CACHE_DIR": str(tiny_app.log.parent / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(told.stdout)["looks"] == seen["looks"]
+    with pytest.raises(AppError, match="no training called by-program"):
+        client.predict("by-program", api_name="/training")

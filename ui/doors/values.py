@@ -6,11 +6,13 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 from gradio.components.api_component import Api
+from gradio.utils import get_function_params
 
 from models.domain.errors import BadPost, InvalidText, PaddockError
 
@@ -52,6 +54,17 @@ KINDS: tuple[tuple[type[Component], Callable[[Any], bool]], ...] = (
 )
 
 
+def filled(block_fn: Any, posted: Sequence[Any]) -> list[Any]:
+    """What a program posted to an endpoint of `gr.api`, with the defaults of what it left out at the end."""
+    values = list(posted)
+    if block_fn.inputs and all(isinstance(component, Api) for component in block_fn.inputs):
+        for _, has_default, default, _ in get_function_params(block_fn.fn)[len(values) :]:
+            if not has_default:
+                break
+            values.append(deepcopy(default))
+    return values
+
+
 def check(components: Sequence[Any], posted: Sequence[Any]) -> None:
     """Raises BadPost, InvalidText for what is not what these components hold; those of `gr.api` have own sentences."""
     if len(posted) < len(components):
@@ -78,8 +91,9 @@ def answer_in_sentences(app: gr.Blocks) -> None:
 
     async def checked(block_fn: Any, inputs: list[Any], *others: Any, **named: Any) -> Any:
         try:
-            check(block_fn.inputs, inputs)
-            return await preprocess(block_fn, inputs, *others, **named)
+            values = filled(block_fn, inputs)
+            check(block_fn.inputs, values)
+            return await preprocess(block_fn, values, *others, **named)
         except PaddockError as error:
             raise said(error) from None
         except Exception:  # of Gradio's components; their messages quote all of what was posted

@@ -147,6 +147,8 @@ TEXTS = {
     "train_held_out_info": ("share of the rows that is only looked at", "只用于检验的行所占的比例"),
     "train_seed": ("Seed", "随机种子"),
     "train_seed_info": ("of the first matrices, the order and the split", "决定初始矩阵、顺序和划分"),
+    "train_columns": ("Columns", "列名"),
+    "train_columns_info": ("of the data, where they have names of their own", "数据中列名不同时，写出对应关系"),
     "train_targets": ("Linear layers", "线性层"),
     "train_targets_info": ("that get an adapter, separated by commas", "带适配器的层，用逗号分隔"),
     "train_quantization": ("Base in", "基座的量化方式"),

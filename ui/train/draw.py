@@ -193,7 +193,7 @@ def _buttons(drawn: Drawn) -> str:
     if training.status == "finished":
         return _next(drawn) + _button("remove", name, say("Remove from this list"))
     sure = say("Remove {name} with what it has learned so far?", name=name)
-    return _button("go", name, say("Go on")) + _button("remove", name, say("Remove"), f' data-sure="{escape(sure)}"')
+    return _button("go-on", name, say("Go on")) + _button("remove", name, say("Remove"), f' data-sure="{escape(sure)}"')
 
 
 def _next(drawn: Drawn) -> str:

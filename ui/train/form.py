@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from models.domain.data_sets import data_sets
-from models.domain.errors import NothingNamed
 from models.domain.training import RANGES, TRAINABLE_MODES, TrainingSettings
 from models.domain.variant import AUTO, Variant
-from models.training.runs.asked import Asked, read_settings
+from models.training.runs.asked import Asked, ask
 
 from ..shared.events import Fields, Values, named
 from ..shared.text import EN, t
@@ -29,6 +26,7 @@ class Form:
     file: gr.File
     path: gr.Textbox
     name: gr.Textbox
+    columns: gr.Textbox
     look: gr.Button
     start: gr.Button
     settings: Fields
@@ -36,16 +34,12 @@ class Form:
     @property
     def inputs(self) -> set[Any]:
         """What `read` reads."""
-        return {self.file, self.path, self.name, *self.settings.values()}
+        return {self.file, self.path, self.name, self.columns, *self.settings.values()}
 
     def read(self, values: Values, base: Variant) -> Asked:
         """What it shows, for a base; raises NothingNamed, TrainingSettingOutOfBounds."""
-        data = str(values[self.file] or "") or str(values[self.path] or "").strip()
-        if not data:
-            raise NothingNamed(what="the rows to learn from")
-        settings = read_settings(named(self.settings, values))
-        rows = data if data in data_sets() else str(Path(data).expanduser().absolute())
-        return Asked(str(values[self.name] or "").strip(), str(base), rows, settings)
+        data, shown = values[self.file] or values[self.path], named(self.settings, values)
+        return ask(values[self.name], base, data, shown, values[self.columns])
 
 
 def draw_form() -> Form:
@@ -57,10 +51,17 @@ def draw_form() -> Form:
             name = gr.Textbox(label=t("train_name"), placeholder="mine", max_lines=1, elem_id="train-name")
         with gr.Accordion(t("train_how"), open=False, elem_id="train-how"):
             settings = _draw_settings()
+            columns = gr.Textbox(
+                label=t("train_columns"),
+                info=t("train_columns_info"),
+                placeholder="Frage=question, Antwort=answer",
+                max_lines=1,
+                elem_id="train-columns",
+            )
         with gr.Row(elem_classes="train-go"):
             start = gr.Button(t("train_start"), variant="primary", scale=0, elem_id="train-start")
             look = gr.Button(t("train_look"), scale=0, elem_id="train-look")
-    return Form(file, path, name, look, start, settings)
+    return Form(file, path, name, columns, look, start, settings)
 
 
 def _draw_settings() -> Mapping[str, Any]:

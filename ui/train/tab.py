@@ -24,6 +24,7 @@ from ..shared.events import AFTER_PAINT, AT_ONCE, IN_ORDER, PRESSED, Values, fol
 from ..shared.operator import key_box, require
 from ..shared.text import both
 from . import draw
+from .endpoints import build_endpoints
 from .form import Form, draw_form
 
 LOOK_S = 1.5
@@ -57,6 +58,7 @@ def build_train_tab(page: Page) -> Tab:
     trainings = Trainings(page.runtime.settings)
     _wire_look(page, key, form, status, found)
     _wire_trainings(page, trainings, key, form, [status, found, curves, cards, timer])
+    build_endpoints(trainings)
     return Tab(status, [])
 
 
@@ -95,7 +97,6 @@ def _wire_look(page: Page, key: gr.Textbox, form: Form, status: gr.HTML, found: 
 def _wire_trainings(page: Page, trainings: Trainings, key: gr.Textbox, form: Form, outputs: list[Any]) -> None:
     settings = page.runtime.settings
     *_, cards, timer = outputs
-    acts = {"stop": trainings.stop, "finish": trainings.finish, "go": trainings.go_on, "remove": trainings.remove}
 
     def shown(line: Any = "", found: Any = None) -> list[Any]:
         now = [_drawn(each) for each in trainings.all()]
@@ -126,8 +127,7 @@ def _wire_trainings(page: Page, trainings: Trainings, key: gr.Textbox, form: For
             require(settings, request, values[key])
             if action in HANDED:
                 return [*[gr.skip()] * 5, _handed(trainings, action, name)]
-            if action in acts:
-                acts[action](name)
+            trainings.act(action, name)
         except PaddockError as error:
             return [*shown(render.error(error)), ""]
         return [*shown(), ""]

@@ -38,11 +38,12 @@ def sharded_parts(
     value_bytes = 2 if settings.quantization == "bf16" else 4
     rows = replace(settings, batch=rows_each(settings.batch, processes))
     steps = {part.key: part for part in step_parts(shape, rows, longest, value_bytes, checkpointed)}
+    gathered = 2 if settings.method == "full" else 1  # the gradients of what is gathered are whole, too
     steps["optimizer"] = replace(steps["optimizer"], bytes=steps["optimizer"].bytes // holders)
     return (
         Part("base", f"1/{holders} of the base", shared // holders),
         Part("own", "libraries and tables", sum(held.get(key, 0) for key in WHOLE)),
-        Part("gathered", "layers gathered", round(GATHERED_LAYERS * layers + table) if holders > 1 else 0),
+        Part("gathered", "layers gathered", round(GATHERED_LAYERS * layers + table) * gathered if holders > 1 else 0),
         *steps.values(),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...domain.errors import NotTrainable
 from .merging import LARGEST_FILE, copy_settings
-from .sharded import whole as gathered
+from .sharded import collected
 from .training import Training
 
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
@@ -71,10 +71,10 @@ def save_adapter(model: Any, training: Training, folder: Path) -> None:
     from safetensors.torch import save as serialized
 
     matrices = get_peft_model_state_dict(model, save_embedding_layers=False)  # “auto” would ask the Hub
-    stored = {name: gathered(matrix.detach()).to("cpu", torch.bfloat16) for name, matrix in matrices.items()}
+    found = collected((name, matrix.detach()) for name, matrix in matrices.items())
     if not training.leads:
         return
-    stored = {name: matrix.contiguous() for name, matrix in stored.items()}
+    stored = {name: matrix.to(torch.bfloat16).contiguous() for name, matrix in found.items()}
     (folder / MATRICES).write_bytes(serialized(stored, metadata={"format": "pt"}))
     names = {"base_model_name_or_path": training.hub_id, "inference_mode": True}
     config = model.peft_config["default"].to_dict() | names
@@ -90,11 +90,19 @@ def whole(model: Any, training: Training) -> Any:
 
 
 def save_model(model: Any, training: Training, folder: Path) -> None:
-    """A folder that transformers reads, in bf16, with the tokenizer and terms of the base."""
+    """A folder that transformers reads, in bf16, with the tokenizer and terms of the base.
+
+    Of several processes all have to gather the weights, and the first writes them.
+    """
     import torch
 
-    model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=LARGEST_FILE)
-    copy_settings(Path(training.snapshot.path), folder)
+    model.to(torch.bfloat16)
+    stored = model.state_dict()
+    values = (*model.named_parameters(), *model.named_buffers())  # a tied head once, unlike the above
+    found = collected((name, value.detach()) for name, value in values if name in stored)
+    if training.leads:
+        model.save_pretrained(folder, state_dict=found, max_shard_size=LARGEST_FILE)
+        copy_settings(Path(training.snapshot.path), folder)
 
 
 METHODS: Mapping[str, Method] = {

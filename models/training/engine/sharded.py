@@ -6,7 +6,7 @@ with whatever number of processes a training was begun, any other goes on with i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def sharded_trainer(copies: int) -> Any:
             return whole(super()._clip_grad_norm(model))
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            self._weights = {name: whole(value) for name, value in self.model.named_parameters() if value.requires_grad}
+            learning = ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
+            self._weights = collected(learning)
             self._moments = _whole_optimizer(self.optimizer)
             if rank() == 0:
                 super()._save_checkpoint(model, trial)
@@ -57,8 +58,11 @@ def sharded_trainer(copies: int) -> Any:
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
 
         def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-            super()._load_optimizer_and_scheduler(checkpoint)
-            _share_moments(self.optimizer)
+            if checkpoint is None:
+                return
+            moments = torch.load(Path(checkpoint, OPTIMIZER_NAME), map_location="cpu", mmap=True)
+            self.optimizer.load_state_dict(_own_parts(moments, self.optimizer))
+            self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint, SCHEDULER_NAME)))
 
     return ShardedTrainer
 
@@ -130,6 +134,16 @@ def whole(value: Any) -> Any:
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
+def collected(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Whole tensors in the first process's main memory, one after another; every process has to ask, and gets none."""
+    found = {}
+    for name, value in values:
+        one = whole(value)
+        if rank() == 0:
+            found[name] = one.cpu() if hasattr(one, "cpu") else one
+    return found
+
+
 def part_of(value: Any, like: Any) -> Any:
     """Of a whole tensor what this process holds of `like`."""
     from torch.distributed.tensor import DTensor, distribute_tensor
@@ -140,16 +154,19 @@ def part_of(value: Any, like: Any) -> Any:
 
 def _whole_optimizer(optimizer: Any) -> dict[str, Any]:
     kept = optimizer.state_dict()
-    state = {
-        number: {name: whole(value).cpu() if hasattr(value, "cpu") else value for name, value in one.items()}
-        for number, one in kept["state"].items()
-    }
+    state = {number: collected(one.items()) for number, one in kept["state"].items()}
     return {**kept, "state": state}
 
 
-def _share_moments(optimizer: Any) -> None:
-    """What was read whole from a checkpoint becomes this process's part."""
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if getattr(value, "shape", None) == parameter.shape:
-                state[name] = part_of(value, parameter)
+def _own_parts(kept: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+    """An optimizer's whole state as a checkpoint has it, with this process's part of each mean."""
+    learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def part(value: Any, parameter: Any) -> Any:
+        return part_of(value, parameter) if getattr(value, "shape", None) == parameter.shape else value
+
+    state = {
+        number: {name: part(value, learning[number]) for name, value in one.items()}
+        for number, one in kept["state"].items()
+    }
+    return {**kept, "state": state}

@@ -19,7 +19,7 @@ from ...engines.transformers.loader import Loaded, OnProgress
 from .batches import held_out_loss
 from .methods import trained
 from .openings import continued, openings
-from .sharded import part_of, whole
+from .sharded import collected, part_of
 from .training import BEST, FINISH, MARK, Training
 
 ASKED, SHOWN = 60, 160  # characters of an opening, its end, and of what follows
@@ -155,10 +155,10 @@ def _stalled(found: Sequence[EpochLoss], patience: int) -> bool:
 def _keep(model: Any, training: Training) -> None:
     from safetensors.torch import save_file
 
-    values = {name: whole(value.detach()).contiguous() for name, value in trained(model).items()}
+    values = collected((name, value.detach()) for name, value in trained(model).items())
     if training.leads:
         part = training.beside(f".{BEST}.part")
-        save_file(values, part)
+        save_file({name: value.contiguous() for name, value in values.items()}, part)
         part.replace(training.beside(BEST))
 
 

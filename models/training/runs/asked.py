@@ -1,4 +1,4 @@
-"""What is asked of a training, as data that its folder keeps; a name is checked before anything is written."""
+"""What is asked of a training, read from a form or a program, as data that its folder keeps."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from ...domain.adapters import is_upload, load_adapters
-from ...domain.errors import AdapterNameTaken, BadSpelling, NothingNamed
+from ...domain.data_sets import data_sets
+from ...domain.errors import AdapterNameTaken, BadSpelling, NothingNamed, TrainingSettingOutOfBounds
 from ...domain.settings import Settings
 from ...domain.training import RANGES, SETTING_NAMES, TrainingSettings
+from ...domain.training_data import NAMES
 from ...domain.variant import AdapterChoice, Variant
 
+ADAPTER = "lora"  # the method; a model would not lie among the adapters
 CHECKPOINTS = "checkpoints"  # in the folder of an adapter that is being trained
 FINISH = "finish"  # a file in there: end after this step, with what there is
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A training: the adapter's name, the variant that it is for, a file or data set, and how it is made."""
+    """A training: the adapter's name, the variant that it is for, a file or data set, and how it is made.
+
+    `columns` of the data are renamed before it is read.
+    """
 
     name: str
     base: str
     data: str
     settings: TrainingSettings = field(default_factory=TrainingSettings)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def variant(self) -> Variant:
@@ -40,6 +47,7 @@ class Asked:
         """The arguments of `python` that train it into the folder `out`, or go on with that."""
         values = {name: _spelled(getattr(self.settings, name)) for name in SETTING_NAMES}
         options = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+        options += [f"--column={name}={known}" for name, known in self.columns.items()]
         return ["-m", "models", "finetune", self.base, "--data", self.data, "--out", str(out), *options, "--json"]
 
 
@@ -50,7 +58,21 @@ def read_asked(data: Mapping[str, Any]) -> Asked:
     settings: dict[str, Any] = {name: value for name, value in given.items() if name in known}
     if "targets" in settings:
         settings["targets"] = tuple(settings["targets"])
-    return Asked(str(data["name"]), str(data["base"]), str(data["data"]), TrainingSettings(**settings))
+    columns = {str(name): str(known) for name, known in dict(data.get("columns") or {}).items()}
+    return Asked(str(data["name"]), str(data["base"]), str(data["data"]), TrainingSettings(**settings), columns)
+
+
+def ask(name: Any, base: Variant, data: Any, shown: Mapping[str, Any], columns: Any = "") -> Asked:
+    """A training as a visitor or a program names it: a file of this machine or a data set, settings as they are shown.
+
+    Raises NothingNamed, TrainingSettingOutOfBounds.
+    """
+    rows = str(data or "").strip()
+    if not rows:
+        raise NothingNamed(what="the rows to learn from")
+    if rows not in data_sets():
+        rows = str(Path(rows).expanduser().absolute())
+    return Asked(str(name or "").strip(), str(base), rows, read_settings(shown), read_columns(str(columns or "")))
 
 
 def read_settings(shown: Mapping[str, Any]) -> TrainingSettings:
@@ -58,6 +80,14 @@ def read_settings(shown: Mapping[str, Any]) -> TrainingSettings:
 
     Raises TrainingSettingOutOfBounds.
     """
+    for name in shown:
+        if name not in SETTING_NAMES:
+            raise TrainingSettingOutOfBounds(
+                name="setting", value=name[:60], wanted=f"one of {', '.join(SETTING_NAMES)}"
+            )
+    if shown.get("method", ADAPTER) != ADAPTER:
+        wanted = f"{ADAPTER}; all weights of a model are trained by the command line"
+        raise TrainingSettingOutOfBounds(name="method", value=str(shown["method"])[:60], wanted=wanted)
     values: dict[str, Any] = {name: value for name, value in shown.items() if value not in (None, "")}
     for name, bounds in RANGES.items():
         if isinstance(value := values.get(name), float) and bounds.whole and value.is_integer():
@@ -65,6 +95,18 @@ def read_settings(shown: Mapping[str, Any]) -> TrainingSettings:
     if "targets" in values:
         values["targets"] = tuple(part.strip() for part in str(values["targets"]).split(",") if part.strip())
     return TrainingSettings(**values)
+
+
+def read_columns(text: str) -> dict[str, str]:
+    """How fields of the data are called here, from NAME=FIELD with commas; raises TrainingSettingOutOfBounds."""
+    found = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        name, _, known = (side.strip() for side in pair.rpartition("="))
+        if not name or known not in NAMES:
+            wanted = f"NAME=FIELD with one of {', '.join(NAMES)}"
+            raise TrainingSettingOutOfBounds(name="column", value=pair[:60], wanted=wanted)
+        found[name] = known
+    return found
 
 
 def check_name(name: str, settings: Settings) -> None:

@@ -84,7 +84,7 @@ def main() -> None:
 
     try:
         asked = read_asked(read_json(Path(sys.argv[1])))
-        rows = look_at(runtime, Variant.parse(asked.base), Path(asked.data), asked.settings, show)
+        rows = look_at(runtime, Variant.parse(asked.base), Path(asked.data), asked.settings, show, asked.columns)
         shown = [[asdict(span) for span in row] for row in rows]
         print(json.dumps({"rows": shown, **_planned(runtime, asked, show)}), flush=True)
     except PaddockError as error:
@@ -97,7 +97,9 @@ def _planned(runtime: Any, asked: Asked, show: Callable[[Progress], None]) -> di
 
     found: dict[str, Any] = {"counts": {}, "memory": {}, "refused": None}
     nowhere = runtime.settings.cache / f"never-{secrets.token_hex(8)}"
-    steps = finetune(runtime, Variant.parse(asked.base), Path(asked.data), nowhere, asked.settings)
+    steps = finetune(
+        runtime, Variant.parse(asked.base), Path(asked.data), nowhere, asked.settings, columns=asked.columns
+    )
     with closing(steps), suppress(StopIteration):
         try:
             while not found["memory"]:

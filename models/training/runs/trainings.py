@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...domain.data_sets import data_sets
-from ...domain.errors import BadTrainingData, NoTraining, PaddockError, TrainingBusy
+from ...domain.errors import BadTrainingData, NoTraining, PaddockError, TrainingBusy, TrainingSettingOutOfBounds
 from ...domain.settings import Settings
 from ...domain.training_files import FILE_MAX
 from ...system.files import read_json, write_json
@@ -22,6 +22,7 @@ from .events import Followed, Seen
 
 Status = Literal["running", "stopped", "interrupted", "failed", "finished"]
 REQUEST, EVENTS, ERRORS, STOPPED = "request.json", "events.jsonl", "errors.txt", "stopped"
+ACTS = ("stop", "finish", "go-on", "remove")
 LAST_BYTES = 20_000  # of what a process printed on standard error
 _OURS = re.compile(r"paddock: (.+)")
 
@@ -104,6 +105,13 @@ class Trainings:
         folder = self.out(self.one(name).asked.name) / CHECKPOINTS
         if folder.is_dir():
             (folder / FINISH).touch()
+
+    def act(self, act: str, name: str) -> None:
+        """One of ACTS; raises TrainingSettingOutOfBounds, and what that one does."""
+        if act not in ACTS:
+            raise TrainingSettingOutOfBounds(name="act", value=act[:60], wanted=f"one of {', '.join(ACTS)}")
+        self.one(name)
+        {"stop": self.stop, "finish": self.finish, "go-on": self.go_on, "remove": self.remove}[act](name)
 
     def remove(self, name: str) -> None:
         """Forget it and its checkpoints; an adapter that is whole stays. Raises NoTraining, TrainingBusy."""

@@ -4,7 +4,7 @@ import pytest
 
 from models.domain.errors import SamplingOutOfBounds
 from models.domain.messages import STOP_STRINGS_MAX, Message, Sampling
-from models.domain.request import DEFAULT_INSTRUCTION, BasePrompt
+from models.domain.request import AS_TEXT, DEFAULT_INSTRUCTION, BasePrompt
 
 TALK = (Message("user", "One?"), Message("assistant", "1"), Message("user", "Two?"))
 
@@ -20,12 +20,13 @@ def test_a_system_message_takes_the_place_of_the_instruction():
 def test_what_was_typed_and_answered_stays_as_it_is():
     talk = (Message("user", "\n\tOne?  \n"), Message("assistant", " 1\n"), Message("user", "Two? "))
     assert BasePrompt("").write(talk) == "Q: \n\tOne?  \n\nA: 1\n\n\nQ: Two? \nA:"
-    assert BasePrompt("", "", "").write(talk[:1]) == "\n\tOne?  \n\n"
+    assert BasePrompt("", "", "").write(talk[:1]) == "\n\tOne?  \n"
 
 
 def test_parts_can_be_changed_or_left_empty():
     assert BasePrompt("", "Frage:", "Antwort:").write(TALK[:1]) == "Frage: One?\nAntwort:"
-    assert BasePrompt("", "", "").write(TALK[:1]) == "One?\n"
+    assert AS_TEXT.write(TALK[:1]) == "One?"
+    assert AS_TEXT.write(TALK) == "One?1\n\nTwo?"
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,20 @@ def test_on_four_bits_too(tiny_folder, data, tmp_path):
     (one, alone), (two, both) = read(tmp_path / "one"), read(tmp_path / "two")
     assert_alike(one, two)
     assert both["after"] == pytest.approx(alone["after"], abs=1e-3)  # computed in bf16, three rows and five
+
+
+@pytest.mark.parametrize("processes", ["2"])
+def test_all_weights_too(tiny_folder, data, tmp_path, processes):
+    full = ("--method", "full", "--learning-rate", "1e-3", "--patience", "1")
+    assert main(arguments(tiny_folder, "fp32", data, tmp_path / "one", *full)) == 0
+    finished(tiny_folder, "fp32", data, tmp_path / "two", *full)
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert_alike(one, two)
+    base = load_file(tiny_folder / "model.safetensors")
+    assert max((one[name].float() - base[name].float()).abs().max() for name in one) > 1e-3
+    alone, both = (json.loads((tmp_path / name / REPORT).read_text()) for name in ("one", "two"))
+    assert both["after"] == pytest.approx(alone["after"], abs=1e-3)
+    assert both["trained_parameters"] == alone["trained_parameters"]
+    stated = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two")]
+    assert stated[0] == stated[1]
+    assert stated[0]["dtype"] == "bfloat16"

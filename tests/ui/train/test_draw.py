@@ -29,8 +29,8 @@ def test_what_can_be_done_follows_from_where_it_is() -> None:
     assert presses(training("running")) == ["stop"]
     assert presses(training("running", learning)) == ["stop", "finish"]
     assert presses(training("running", learning, finishing=True)) == ["stop"]
-    assert presses(training("interrupted")) == ["go", "remove"]
-    assert presses(training("failed", error="No.")) == ["go", "remove"]
+    assert presses(training("interrupted")) == ["go-on", "remove"]
+    assert presses(training("failed", error="No.")) == ["go-on", "remove"]
     assert presses(training("finished", Seen(report=REPORT))) == ["pick", "save", "to-gguf", "push", "remove"]
     text = Markup(draw.cards([training("running", learning)])).text
     assert "3 of 9 steps · 50 tokens/s · 2 min left" in text

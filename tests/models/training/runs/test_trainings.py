@@ -15,16 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from models.domain.errors import AdapterNameTaken, BadSpelling, BadTrainingData, NothingNamed, NoTraining, TrainingBusy
+from models.domain.errors import (
+    AdapterNameTaken,
+    BadSpelling,
+    BadTrainingData,
+    NothingNamed,
+    NoTraining,
+    TrainingBusy,
+    TrainingSettingOutOfBounds,
+)
 from models.domain.settings import Settings
 from models.domain.training import TrainingSettings
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.training.runs import process
-from models.training.runs.asked import Asked, read_asked, read_settings
+from models.training.runs.asked import Asked, ask, read_asked, read_settings
 from models.training.runs.preview import Preview, preview
 from models.training.runs.process import environment, running
-from models.training.runs.trainings import Training, Trainings
+from models.training.runs.trainings import ACTS, Training, Trainings
 
 ROOT = Path(__file__).parents[4]
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
@@ -208,3 +216,29 @@ def test_what_is_asked_is_kept_as_it_was() -> None:
     assert "--targets=q_proj,v_proj" in asked.command(Path("out"))
     shown = {"rank": 4.0, "epochs": None, "targets": " q_proj , v_proj", "quantization": "auto", "learning_rate": 1e-3}
     assert read_settings(shown) == TrainingSettings(rank=4, targets=("q_proj", "v_proj"), learning_rate=1e-3)
+
+
+def test_what_a_program_names_is_checked(settings: Settings, data: Path) -> None:
+    base = Variant.parse("me/tiny")
+    asked = ask("mine", base, data, {"rank": 4}, "Frage = question, Antwort=answer")
+    assert (asked.settings.rank, asked.columns) == (4, {"Frage": "question", "Antwort": "answer"})
+    assert read_asked(json.loads(json.dumps(asked.to_dict()))) == asked
+    assert asked.command(data)[-3:] == ["--column=Frage=question", "--column=Antwort=answer", "--json"]
+    assert ask("mine", base, "alpaca", {}).data == "alpaca"
+    with pytest.raises(NothingNamed, match="the rows to learn from"):
+        ask("mine", base, " ", {})
+    for shown, columns, words in (
+        ({"ranks": 4}, "", "setting is ranks, but it must be one of method, rank"),
+        ({"method": "full"}, "", "all weights of a model are trained by the command line"),
+        ({"rank": "many"}, "", "rank is many"),
+        ({}, "question", "column is question, but it must be NAME=FIELD with one of"),
+        ({}, "Frage=what", "column is Frage=what"),
+    ):
+        with pytest.raises(TrainingSettingOutOfBounds, match=words):
+            ask("mine", base, data, shown, columns)
+    trainings = Trainings(settings)
+    with pytest.raises(TrainingSettingOutOfBounds, match="one of stop, finish, go-on, remove"):
+        trainings.act("pause", "mine")
+    for act in ACTS:
+        with pytest.raises(NoTraining):
+            trainings.act(act, "mine")

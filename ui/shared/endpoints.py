@@ -1,11 +1,15 @@
-"""What each parameter of the named endpoints means, for the API page and for models that call them as tools (MCP)."""
+"""Named endpoints for programs: what each parameter means, for who reads or calls them as tools, and their errors."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
+import gradio as gr
+
+from models.domain.errors import PaddockError
 from models.domain.messages import BOUNDS, STOP_STRING_LENGTH, STOP_STRINGS_MAX
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
@@ -39,6 +43,15 @@ PARAMETERS = {
     "seed": "the same seed gives the same answer; none is a fresh one",
     "stop": f"texts that end the answer, at most {STOP_STRINGS_MAX} of up to {STOP_STRING_LENGTH} characters",
 }
+
+
+@contextmanager
+def in_sentences() -> Iterator[None]:
+    """Our errors as Gradio's, so that the caller reads the sentence and the log gets no traceback."""
+    try:
+        yield
+    except PaddockError as error:
+        raise gr.Error(str(error), print_exception=False, title=error.code) from error
 
 
 def documented(endpoint: Endpoint) -> Endpoint:

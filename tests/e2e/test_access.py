@@ -12,7 +12,7 @@ from .conftest import Visit
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit: Visit, scheme: str) -> None:
     visitor = visit(color_scheme=scheme)
-    for tab in ("Chat", "Compare", "Complete"):
+    for tab in ("Chat", "Compare", "Complete", "Train", "Workshop"):
         visitor.page.get_by_role("tab", name=tab, exact=True).click()
         expect(visitor.page.get_by_role("tab", name=tab, exact=True)).to_have_attribute("aria-selected", "true")
         visitor.page.wait_for_timeout(500)  # what Gradio leaves out is mended a moment after it is drawn

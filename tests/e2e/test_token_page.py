@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
 from tests.conftest import ROOT, ServedApp, served
 
 from .visitor import Visitor
 
-sys.path.insert(0, str(ROOT / "tests/models/weights"))  # for the Hub and the models that are made there
+sys.path.insert(0, str(ROOT / "tests/models/weights"))  # for the Hub that is made there
 
-import tiny_models
 from fake_hub import FakeHub, Repo
 
 READER, REVOKED = "hf_CanaryOfTheVisitor", "hf_CanaryThatWasRevoked"
 GATED = "tiny-org/gated@fp32"
+MAKE = "import sys, pathlib; from tests.models.conftest import build_tiny; build_tiny(pathlib.Path(sys.argv[1]))"
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[FakeHub]:
-    server = FakeHub()
-    server.repos["tiny-org/gated"] = Repo(tiny_models.model_files(), gated=True, readers={READER})
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeHub]:
+    server, folder = FakeHub(), tmp_path_factory.mktemp("tiny")
+    subprocess.run([sys.executable, "-c", MAKE, str(folder)], cwd=ROOT, check=True)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    server.repos["tiny-org/gated"] = Repo(files, gated=True, readers={READER})
     server.revoked = {REVOKED}
     yield server
     server.close()
@@ -84,7 +90,7 @@ def test_a_token_serves_its_visitor_and_is_found_nowhere(gated_app: ServedApp, h
     expect(page.locator("#access-said")).to_contain_text("You may read tiny-org/gated")
     continue_text(visitor)
     expect(page.locator("#complete-stop")).to_be_enabled()
-    expect(page.locator("#complete-stop")).to_be_disabled(timeout=60_000)  # these weights answer nothing sensible
+    expect(page.locator("#complete-stop")).to_be_disabled(timeout=60_000)
     assert READER in {asked.token for asked in hub.downloads("model.safetensors")}
     page.locator("#make-link").click()
     expect(page.locator("#link textarea")).to_have_value(re.compile("variant="))
@@ -107,3 +113,31 @@ def test_a_token_serves_its_visitor_and_is_found_nowhere(gated_app: ServedApp, h
     assert page.locator("#own-token input").input_value() == ""
     for one in (visitor, other):
         one.page.context.close()
+
+
+def test_a_programs_token_serves_it_alone(gated_app: ServedApp) -> None:
+    sent = {"x-hf-authorization": f"Bearer {READER}"}  # as gradio_client sends the token that it is given
+    asked = {"model": GATED, "prompt": "once upon a time", "max_tokens": 4, "logprobs": 1}
+    told = [httpx.get(f"{gated_app.url}/v1/models/{GATED}", headers=headers, timeout=60) for headers in (sent, {})]
+    done = [
+        httpx.post(f"{gated_app.url}/v1/completions", json=asked | more, headers=headers, timeout=60)
+        for headers, more in ((sent, {}), (sent, {"stream": True}), ({}, {}))
+    ]
+    assert told[0].json()["id"] == GATED
+    assert done[0].status_code == 200, done[0].text
+    assert done[0].json()["usage"]["completion_tokens"] == 4
+    assert "data: [DONE]" in done[1].text
+    assert "error" not in done[1].text
+    for refused in (told[1], done[2]):
+        assert refused.status_code in (401, 403)
+        assert "not signed in" in refused.json()["error"]["message"]
+    for headers in (sent, {}):
+        client = Client(gated_app.url, verbose=False, analytics_enabled=False, headers=headers)
+        if headers:
+            assert client.predict("once", GATED, max_new_tokens=4, api_name="/complete")[1]["new_tokens"] == 4
+            assert client.predict(GATED, api_name="/plan")["fits"]
+        else:
+            with pytest.raises(AppError, match="not signed in"):
+                client.predict("once", GATED, api_name="/complete")
+        client.close()
+    assert found_in(gated_app, gated_app.log.parent) == []

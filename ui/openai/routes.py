@@ -25,6 +25,7 @@ from models.domain.request import ChatRequest
 from models.domain.request import Request as Answered
 from models.domain.variant import Variant
 
+from ..shared.events import sent_token
 from . import written
 from .asked import Asked, read_chat, read_completion
 from .keys import Keys
@@ -62,8 +63,9 @@ def build_routes(runtime: Runtime) -> list[Route]:
 
     async def one_model(request: Request) -> Response:
         variant = Variant.parse(request.path_params["name"])
-        await asyncio.to_thread(runtime.require, variant)
-        info = await asyncio.to_thread(lambda: runtime.describe(runtime.card(variant), variant.adapters))
+        theirs = runtime.of_visitor(token := sent_token(request))
+        await asyncio.to_thread(theirs.require, variant, token)
+        info = await asyncio.to_thread(lambda: theirs.describe(theirs.card(variant, token), variant.adapters))
         return JSONResponse(written.model(info) | {"id": str(variant)})
 
     def answering(read: Callable[[Any, Any], Asked], chat: bool) -> Endpoint:
@@ -74,12 +76,13 @@ def build_routes(runtime: Runtime) -> list[Route]:
                 asked = read(await _body(request, settings.max_characters), settings)
                 for one in asked.requests:
                     runtime.check(one)
-                await asyncio.to_thread(runtime.require, asked.requests[0].variant)
+                token = sent_token(request)
+                await asyncio.to_thread(runtime.require, asked.requests[0].variant, token)
                 form = _form(chat, str(asked.requests[0].variant))
                 if not asked.stream:
                     return JSONResponse(form.whole(await _whole(runtime, asked, request)))
                 under_way = stack.pop_all()  # the stream closes it
-                lines = _lines(runtime, asked, form, under_way)
+                lines = _lines(runtime, asked, form, under_way, token)
                 return StreamingResponse(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
         return answer
@@ -131,11 +134,11 @@ async def _whole(runtime: Runtime, asked: Asked, request: Request) -> list[Choic
     try:
         for one in asked.requests:
             choice = Choice()
-            async with aclosing(runtime.streaming(one, stop)) as events:
+            async with aclosing(runtime.streaming(one, stop, sent_token(request))) as events:
                 async for event in events:
                     choice = advance(choice, event)
             if asked.rivals is not None and not stop.is_set():
-                choice = await _scored(runtime, one, choice, asked.rivals)
+                choice = await _scored(runtime, one, choice, asked.rivals, sent_token(request))
             choices.append(choice)
             if stop.is_set():
                 break
@@ -146,19 +149,21 @@ async def _whole(runtime: Runtime, asked: Asked, request: Request) -> list[Choic
     return choices
 
 
-async def _scored(runtime: Runtime, request: Answered, choice: Choice, rivals: int) -> Choice:
+async def _scored(runtime: Runtime, request: Answered, choice: Choice, rivals: int, token: str | None) -> Choice:
     """The choice with how likely the model finds each token of its answer, before temperature; raises NotScorable."""
     if not choice.text:
         return replace(choice, scored=())
-    instruct = isinstance(request, ChatRequest) and not runtime.card(request.variant).is_base
+    instruct = isinstance(request, ChatRequest) and not runtime.card(request.variant, token).is_base
     whole = Prompt(choice.prompt + choice.written + choice.text, rendered=instruct)
-    async with aclosing(runtime.scoring(whole, request.variant, rivals=rivals)) as events:
+    async with aclosing(runtime.scoring(whole, request.variant, rivals=rivals, token=token)) as events:
         async for event in events:
             choice = advance(choice, event)
     return choice
 
 
-async def _lines(runtime: Runtime, asked: Asked, form: Form, under_way: ExitStack) -> AsyncIterator[str]:
+async def _lines(
+    runtime: Runtime, asked: Asked, form: Form, under_way: ExitStack, token: str | None
+) -> AsyncIterator[str]:
     """Server-sent events: a piece a token, the usage where it is wanted, and the end that OpenAI's clients wait for.
 
     What is done before the first token comes as comments, so that no proxy takes the connection for dead.
@@ -168,7 +173,7 @@ async def _lines(runtime: Runtime, asked: Asked, form: Form, under_way: ExitStac
         try:
             for index, one in enumerate(asked.requests):
                 choice, begun = Choice(), False
-                async with aclosing(runtime.streaming(one)) as events:
+                async with aclosing(runtime.streaming(one, token=token)) as events:
                     async for event in events:
                         if isinstance(event, Delta | Thought):
                             yield _line(form.chunk(index, event, first=not begun))
@@ -177,7 +182,7 @@ async def _lines(runtime: Runtime, asked: Asked, form: Form, under_way: ExitStac
                             yield f": {event.stage}\n\n"
                         choice = advance(choice, event)
                 if asked.rivals is not None:
-                    choice = await _scored(runtime, one, choice, asked.rivals)
+                    choice = await _scored(runtime, one, choice, asked.rivals, token)
                     yield _line(form.chances(index, choice))
                 usages.append(choice.usage)
             if asked.include_usage:

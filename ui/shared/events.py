@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.context import LocalContext
 
 from models.domain.variant import LONGEST_SPELLING
 
@@ -16,6 +17,7 @@ Values = Mapping[Component, Any]  # what an event brings that was registered wit
 Fields = Mapping[str, Component]
 
 CONCURRENCY_ID = "model"
+TOKEN_HEADER = "x-hf-authorization"
 # With every event, Gradio's page goes through all components that ever showed progress, hidden or not, and copies all
 # that they hold; an event that shows none names no component for it.
 UNSHOWN: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": []}
@@ -91,8 +93,14 @@ def keep_drafts(
 
 
 def own_token(token: gr.OAuthToken | None, typed: Any = None) -> str | None:
-    """The Hub token of a visitor who signed in, or who typed one into the page."""
-    return token.token if token else str(typed or "").strip() or None
+    """The Hub token of a visitor who signed in, who typed one into the page, or whose program sent one."""
+    return token.token if token else str(typed or "").strip() or sent_token(LocalContext.request.get(None))
+
+
+def sent_token(request: Any) -> str | None:
+    """The Hub token that a program sent with a request, where gradio_client puts it."""
+    kind, _, token = (request.headers.get(TOKEN_HEADER, "") if request else "").partition(" ")
+    return token.strip() or None if kind.lower() == "bearer" else None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from ..domain.training import (
 )
 from ..domain.training_data import read_rows
 from ..domain.training_events import Said
-from ..domain.training_files import FILE_MAX
 from ..domain.units import size
 from ..domain.variant import AUTO, Variant
 from ..engines.device import gpu_memory
@@ -44,6 +43,7 @@ from .engine.training import Training
 from .finetune_folder import CHECKPOINTS, begin, check_folder, checkpoint_of, deliver
 from .made import FILE as MADE
 from .made import made_of
+from .rows_file import read_content
 from .waited import waited
 
 
@@ -185,16 +185,6 @@ def found_data(runtime: Runtime, data: Path, rows: int) -> Generator[Progress, N
     )
 
 
-def read_content(data: Path) -> bytes:
-    """The bytes of a file of rows; raises BadTrainingData."""
-    try:
-        if data.is_file() and data.stat().st_size > FILE_MAX:
-            raise BadTrainingData(file=data.name, reason=f"it is larger than {FILE_MAX // 2**20} MiB")
-        return data.read_bytes()
-    except OSError as error:
-        raise BadTrainingData(file=data.name[:80], reason=f"it cannot be read ({error.strerror})") from None
-
-
 def training_mode(runtime: Runtime, base: Variant, card: ModelCard, settings: TrainingSettings) -> str:
     """The mode to load the base in; `auto` is bf16 where a GPU computes it, else fp32."""
     asked = {name for name in (base.quantization, settings.quantization) if name != AUTO}
@@ -254,10 +244,13 @@ def _planned(
         fits = next(
             (one for one in smaller_batches(settings) if plan(one).needed <= wanted.free and one.batch >= least), None
         )
-        suggestion = "Give smaller --max-tokens, or a smaller model."
+        suggestion = "Take fewer tokens of a row (--max-tokens), or a smaller model."
         if fits:
             taken = size(plan(fits).needed)
-            suggestion = f"Give --batch {fits.batch} --accumulate {fits.accumulate}, which needs {taken}."
+            batch, apart = fits.batch, fits.accumulate
+            suggestion = (
+                f"Take batches of {batch} rows, {apart} to a step (--batch {batch} --accumulate {apart}): {taken}."
+            )
         raise DoesNotFit(
             variant=f"Training {planned.variant}",
             needed=size(wanted.needed),

@@ -13,7 +13,8 @@ from ..domain.training_data import read_rows
 from ..domain.variant import Variant
 from ..runtime import Runtime
 from .engine.examples import Span, look
-from .finetune import found_data, read_content, training_mode
+from .finetune import found_data, training_mode
+from .rows_file import read_content
 
 ROWS = 10
 

@@ -20,12 +20,13 @@ from ..domain.units import size
 from ..system.used_files import used_paths
 from .hub import revisions
 
-Kind = Literal["hub", "converted", "package", "upload", "publishing", "checkpoint"]
+Kind = Literal["hub", "converted", "package", "upload", "publishing", "rows", "checkpoint"]
 FOLDERS: dict[Kind, str] = {
     "converted": "converted",
     "package": "wheels",
     "upload": "uploads",
     "publishing": "publishing",
+    "rows": "rows",
 }
 USED = "used"  # the folder with an empty file for each, whose time is that of its last use
 GOING = ".going-"  # begins the name of what is being removed

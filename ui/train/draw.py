@@ -57,14 +57,19 @@ def base(variant: Variant) -> str:
 def curves(found: Sequence[Drawn]) -> str:
     """The newest trainings in one picture."""
     latest = [each.training for each in found][:COLOURS]
-    return plot([Curve(each.asked.name, each.seen, place) for place, each in enumerate(latest, 1)])
+    return plot([Curve(each.asked.name, each.seen, _colour(place, len(found))) for place, each in enumerate(latest)])
+
+
+def _colour(place: int, count: int) -> int:
+    """Of the training at a place, the newest first: its own for as long as none is removed; 0 is none."""
+    return (count - 1 - place) % COLOURS + 1 if place < COLOURS else 0
 
 
 def cards(found: Sequence[Drawn]) -> str:
     """A card for each, the newest first."""
     if not found:
         return ""
-    drawn = "".join(_card(each, place if place <= COLOURS else 0) for place, each in enumerate(found, 1))
+    drawn = "".join(_card(each, _colour(place, len(found))) for place, each in enumerate(found))
     return f'<h3 class="train-head">{escape(say("Trainings"))}</h3><div class="train-cards">{drawn}</div>'
 
 

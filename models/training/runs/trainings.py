@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from ...domain.data_sets import data_sets
-from ...domain.errors import BadTrainingData, NoTraining, PaddockError, TrainingBusy, TrainingSettingOutOfBounds
+from ...domain.errors import NoTraining, PaddockError, TrainingBusy, TrainingSettingOutOfBounds
 from ...domain.settings import Settings
-from ...domain.training_files import FILE_MAX
 from ...system.files import read_json, write_json
 from ...weights import own_folder
+from ..rows_file import copied
 from . import process
 from .asked import CHECKPOINTS, FINISH, Asked, check_name, read_asked
 from .events import Followed, Seen
@@ -79,7 +79,9 @@ class Trainings:
                 shutil.rmtree(left, ignore_errors=True)
             folder.mkdir(parents=True)
             try:
-                kept = replace(asked, data=_copied(asked.data, folder / "data"))
+                kept = asked  # an open data set is named, and kept by the command
+                if asked.data not in data_sets():  # a file stays as it is, however long the training takes
+                    kept = replace(asked, data=str(copied(Path(asked.data).expanduser(), folder / "data")))
                 write_json(folder / REQUEST, kept.to_dict())
                 self._start(kept)
             except BaseException:
@@ -158,23 +160,6 @@ class Trainings:
         checkpoints = self.out(name) / CHECKPOINTS
         resumable = any(checkpoints.glob("checkpoint-*"))
         return Training(asked, status, seen, begun, error, resumable, alive and (checkpoints / FINISH).exists())
-
-
-def _copied(data: str, folder: Path) -> str:
-    """A copy of a file of rows, which stays as it is however long the training takes; raises BadTrainingData.
-
-    An open data set is named, and kept by the command.
-    """
-    if data in data_sets():
-        return data
-    file = Path(data).expanduser()
-    try:
-        if file.stat().st_size > FILE_MAX:
-            raise BadTrainingData(file=file.name[:80], reason=f"it is larger than {FILE_MAX // 2**20} MiB")
-        folder.mkdir()
-        return str(shutil.copyfile(file, folder / file.name))
-    except OSError as error:
-        raise BadTrainingData(file=file.name[:80], reason=f"it cannot be read ({error.strerror})") from None
 
 
 def _error(file: Path) -> str:

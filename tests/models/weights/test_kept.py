@@ -36,12 +36,13 @@ def disk(tmp_path: Path, settings: Settings) -> Settings:
     put(cache / "converted/old/model.safetensors", 3 * MB, 50)
     put(cache / "converted/newer/model.safetensors", 2 * MB, 5)
     put(cache / "wheels/tiny/tiny.gguf", MB, 90)
+    put(cache / "rows/them--rows/100.jsonl", MB // 4, 10)
     put(cache / f"uploads/{UPLOAD}/adapter_model.safetensors", MB, 200)
     put(tmp_path / "hub/models--them--it/blobs/abc", 4 * MB, 300)
     (tmp_path / "hub/models--them--it/snapshots/1").mkdir(parents=True)
     (tmp_path / "hub/models--them--it/snapshots/1/model.safetensors").symlink_to("../../blobs/abc")
     put(tmp_path / "adapters/mine/checkpoints/checkpoint-3/optimizer.pt", MB // 2, 20)
-    return Settings(cache_dir=str(cache), adapters_dir=str(tmp_path / "adapters"), disk_gb=0.010)
+    return Settings(cache_dir=str(cache), adapters_dir=str(tmp_path / "adapters"), disk_gb=0.01025)
 
 
 def names(settings: Settings) -> list[str]:
@@ -59,6 +60,7 @@ def test_all_is_listed_with_sizes_and_last_use(disk: Settings) -> None:
         "wheels/tiny": MB,
         upload: MB,
         "checkpoints/mine": MB // 2,
+        "rows/them--rows": MB // 4,
     }
     assert not any(each.in_use for each in found.values())
     assert found["converted/old"].used == pytest.approx(time.time() - 50 * 3600, abs=60)
@@ -83,7 +85,7 @@ def test_what_is_in_use_stays(disk: Settings) -> None:
 
 def test_a_budget_removes_the_least_used_conversions_first(disk: Settings, tmp_path: Path) -> None:
     nowhere = tmp_path / "x"
-    assert make_room(disk, 3 * MB, "it", nowhere) == []  # 7 of 10 MB are taken: the Hub cache is not counted
+    assert make_room(disk, 3 * MB, "it", nowhere) == []  # 7.25 of 10.25 MB are taken: the Hub cache is not counted
     assert [each.name for each in make_room(disk, 4 * MB, "it", nowhere)] == ["converted/old"]
     # What it is made from stays, and what was used a moment ago.
     used(disk, disk.cache / "converted/newer")

@@ -74,6 +74,18 @@ def test_the_curves_have_a_line_for_each_loss_and_a_point_for_each_look() -> Non
     assert plot([Curve("d", Seen([Loss(1, 5, 1.0)]), 1)])  # one value is a picture, too
 
 
+def test_a_training_keeps_its_colour_when_another_begins() -> None:
+    found = [training("finished", name=name) for name in ("third", "second", "first")]
+
+    def colours(shown: list[draw.Drawn]) -> dict[str, str]:
+        page = Markup(draw.cards(shown))
+        return dict(zip(page.values("data-name"), [c for c in page.values("class") if "swatch" in c], strict=True))
+
+    now, earlier = colours(found), colours(found[1:])
+    assert {name: now[name] for name in earlier} == earlier
+    assert len(set(now.values())) == 3
+
+
 def test_memory_by_part_against_what_is_free() -> None:
     drawn = Markup(draw.memory({"base": 600, "logits": 300, "needed": 900, "free": 500}))
     assert "A step takes 900 B of the 500 B" in drawn.text

@@ -34,7 +34,8 @@ def first_rows(chosen: DataSet, most: int, settings: Settings, on_progress: Call
 
     Raises BadTrainingData where that package is not here or the Hub cannot be reached, DownloadFailed, DiskFull.
     """
-    file = settings.cache / "rows" / chosen.hub_id.replace("/", "--") / f"{most}.jsonl"
+    name = chosen.hub_id.replace("/", "--")
+    file = settings.cache / "rows" / name / f"{name}-{most}.jsonl"
     if file.is_file():
         return file
     try:  # no requirement: it takes 200 MB, and most have files of their own

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from .conftest import Visit
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_axe_finds_nothing_serious(visit: Visit, scheme: str) -> None:
     visitor = visit(color_scheme=scheme)
     for tab in ("Chat", "Compare", "Complete", "Train", "Workshop"):
@@ -37,6 +37,7 @@ def test_the_first_stop_leads_past_the_picker(visit: Visit) -> None:
     expect(visitor.box).to_be_focused()
 
 
+@pytest.mark.slow
 def test_accordions_and_lists_tell_their_state(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

@@ -65,6 +65,7 @@ def test_picks_adapters_weighs_them_and_gets_their_answers(visit: Visit) -> None
     assert "{" not in other.ask(QUESTION)
 
 
+@pytest.mark.slow
 def test_a_link_brings_adapters_and_says_what_it_could_not(visit: Visit) -> None:
     visitor = visit(f"variant={SMOLLM2}@bf16%2Bpirate:0.5%2Bjson:-1")
     expect(visitor.page.locator(".strength:visible")).to_have_count(2)
@@ -99,6 +100,7 @@ def test_brings_an_adapter_of_ones_own_and_a_bad_one_is_refused(visit: Visit, tm
     expect(other.page.get_by_role("option")).to_have_count(2)  # the two of the table, nobody's upload
 
 
+@pytest.mark.slow
 def test_own_adapter_is_compared_with_its_base_in_four_presses(visit_echo: Visit) -> None:
     visitor = visit_echo(SHORT)
     page = visitor.page
@@ -130,7 +132,7 @@ def chat(app: ServedApp, variant: str, turns: int = 1) -> list[tuple[str, dict[s
 
 
 @pytest.mark.parametrize("turns", [1, pytest.param(12, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("mode", ["bf16", "gguf"])
+@pytest.mark.parametrize("mode", [pytest.param("bf16", marks=pytest.mark.slow), "gguf"])
 def test_visitors_with_different_adapters_on_one_base_always_get_their_own(
     app: ServedApp, mode: str, turns: int
 ) -> None:

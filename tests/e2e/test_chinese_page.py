@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from models.domain.catalog import load_catalog
@@ -62,6 +63,7 @@ def unfold_all(page: Page) -> None:
     page.wait_for_timeout(300)
 
 
+@pytest.mark.slow
 def test_no_english_sentence_is_seen_while_a_variant_is_picked_and_asked(visit: Visit) -> None:
     visitor = visit(SHORT, **PHONE)
     page = visitor.page
@@ -91,6 +93,7 @@ def test_errors_say_in_chinese_what_happened_and_what_to_do(visit: Visit) -> Non
     assert english(visitor.page) == ""
 
 
+@pytest.mark.slow
 def test_a_model_that_speaks_no_chinese_says_so_before_it_answers(visit: Visit) -> None:
     visitor = visit(SHORT, **PHONE)
     note = visitor.page.locator("#language-note")

@@ -155,6 +155,7 @@ def test_the_panel_writes_what_is_picked_and_it_runs(
     expect(panel).to_contain_text("none was named")
 
 
+@pytest.mark.slow
 def test_elsewhere_are_the_programs_that_run_the_picked_variant(visit_echo: Visit) -> None:
     visitor = visit_echo(f"variant={GGUF}&temperature=0&lang=zh-CN")
     panel = visitor.page.locator("#snippets")

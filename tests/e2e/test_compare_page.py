@@ -176,6 +176,7 @@ def test_one_that_does_not_fit_says_so_and_the_other_is_asked_again(visit: Visit
     expect(visitor.rows).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_stop_ends_all_and_keeps_what_is_there_also_of_a_column_that_is_run_again(visit: Visit) -> None:
     story = "Write a very long story about a robot."
     visitor = without_quality(listed(visit, GGUF, NF4, tokens=1024, prompt=story))
@@ -198,6 +199,7 @@ def test_stop_ends_all_and_keeps_what_is_there_also_of_a_column_that_is_run_agai
     assert visitor.answers_of_all() == text
 
 
+@pytest.mark.slow
 def test_a_blind_vote_hides_names_until_it_is_cast_and_is_kept(visit: Visit, tmp_path: Path) -> None:
     visitor = without_quality(listed(visit, GGUF, JSON))
     page = visitor.page
@@ -260,6 +262,7 @@ def test_candidates_are_added_and_removed_without_typing_a_spelling(visit: Visit
     expect(chips).to_have_count(6, timeout=30_000)
 
 
+@pytest.mark.slow
 def test_lists_are_made_of_what_is_picked_on_the_chosen_hardware(visit: Visit) -> None:
     visitor = listed(visit)
     page, chips = visitor.page, visitor.candidates

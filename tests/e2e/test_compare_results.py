@@ -89,6 +89,7 @@ def test_answers_are_marked_the_table_sorts_and_all_of_it_survives_a_reload(open
     assert [column.marks for column in again.columns] == [("right",), (), ("wrong",), ()]
 
 
+@pytest.mark.slow
 def test_the_best_one_is_written_down_for_other_programs(opened: Comparer) -> None:
     panel = opened.page.locator("#snippets")
     opened.press("elsewhere")
@@ -96,6 +97,7 @@ def test_the_best_one_is_written_down_for_other_programs(opened: Comparer) -> No
     expect(panel.locator("code").first).to_contain_text("llama-server --hf-repo")
 
 
+@pytest.mark.slow
 def test_columns_stand_in_one_line_and_show_as_much_as_is_wanted(opened: Comparer) -> None:
     page = opened.page
     boxes = opened.columns.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")  # at one moment
@@ -123,6 +125,7 @@ def test_columns_stand_in_one_line_and_show_as_much_as_is_wanted(opened: Compare
     expect(opened.columns.nth(0).locator(".answer")).to_have_text("It is **steered**.")
 
 
+@pytest.mark.slow
 def test_columns_go_come_back_and_are_weighed_for_other_hardware(opened: Comparer) -> None:
     page = opened.page
     opened.columns.nth(3).get_by_role("button", name="Remove").click()

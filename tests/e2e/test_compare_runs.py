@@ -48,6 +48,7 @@ def begin(visit: Visit, *variants: str) -> Comparer:
     return visitor
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_while_its_page_reloads_and_what_is_pressed_meanwhile_stays(
     visit_slow: Visit, slow_app: ServedApp
 ) -> None:

@@ -32,6 +32,7 @@ def press_undo(visitor: Visitor) -> None:
     visitor.page.locator("#chat-notice").get_by_role("button", name="Undo").click()
 
 
+@pytest.mark.slow
 def test_every_version_of_a_question_stays_within_reach(visit_echo: Visit) -> None:
     visitor = visit_echo()
     visitor.ask("<b>One</b> $5")
@@ -68,6 +69,7 @@ def test_every_version_of_a_question_stays_within_reach(visit_echo: Visit) -> No
     expect(visitor.questions).to_have_text(["<b>One</b> $5", "Two"])
 
 
+@pytest.mark.slow
 def test_two_tabs_are_two_conversations(visit_echo: Visit) -> None:
     first = visit_echo()
     first.ask("In the first tab")

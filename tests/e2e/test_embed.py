@@ -59,7 +59,7 @@ def host(tmp_path: Path, browser: Any) -> Iterator[Any]:
     server.shutdown()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_chat_answers_inside_of_another_page_and_leaves_it_in_peace(
     echo_app: ServedApp, host: Any, scheme: str
 ) -> None:
@@ -91,6 +91,7 @@ def test_a_chat_answers_inside_of_another_page_and_leaves_it_in_peace(
     assert page.evaluate("[document.activeElement.id, own.value, keys.join()].join(' ')") == "own ab a,b,Escape"
 
 
+@pytest.mark.slow
 def test_the_way_to_the_whole_page_takes_the_conversation_along(echo_app: ServedApp, host: Any) -> None:
     page, frame = host(f"{echo_app.url}/?embed=1&variant={SMOLLM2}@gguf")
     for asked in ("First question", "第二个问题"):

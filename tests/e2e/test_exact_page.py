@@ -7,6 +7,7 @@ import random
 import re
 from typing import Any
 
+import pytest
 from gradio_client import Client
 from playwright.sync_api import expect
 
@@ -41,6 +42,7 @@ def copied(visitor: Visitor) -> str:
     return str(visitor.page.evaluate("navigator.clipboard.readText()"))
 
 
+@pytest.mark.slow
 def test_a_question_stays_what_it_is(visit_echo: Visit) -> None:
     visitor = visit_echo(permissions=["clipboard-read", "clipboard-write"])
     page, question = visitor.page, visitor.questions.first
@@ -112,6 +114,7 @@ def test_an_answer_is_still_formatted(visit_echo: Visit) -> None:
     assert answer.locator("p").last.inner_text() == "  poem\n    line"
 
 
+@pytest.mark.slow
 def test_a_base_models_conversation_is_exact_too(visit_echo: Visit) -> None:
     visitor = visit_echo("variant=gemma-3-270m@gguf")
     visitor.ask("\tOne <b>?  ")
@@ -131,6 +134,7 @@ def test_complete_goes_on_from_exactly_what_is_there(visit_echo: Visit) -> None:
     expect(visitor.text).to_have_value(text)
 
 
+@pytest.mark.slow
 def test_a_link_carries_texts_whole_or_says_so(visit_echo: Visit) -> None:
     visitor = visit_echo()
     page = visitor.page
@@ -145,6 +149,7 @@ def test_a_link_carries_texts_whole_or_says_so(visit_echo: Visit) -> None:
     expect(link).to_have_value(re.compile("a link carries at most 4,000"))
 
 
+@pytest.mark.slow
 def test_columns_of_a_comparison_show_the_characters(visit_echo: Visit) -> None:
     query = "tab=compare&variants=smollm2-135m-instruct@gguf,gemma-3-270m@gguf"
     visitor = visit_echo(query)

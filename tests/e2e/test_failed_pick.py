@@ -78,6 +78,7 @@ def test_a_link_to_what_cannot_be_used_picks_nothing_in_its_place(visit_echo: Vi
     visitor.ask("Who are you?")
 
 
+@pytest.mark.slow
 def test_nothing_else_computes_after_a_failed_pick(visit_echo: Visit) -> None:
     visitor = visit_echo("tab=complete&prompt=Once")
     page = visitor.page
@@ -112,6 +113,7 @@ def test_a_pick_that_is_not_through_answers_nothing(visit_echo: Visit) -> None:
     expect(visitor.notes.last).to_contain_text(f"{SMOLLM2}@gguf")
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_refused_says_so_at_the_upload_and_what_was_picked_still_answers(visit_echo: Visit) -> None:
     visitor = visit_echo(f"variant={SMOLLM2}@nf4")
     visitor.unfold("#more-adapters")
@@ -123,6 +125,7 @@ def test_an_adapter_that_is_refused_says_so_at_the_upload_and_what_was_picked_st
     expect(visitor.notes).to_contain_text(f"{SMOLLM2}@nf4")
 
 
+@pytest.mark.slow
 def test_a_toy_is_left_in_one_press(visit_echo: Visit) -> None:
     visitor = visit_echo(f"variant={SMOLLM2}")
     expect(visitor.card).to_contain_text("This model is a toy")

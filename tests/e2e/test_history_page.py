@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from .conftest import Visit
@@ -62,6 +63,7 @@ def test_conversations_are_listed_searched_named_opened_and_deleted(visit_echo: 
     expect(names).to_have_text(["Optics"])
 
 
+@pytest.mark.slow
 def test_files_bring_conversations_to_another_browser(visit_echo: Visit, tmp_path: Path) -> None:
     visitor, other = visit_echo(), visit_echo()
     tricky = "One\n\n<!-- answer -->\n# not a name"
@@ -102,6 +104,7 @@ def test_files_bring_conversations_to_another_browser(visit_echo: Visit, tmp_pat
     expect(other.answers).to_have_text(["Hello"])
 
 
+@pytest.mark.slow
 def test_a_private_tab_keeps_nothing_and_a_full_browser_says_so(visit_echo: Visit) -> None:
     visitor = visit_echo()
     visitor.ask("Kept")

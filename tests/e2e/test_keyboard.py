@@ -30,12 +30,12 @@ SHOWS_FOCUS = """() => {
     ("query", "width", "scheme"),
     [
         (f"variant={VARIANT}", 1280, "light"),
-        (f"variant={VARIANT}&lang=zh", 390, "dark"),
-        (f"embed=1&variant={VARIANT}", 360, "light"),
+        pytest.param(f"variant={VARIANT}&lang=zh", 390, "dark", marks=pytest.mark.slow),
+        pytest.param(f"embed=1&variant={VARIANT}", 360, "light", marks=pytest.mark.slow),
         pytest.param(f"embed=answer&variant={VARIANT}&lang=zh", 360, "dark", marks=pytest.mark.slow),
-        (f"tab=compare&{COMPARED}&lang=zh", 1280, "light"),
+        pytest.param(f"tab=compare&{COMPARED}&lang=zh", 1280, "light", marks=pytest.mark.slow),
         (f"tab=compare&{COMPARED}", 390, "dark"),
-        (f"embed=compare&{COMPARED}", 360, "light"),
+        pytest.param(f"embed=compare&{COMPARED}", 360, "light", marks=pytest.mark.slow),
     ],
 )
 def test_axe_finds_nothing_serious_once_something_was_said(
@@ -101,6 +101,7 @@ def test_a_chat_and_another_variant_by_keyboard(visit_echo: Visit) -> None:
     visitor.expect_address(variant=f"{SMOLLM2}@nf4")
 
 
+@pytest.mark.slow
 def test_a_comparison_by_keyboard(visit_echo: Visit) -> None:
     visitor = visit_echo(f"tab=compare&{COMPARED}")
     page = visitor.page

@@ -6,6 +6,7 @@ import random
 import re
 import string
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import SMOLLM2
@@ -31,6 +32,7 @@ def test_a_link_brings_all_that_was_set_and_runs_once(visit_echo: Visit) -> None
     assert visitor.text.input_value().count("Tell me") == 120  # once, not again at the reload
 
 
+@pytest.mark.slow
 def test_a_link_to_a_comparison_has_its_options(visit_echo: Visit) -> None:
     visitor = visit_echo(
         f"tab=compare&variants={SMOLLM2}@bf16,{SMOLLM2}@nf4&options=blind,no-quality&distance=9&text=A+text"
@@ -51,6 +53,7 @@ def test_a_link_to_a_comparison_has_its_options(visit_echo: Visit) -> None:
     expect(link).to_have_value(re.compile("distance=9"))
 
 
+@pytest.mark.slow
 def test_over_its_length_a_link_says_so_and_offers_a_file(visit_echo: Visit) -> None:
     visitor = visit_echo(f"variant={SMOLLM2}", permissions=["clipboard-read", "clipboard-write"])
     page, button, offered = visitor.page, visitor.page.locator("#make-link"), visitor.page.locator("#link-file")

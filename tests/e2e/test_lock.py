@@ -109,6 +109,7 @@ def test_a_forged_link_is_a_sentence_on_a_page_that_works(visit_open: Visit) -> 
     expect(visitor.status).to_contain_text("无法使用该链接：签名与链接不符")
 
 
+@pytest.mark.slow
 def test_a_locked_comparison_keeps_its_candidates(visit_open: Visit) -> None:
     variants = f"{VARIANT},{SMOLLM2}@bf16"
     visitor = visit_open(query_of(f"/?variants={variants}&prompt=Hello&options=no-quality", "compare"))
@@ -156,6 +157,7 @@ def program(app: ServedApp, link: str = "") -> Callable[..., Any]:
     return ask
 
 
+@pytest.mark.slow
 def test_where_only_signed_links_are_answered_nothing_else_is(closed_app: ServedApp, visit_closed: Visit) -> None:
     link = query_of(LINK)
     visitor = visit_closed(f"variant={VARIANT}")

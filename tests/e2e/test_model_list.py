@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import Visit
@@ -40,6 +41,7 @@ def test_filters_leave_what_is_looked_for(visit_echo: Visit) -> None:
     expect(page.locator("#model .popup")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_filters_on_a_phone_in_chinese(visit_echo: Visit) -> None:
     page = visit_echo("lang=zh-CN", **PHONE).page
     page.evaluate("window.paddock.openPicker()")
@@ -54,6 +56,7 @@ def test_filters_on_a_phone_in_chinese(visit_echo: Visit) -> None:
     expect(page.locator("#model output")).to_have_text(re.compile(r"\d+ / \d+"))
 
 
+@pytest.mark.slow
 def test_a_type_of_kv_cache_is_picked_below_the_quantizations(visit_echo: Visit) -> None:
     visitor = visit_echo("variant=smollm2-135m-instruct@gguf")
     visitor.pick_quantization("gguf/kv8")

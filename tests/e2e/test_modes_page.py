@@ -99,6 +99,7 @@ def test_the_plan_follows_the_context_and_says_what_cannot_run(visit: Visit) -> 
     expect(refused.locator("li").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_link_to_measure_opens_compare_with_all_quantizations(visit: Visit) -> None:
     visitor = visit(f"tab=measure&variant={SMOLLM2}")
     page = visitor.page
@@ -135,6 +136,7 @@ def test_i_have_a_3060_what_fits_and_how_fast(visit: Visit) -> None:
     expect(page.locator("#hardware-status [role=alert]")).to_contain_text("There is no hardware called “0”")
 
 
+@pytest.mark.slow
 def test_a_search_that_is_left_changes_nothing(visit: Visit) -> None:
     visitor = visit()
     page, box = visitor.page, visitor.page.locator("#model input")
@@ -166,6 +168,7 @@ def test_theme_and_language_are_kept(visit: Visit) -> None:
     visitor.complaints.clear()  # the browser's own, about what a page that was left had asked for
 
 
+@pytest.mark.slow
 def test_the_link_is_copied_and_the_chip_opens_the_picker(visit: Visit) -> None:
     visitor = visit(SHORT, viewport={"width": 390, "height": 844}, permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page

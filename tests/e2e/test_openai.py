@@ -123,6 +123,7 @@ def test_tokens_have_their_probabilities(app: ServedApp, quantization: str) -> N
     assert [len(best) for best in chances.top_logprobs or []] == [1] * len(chances.tokens or [])
 
 
+@pytest.mark.slow
 def test_the_llm_command_talks_to_it(app: ServedApp, tmp_path: Path) -> None:
     model = {"model_id": "paddock", "model_name": f"{SMOLLM2}@gguf", "api_base": f"{app.url}/v1"}
     listed = [model | {"supports_schema": True}]

@@ -28,14 +28,14 @@ SHIFTS = """() => new Promise((done) => {
 })"""
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, pytest.param(390, marks=pytest.mark.slow)])
 def test_nothing_jumps_when_the_page_opens(visit_echo: Visit, width: int) -> None:
     page = visit_echo(viewport={"width": width, "height": 900}).page
     page.wait_for_timeout(1_000)  # what follows the card has come, too
     assert page.evaluate(SHIFTS) < 0.05
 
 
-@pytest.mark.parametrize("press", ["Enter", "example"])
+@pytest.mark.parametrize("press", ["Enter", pytest.param("example", marks=pytest.mark.slow)])
 def test_what_is_asked_before_the_page_has_opened_is_answered_when_it_has(visit: Visit, press: str) -> None:
     visitor = visit(SHORT)
     let_go = visitor.hold("open_link")
@@ -144,6 +144,7 @@ def test_retry_edit_undo_and_reload(visit: Visit) -> None:
     expect(visitor.questions).to_have_text(["Write a list of five animals."], timeout=20_000)
 
 
+@pytest.mark.slow
 def test_clear_undo_and_retry_end_an_answer_under_way(visit: Visit) -> None:
     visitor = visit(LONG)
     visitor.send(LONG_PROMPT)
@@ -352,6 +353,7 @@ def test_text_is_readable(visit: Visit, scheme: str) -> None:
         assert visitor.contrast(part) >= 4.5, part
 
 
+@pytest.mark.slow
 def test_two_visitors_each_get_their_own_answer(app: ServedApp, visit: Visit) -> None:
     first, second = visit(LONG), visit("max_new_tokens=48&temperature=0")
     first.send(LONG_PROMPT)
@@ -377,6 +379,7 @@ def test_a_visitor_who_leaves_ends_his_answer(visit: Visit) -> None:
     expect(held).not_to_contain_text("in use")
 
 
+@pytest.mark.slow
 def test_a_link_takes_the_conversation_along_where_it_is_wished(visit_echo: Visit) -> None:
     visitor = visit_echo(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import Visit
@@ -39,6 +40,7 @@ def test_who_comes_through_a_proxy_may_not(visit: Visit) -> None:
     expect(page.locator(".workshop-lines")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_all_tabs_stand_side_by_side_on_a_phone(visit: Visit) -> None:
     page = visit(viewport={"width": 390, "height": 844}).page
     for name in ("Chat", "Compare", "Complete", "Train", "Workshop"):

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import browser  # noqa: F401 - a fixture
@@ -50,6 +51,7 @@ def test_the_cost_is_said_before_the_press_and_declared_with_it(space: Space, br
     stranger.close()
 
 
+@pytest.mark.slow
 def test_when_the_quota_is_used_the_same_model_as_gguf_answers_after_one_press(space: Space, browser: Any) -> None:  # noqa: F811
     page = browser.new_page(locale="en-GB")
     page.goto(f"{space.url}/?variant=smollm2-135m-instruct@bf16&max_new_tokens=4")

@@ -53,6 +53,7 @@ def test_a_second_model_and_the_first_again_share_a_worker(slow: Space) -> None:
     assert len(workers(slow)) <= 1
 
 
+@pytest.mark.slow
 def test_a_model_that_came_after_the_fork_is_loaded_by_the_worker_that_is_there(slow: Space, models: Path) -> None:
     chat(slow)
     before = len(workers(slow))

@@ -105,6 +105,7 @@ def test_chat_streams_the_answer_to_stdout_and_figures_to_stderr():
     assert done.stderr.rstrip().endswith(f"{SMOLLM2} · length]")
 
 
+@pytest.mark.slow
 def test_a_thought_is_left_out_of_an_answer_unless_asked_for(tmp_path):
     (tmp_path / "tiny" / "thinker").mkdir(parents=True)
     tiny_thinker.build(tmp_path / "tiny" / "thinker")
@@ -120,7 +121,8 @@ def test_a_thought_is_left_out_of_an_answer_unless_asked_for(tmp_path):
     assert (told["text"], told["usage"]["thought_tokens"], "thought" in told) == (ANSWER, 0, False)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_a_terminal_that_lacks_a_character_gets_another(encoding):
     """Figures, tables, help and errors hold ·, —, ≤, “ and ”; an answer may hold anything."""
     commands = [("plan", "smollm2-135m-instruct@bf16"), ("which",), ("chat", "--help"), ("models", "--json")]

@@ -155,6 +155,7 @@ def test_on_four_bits_too(tiny_folder, data, tmp_path):
     assert both["after"] == pytest.approx(alone["after"], abs=1e-3)  # computed in bf16, three rows and five
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["2"])
 def test_all_weights_too(tiny_folder, data, tmp_path, processes):
     full = ("--method", "full", "--learning-rate", "1e-3", "--patience", "1")

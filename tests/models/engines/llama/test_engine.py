@@ -222,6 +222,7 @@ def test_closing_stops_within_a_token(engine):
     assert alone.ttft_s < 3, "nothing is in its way"
 
 
+@pytest.mark.slow
 def test_closing_in_the_middle_of_a_long_prefill(engine, monkeypatch):
     complete, reached = engine._process.handle_completions, []
 

@@ -7,6 +7,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from models.domain.engine import Prompt
 from models.domain.messages import Delta, Sampling, Scored
 
@@ -55,6 +57,7 @@ def lived(open_engine):
     return [said, size]
 
 
+@pytest.mark.slow
 def test_a_split_model_does_what_a_whole_one_does(tiny_folder, opened, tmp_path):
     script = tmp_path / "life.py"
     places = {"root": str(ROOT), "tests": str(Path(__file__).parent), "folder": str(tiny_folder)}

@@ -141,6 +141,7 @@ def test_the_commands_own_sentence_says_why_it_failed(settings: Settings, data: 
     assert "no gradients flow through weights in gguf" in failed.error
 
 
+@pytest.mark.slow
 def test_a_look_shows_rows_and_what_a_step_takes(settings: Settings, data: Path) -> None:
     *_, found = preview(Asked("mine", "me/tiny", str(data), FAST), settings)
     assert isinstance(found, Preview)

@@ -22,10 +22,13 @@ def require(settings: Settings, request: gr.Request, key: object) -> None:
         if not hmac.compare_digest(str(key or "").encode(), settings.operator_key.encode()):
             raise WorkshopClosed
         return
-    # Neither through a proxy or a tunnel, nor from a page that gave its own name to this address.
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    # Neither through a proxy or a tunnel, nor from a page of others, which may have given its name to this address.
+    host = urlsplit(f"//{request.headers.get('host', '')}")
     came = request.client.host if request.client else ""
-    if came not in HERE or host not in HERE or any(name in request.headers for name in FORWARDED):
+    from_others = request.headers.get("origin") and urlsplit(request.headers["origin"]).netloc != host.netloc
+    if came not in HERE or host.hostname not in HERE or from_others:
+        raise WorkshopClosed
+    if any(name in request.headers for name in FORWARDED):
         raise WorkshopClosed
 
 

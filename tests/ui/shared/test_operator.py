@@ -22,6 +22,7 @@ def request(client: str, headers: dict[str, str]) -> Any:
 def test_who_is_at_the_machine() -> None:
     require(Settings(), request("127.0.0.1", HERE), "")
     require(Settings(), request("::1", {"host": "[::1]:7860"}), None)
+    require(Settings(), request("127.0.0.1", HERE | {"origin": "http://localhost:7860"}), "")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,9 @@ def test_who_is_at_the_machine() -> None:
         ("127.0.0.1", HERE | {"forwarded": "for=203.0.113.9"}),
         ("127.0.0.1", {"host": "abc.gradio.live"}),  # a tunnel
         ("127.0.0.1", {"host": "evil.example:7860"}),  # a page that gave its name to this address
+        ("127.0.0.1", HERE | {"origin": "http://evil.example"}),
+        ("127.0.0.1", HERE | {"origin": "null"}),
+        ("127.0.0.1", HERE | {"origin": "http://localhost:8888"}),
         ("127.0.0.1", {}),
     ],
 )

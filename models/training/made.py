@@ -18,7 +18,8 @@ FILE = "made.json"
 class Made:
     """The Hub id of the base and its commit, its licence, the mode that the weights are in, the adapters in them.
 
-    `figures` by their names, such as the perplexity of a GGUF file.
+    The base is empty for what was trained from nothing. `figures` by their names, such as the perplexity of a GGUF
+    file; `training` is the training.json of the folder that was converted.
     """
 
     base: str
@@ -28,6 +29,7 @@ class Made:
     quantization: str = ""
     adapters: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -59,4 +61,5 @@ def read_made(path: Path) -> Made | None:
         str(found.get("quantization") or ""),
         tuple(map(str, found.get("adapters") or ())),
         figures,
+        dict(found.get("training") or {}),
     )

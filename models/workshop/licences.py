@@ -90,8 +90,15 @@ def terms_of(licence: str) -> Terms | None:
 
 
 def require(licence: str, base: str, repo: str, has_text: bool, what: str) -> Terms:
-    """The terms under which `what`, made of `base`, may go to `repo`; raises CannotPublish, and says why it may not."""
+    """The terms under which `what`, made of `base`, may go to `repo`; raises CannotPublish, and says why it may not.
+
+    What has no base, since it was trained from nothing, goes under any licence that its owner states.
+    """
     terms = terms_of(licence)
+    if terms is None and not base:
+        reason = f"the terms of “{licence[:60]}” are not known here" if licence else "no licence is stated for it"
+        suggestion = "It was trained from nothing, so choose one with --licence, such as apache-2.0."
+        raise CannotPublish(what=what, reason=reason, suggestion=suggestion)
     if terms is None:
         stated = "" if licence.lower() in UNKNOWN else licence[:60]
         reason = (
@@ -103,7 +110,7 @@ def require(licence: str, base: str, repo: str, has_text: bool, what: str) -> Te
         if not stated:
             suggestion = "If the base is your own, state its licence with --licence, such as apache-2.0."
         raise CannotPublish(what=what, reason=reason, suggestion=suggestion)
-    if not terms.changes:
+    if base and not terms.changes:
         raise CannotPublish(
             what=what,
             reason=f"the licence of {base}, {licence}, forbids changed versions",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ..domain.units import size
+from .card_training import lines, needed_below
 from .licences import Terms
 from .package import Package
 
@@ -25,7 +25,7 @@ _FIGURES = {
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says."""
+    """What a card says; `base` is empty for what was trained from nothing."""
 
     repo: str
     package: Package
@@ -39,9 +39,10 @@ class Card:
     def _front_matter(self) -> Iterator[str]:
         kind, made = self.package.kind, self.package.made
         yield "---"
-        yield f"base_model: {quoted(self.base)}"
         quantized = kind == "model" and made is not None and not made.adapters and made.quantization not in PLAIN
-        yield f"base_model_relation: {RELATIONS.get(kind, 'quantized' if quantized else 'finetune')}"
+        if self.base:
+            yield f"base_model: {quoted(self.base)}"
+            yield f"base_model_relation: {RELATIONS.get(kind, 'quantized' if quantized else 'finetune')}"
         if kind in LIBRARIES:
             yield f"library_name: {LIBRARIES[kind]}"
         yield f"license: {self.terms.id}"
@@ -58,10 +59,14 @@ class Card:
         package, made = self.package, self.package.made
         yield f"# {self.repo.partition('/')[2]}"
         yield ""
-        base = f"[{self.base}](https://huggingface.co/{self.base})"
-        yield {"adapter": f"A LoRA adapter for {base}.", "gguf": f"{base} as GGUF, for llama.cpp."}.get(
-            package.kind, f"Made of {base}."
-        )
+        base = f"[{self.base}](https://huggingface.co/{self.base})" if self.base else "a model trained from nothing"
+        yield {
+            "adapter": f"A LoRA adapter for {base}.",
+            "gguf": f"{base[:1].upper()}{base[1:]}, as GGUF for llama.cpp.",
+        }.get(package.kind, f"Made of {base}." if self.base else "A model trained from nothing.")
+        if below := needed_below(package.training):
+            yield ""
+            yield f"It was trained on top of other adapters, and is of use only with them: {', '.join(below)}."
         if self.terms.notice:
             yield ""
             yield self.terms.notice
@@ -83,14 +88,17 @@ class Card:
         yield "|---|---:|"
         yield from (f"| {name} | {size(path.stat().st_size)} |" for name, path in package.files.items())
         yield ""
-        yield f"Licence: {self.terms.name or self.terms.id}, that of the base."
+        yield f"Licence: {self.terms.name or self.terms.id}{', that of the base' if self.base else ''}."
 
     def _making(self) -> Iterator[str]:
         made, training = self.package.made, self.package.training
         if training:
-            yield from trained(training)
+            yield from lines(training, self.base)
+        if made and made.training and made.quantization != "fp32":
+            yield "- The losses are those of the weights before they were converted"
         if made:
-            yield f"- Base: {made.base}" + (f" at commit {made.revision}" if made.revision else "")
+            if made.base and made.base == self.base and not training.get("base_revision"):
+                yield f"- Base: {made.base}" + (f" at commit {made.revision}" if made.revision else "")
             if made.quantization:
                 yield f"- Weights: {made.quantization}"
             if made.adapters:
@@ -99,32 +107,6 @@ class Card:
             yield "Nothing was noted of it."
 
 
-def trained(report: dict[str, Any]) -> Iterator[str]:
-    """Lines of what a training.json says, as far as it says it."""
-    settings, rows = _table(report, "settings"), _table(report, "rows")
-    if report.get("base_revision"):
-        yield f"- Base at commit {report['base_revision']}"
-    if data := report.get("data"):
-        yield f"- Data: {data}, {rows.get('train', '?')} rows to train on, {rows.get('held_out', '?')} held out"
-    wanted = ("rank", "alpha", "epochs", "learning_rate", "batch", "accumulate", "max_tokens", "quantization", "seed")
-    if named := [f"{name.replace('_', ' ')} {settings[name]}" for name in wanted if name in settings]:
-        yield f"- Settings: {', '.join(named)}"
-    if targets := settings.get("targets"):
-        yield f"- Layers: {', '.join(map(str, targets))}"
-    if isinstance(before := report.get("before"), float) and isinstance(after := report.get("after"), float):
-        yield f"- Loss on the held-out rows: {before:.3f} nats a token before, {after:.3f} after"
-    if isinstance(seconds := report.get("seconds"), float):
-        machine = _table(report, "machine")
-        yield f"- Training took {seconds:,.0f} s on {machine.get('accelerator', 'an unknown machine')}"
-    if versions := _table(report, "versions"):
-        yield f"- Versions: {', '.join(f'{name} {value}' for name, value in versions.items())}"
-
-
 def quoted(text: str) -> str:
     """A word for YAML: a Hub id needs no quotes, and nothing else is let through without."""
     return text if text.replace("/", "").replace("-", "").replace("_", "").replace(".", "").isalnum() else repr(text)
-
-
-def _table(report: dict[str, Any], name: str) -> dict[str, Any]:
-    found = report.get(name)
-    return found if isinstance(found, dict) else {}

@@ -13,13 +13,14 @@ from ..system.files import read_json, read_object
 from ..training.made import FILE, Made, beside, read_made
 from ..weights.adapters.checks import CONFIG as ADAPTER_CONFIG
 from ..weights.adapters.checks import WEIGHTS as ADAPTER_WEIGHTS
+from ..weights.adapters.places import REPORT as TRAINING
 from ..weights.verify.checks import LARGEST_CONFIG, check_written
 from ..weights.verify.file_names import CONFIG, INDEX, SETTINGS_FILES, weight_files, weights_entry
 from ..weights.verify.gguf_header import check_whole
 from ..weights.verify.safetensors_header import SHORT_HEADER, read_tensors
+from .card_training import is_pretraining
 
 Kind = Literal["model", "adapter", "gguf"]
-TRAINING = "training.json"
 TERMS = ("license", "licence", "notice", "copying", "use_policy")
 _TOKENIZERS = frozenset(("vocab.txt", "spiece.model", "tekken.json"))
 
@@ -32,13 +33,18 @@ class Package:
     name: str
     files: dict[str, Path]
     left_out: tuple[str, ...]
-    base: str  # as an adapter's own config, or the note, names it
+    base: str  # as an adapter's own config, or a note, names it
     made: Made | None
     training: dict[str, Any]
 
     @property
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.files.values())
+
+    @property
+    def is_from_nothing(self) -> bool:
+        """Whether it was pretrained here, so that it has no base."""
+        return not self.base and is_pretraining(self.training)
 
     @property
     def has_terms(self) -> bool:
@@ -76,9 +82,9 @@ def _model(folder: Path, names: list[str]) -> Package:
     check_written(folder, folder.name)
     weights = weight_files(names, folder)
     entry = {INDEX} if INDEX in names and weights_entry(names) == INDEX else set()
-    listed = {*weights, *entry, CONFIG, FILE} | (SETTINGS_FILES | _TOKENIZERS) & set(names) | _terms(names)
+    listed = {*weights, *entry, CONFIG, FILE, TRAINING} | (SETTINGS_FILES | _TOKENIZERS) & set(names) | _terms(names)
     listed |= {f"additional_chat_templates/{file.name}" for file in folder.glob("additional_chat_templates/*.jinja")}
-    return _package("model", folder, names, listed)
+    return _package("model", folder, names, listed, training=read_json(folder / TRAINING))
 
 
 def _gguf(folder: Path, ggufs: list[str], alone: bool = False) -> Package:
@@ -108,8 +114,9 @@ def _package(
     files = {each: folder / each for each in sorted(listed) if (folder / each).is_file()}
     made = made or read_made(folder)
     left = tuple(each for each in names if each not in files and each != "README.md")
-    base = base or (made.base if made else "")
-    return Package(kind, name or folder.name, files, left, base, made, training or {})
+    training = training or (made.training if made else {})
+    base = base or (made.base if made else str(training.get("base") or ""))
+    return Package(kind, name or folder.name, files, left, base, made, training)
 
 
 def _terms(names: list[str]) -> set[str]:

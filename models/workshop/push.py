@@ -16,12 +16,15 @@ from ..domain.load import Snapshot
 from ..domain.variant import AUTO, Variant
 from ..runtime import Runtime
 from ..system.files import digest_of, file_state
+from ..training.made import Made
 from ..training.merge import MODES as PLAIN
 from ..weights.sharing import safe_name
 from . import hub_upload
+from .card_training import is_pretraining
 from .licences import UNKNOWN, require
 from .model_card import Card
-from .package import Package, package_of, with_base
+from .origin import LOCAL, origin
+from .package import package_of, with_base
 from .save import save
 
 LICENCE_FILE, CARD = "LICENSE", "README.md"
@@ -66,11 +69,11 @@ def publication(runtime: Runtime, path: Path, wanted: Wanted) -> Publication:
     """
     _check_name(wanted.repo)
     package = package_of(path)
-    base = wanted.base or package.base
-    if not _HUB_ID.fullmatch(base) or Path(base).exists():
-        known = f"“{base[:80]}” is no Hub id" if base else "of what it is made is not noted"
-        raise CannotPublish(what=package.name, reason=known, suggestion="Name the Hub id of its base with --base.")
-    licence = _licence(runtime, package, base, wanted)
+    if wanted.base and package.is_from_nothing and package.made is None:
+        reason = "it was trained from nothing, so it has no base"
+        raise CannotPublish(what=package.name, reason=reason, suggestion="Leave --base out.")
+    base = _base(package.name, package.base, package.is_from_nothing, wanted)
+    licence = _licence(runtime, package.made, base, wanted)
     files: dict[str, Path | bytes] = dict(package.files)
     if wanted.licence_file:
         if not wanted.licence_file.is_file():
@@ -120,9 +123,26 @@ def allowed(runtime: Runtime, variant: Variant, wanted: Wanted) -> None:
     Whether its text lies beside the weights is seen once they are here.
     """
     _check_name(wanted.repo)
-    card = runtime.card(variant)
-    licence = wanted.licence if _is_unknown(card.licence) else card.licence
-    require(licence, card.hub_id, wanted.repo, True, str(variant))
+    made = origin(runtime, variant, "")
+    base = _base(str(variant), made.base, is_pretraining(made.training), wanted)
+    require(_licence(runtime, made, base, wanted), base, wanted.repo, True, str(variant))
+
+
+def _base(what: str, noted: str, from_nothing: bool, wanted: Wanted) -> str:
+    """The Hub id of what it is made of; empty for what was trained from nothing."""
+    base = wanted.base or noted
+    if not base and from_nothing:
+        return ""
+    if base.startswith(LOCAL):
+        raise CannotPublish(
+            what=what,
+            reason=f"{base[:80]} lies on this machine only, where nobody else finds it",
+            suggestion="Publish that model first, and name its Hub id here with --base.",
+        )
+    if not _HUB_ID.fullmatch(base) or Path(base).exists():
+        known = f"“{base[:80]}” is no Hub id" if base else "of what it is made is not noted"
+        raise CannotPublish(what=what, reason=known, suggestion="Name the Hub id of its base with --base.")
+    return base
 
 
 def _work_folder(runtime: Runtime, variant: Variant, on_progress: OnProgress) -> Path:
@@ -139,12 +159,14 @@ def _work_folder(runtime: Runtime, variant: Variant, on_progress: OnProgress) ->
     return runtime.settings.cache / "publishing" / name
 
 
-def _licence(runtime: Runtime, package: Package, base: str, wanted: Wanted) -> str:
+def _licence(runtime: Runtime, made: Made | None, base: str, wanted: Wanted) -> str:
     """That of the base, as the catalog or the Hub states it; else what was noted; else what the operator states."""
+    if not base:
+        return wanted.licence
     card = next((card for card in runtime.catalog.values() if card.hub_id == base), None)
     found = card.licence if card else ""
-    if _is_unknown(found) and package.made and package.made.base == base:
-        found = package.made.licence
+    if _is_unknown(found) and made and made.base == base:
+        found = made.licence
     if _is_unknown(found):
         found = _asked(runtime, base)
     return wanted.licence if _is_unknown(found) else found

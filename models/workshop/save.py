@@ -16,7 +16,7 @@ from ..runtime import Runtime
 from ..system.durable import unfinished, write_text
 from ..system.files import read_object, state_of
 from ..training.engine.merging import copy_settings, write_merged
-from ..training.made import FILE, made_of
+from ..training.made import FILE
 from ..training.merge import MODES as PLAIN
 from ..training.merge import merge
 from ..weights.disk import writing
@@ -26,6 +26,7 @@ from ..weights.verify.checks import LARGEST_CONFIG, check_written
 from ..weights.verify.file_names import CONFIG, INDEX, SINGLE, weight_files, weight_map
 from ..weights.verify.safetensors_header import read_tensors
 from . import shard_files
+from .origin import origin
 from .tensors import Stored
 
 PIECE = 8_000_000  # bytes that are copied at once
@@ -52,7 +53,7 @@ def save(runtime: Runtime, variant: Variant, out: Path, most: int, on_progress: 
     if mode.name == "dynamic-int8":
         raise CannotSave(variant=str(variant), reason="torch quantizes it in memory, in a form that no file has")
     snapshot = runtime.fetch(wanted, on_progress)
-    made = made_of(runtime, wanted, mode.name)
+    made = origin(runtime, wanted, mode.name)
     source = Path(snapshot.path)
     names = weight_files({path.name for path in source.iterdir()}, source)
     if _is_stored(source, names, mode.name):

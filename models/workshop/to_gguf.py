@@ -22,11 +22,12 @@ from ..engines.llama.engine import open_gguf
 from ..engines.llama.export.write import require_known, write_gguf
 from ..runtime import Runtime
 from ..system.durable import put, write_text
-from ..training.made import beside, made_of
+from ..training.made import beside
 from ..training.merge import MODES as PLAIN
 from ..training.merge import merge
 from ..weights.disk import writing
 from ..weights.verify.file_names import CONFIG
+from .origin import origin
 
 TEMPLATE = "chat_template.jinja"
 
@@ -140,7 +141,7 @@ def _note(runtime: Runtime, variant: Variant, kind: str, found: Exported, out: P
         "divergence": found.divergence,
         "bits": found.bits,
     }
-    write_text(beside(out), replace(made_of(runtime, variant, kind), figures=figures).text())
+    write_text(beside(out), replace(origin(runtime, variant, kind), figures=figures).text())
 
 
 def _settings_beside(runtime: Runtime, source: Path, out: Path) -> None:

@@ -11,11 +11,13 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from models.__main__ import main
 from models.domain.errors import (
     BadDocuments,
     BadRunFolder,
+    CannotPublish,
     DiskFilled,
     PretrainingDiverged,
     TrainingSettingOutOfBounds,
@@ -24,8 +26,11 @@ from models.domain.errors import (
 from models.domain.pretraining import PretrainingReport, PretrainingSettings
 from models.domain.settings import Settings
 from models.domain.training_events import Said
+from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.training.pretrain import RUN, pretrain
+from models.workshop.push import Wanted, allowed, publication
+from models.workshop.save import save
 from tests.conftest import ROOT
 
 SETTINGS = PretrainingSettings("stories-tiny", documents=80, vocabulary=300, tokens=12_000, precision="fp32")
@@ -124,6 +129,26 @@ def test_a_folder_is_given_as_a_variant(finished, capsys, monkeypatch):
         assert answer["usage"]["variant"] == f"local/stories@{variant.partition('@')[2]}"
         texts.append(answer["text"])
     assert all(texts)
+
+
+def test_it_is_published_without_a_base_and_a_saved_copy_of_it_too(finished, tmp_path):
+    out, _, report = finished
+    runtime = Runtime(Settings(cache_dir=str(tmp_path / "cache"), threads=1, model_folders=(str(out),)))
+    save(runtime, Variant("local/stories", "bf16"), tmp_path / "copy", 10**9, lambda step: None)
+    for folder in (out, tmp_path / "copy"):
+        card = publication(runtime, folder, Wanted("me/stories", licence="mit")).card
+        head = yaml.safe_load(card.split("---")[1])
+        assert (head["license"], head["library_name"]) == ("mit", "transformers")
+        assert not {"base_model", "base_model_relation"} & set(head)
+        assert "local/" not in card
+        assert f"{report.parameters:,} parameters" in card
+        assert f"{report.before:.3f} nats a token before, {report.after:.3f} after" in card
+        assert ("before they were converted" in card) == (folder != out)
+    allowed(runtime, Variant("local/stories", "bf16"), Wanted("me/stories", licence="mit"))
+    with pytest.raises(CannotPublish, match="choose one with --licence"):
+        publication(runtime, out, Wanted("me/stories"))
+    with pytest.raises(CannotPublish, match="so it has no base"):
+        publication(runtime, out, Wanted("me/stories", base="them/model", licence="mit"))
 
 
 @pytest.mark.parametrize(

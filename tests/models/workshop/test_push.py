@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from models.__main__ import main
 from models.domain.errors import CannotPublish, CannotSave, NoHubToken, PushRefused, UploadBroken
 from models.domain.messages import Progress
 from models.domain.settings import Settings
+from models.domain.training import RowCounts, TrainingReport, TrainingSettings
 from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.weights.adapters import sources
@@ -141,6 +143,47 @@ def test_a_gguf_file_goes_with_its_figures(hub: FakeSpaces, tmp_path: Path) -> N
     assert set(files) == {".gitattributes", "README.md", file.name}
     assert "| 12.5 |" in files["README.md"].decode()
     assert head(files["README.md"])["base_model_relation"] == "quantized"
+
+
+def report_of(base: str, on: tuple[str, ...] = (), method: str = "lora") -> str:
+    """A training.json."""
+    rows, losses = RowCounts(900, 100), {"before": 3.25, "after": 1.125}
+    facts = {"data": "pirates.jsonl", "data_sha256": "", "epochs": (), "trained_parameters": 1, "seconds": 1.0}
+    machine = {"resumed": False, "versions": {"torch": "2"}, "machine": {"accelerator": "cpu"}}
+    settings = TrainingSettings(method=method)
+    report = TrainingReport(
+        base=base, base_revision="abc", rows=rows, settings=settings, on=on, **losses, **facts, **machine
+    )  # type: ignore[arg-type]
+    return json.dumps(asdict(report))
+
+
+def test_a_model_whose_own_weights_were_trained_goes_with_its_figures(runtime: Runtime, tmp_path: Path) -> None:
+    folder = tmp_path / "models/me/tiny"
+    (folder / "training.json").write_text(report_of(BASE, method="full"))
+    what = publication(runtime, folder, Wanted("me/full"))
+    assert "training.json" in what.files
+    assert head(what.card.encode())["base_model"] == BASE
+    assert head(what.card.encode())["license"] == "apache-2.0"
+    assert "900 rows to train on" in what.card
+    assert "3.250 nats a token before, 1.125 after" in what.card
+    assert "rank" not in what.card  # it has none
+
+
+def test_an_adapter_that_needs_others_says_so(runtime: Runtime, tmp_path: Path) -> None:
+    folder = Path(write_adapter(tmp_path / "adapters", "upper", seed=4, size=0.2).file).parent
+    (folder / "training.json").write_text(report_of(BASE, ("me/lower", "pirate:0.5")))
+    card = publication(runtime, folder, Wanted("me/upper", base=BASE)).card
+    assert "only with them: me/lower at weight 1, pirate at weight 0.5." in card
+
+
+@pytest.mark.parametrize("stated", ["", "local/stories"])
+def test_what_only_this_machine_has_is_no_base(runtime: Runtime, tmp_path: Path, stated: str) -> None:
+    folder = tmp_path / "models/me/tiny"
+    (folder / "training.json").write_text(report_of("local/stories", method="full"))
+    with pytest.raises(CannotPublish, match="Publish that model first, and name its Hub id here with --base"):
+        publication(runtime, folder, Wanted("me/full", base=stated, licence="mit"))
+    card = publication(runtime, folder, Wanted("me/full", base="me/stories", licence="mit")).card
+    assert "local/" not in card
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

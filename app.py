@@ -25,7 +25,7 @@ from models.domain.variant import Variant
 from models.engines.device import on_zero_gpu
 from models.packing import pack
 from models.runtime import Runtime
-from models.startup import log_runs, report, starts_beside
+from models.startup import log_runs, report, started, starts_beside
 from models.system.encodings import lenient_output
 from models.system.launching import end_with_parent
 from models.system.ranks import take_place
@@ -57,7 +57,7 @@ def main() -> gr.Blocks:
     end_with_parent()
     try:
         place = take_place()  # it says which GPU, and how many cores
-        runtime = Runtime(served_in_processes(Settings.from_env(), place, __file__))
+        runtime = started(served_in_processes(Settings.from_env(), place, __file__))
     except (ValueError, PaddockError) as error:  # the operator's own variables
         raise SystemExit(f"paddock: {error}") from None
     loading = threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from .compute import packed
 from .compute.background import exhausted
@@ -40,11 +39,13 @@ def _packed(runtime: Runtime, variant: Variant, before: int, say: Callable[[str]
     if work is None:
         say(f"Not packed: {variant} is computed without a GPU.")
         return 0
-    if reason := packed.obstacle(work.bytes, before, str(Path.home())):
+    load, began = None, time.monotonic()
+    if not (reason := packed.obstacle(work.bytes, before)):
+        load = exhausted(runtime.ready(variant), lambda progress: None)
+        reason = packed.obstacle(work.bytes, before)  # its files may have come to the same disk
+    if load is None or reason:
         say(f"Not packed: {work.variant}, {size(work.bytes)}, since {reason}.")
         return 0
-    began = time.monotonic()
-    load = exhausted(runtime.ready(variant), lambda progress: None)
     held = packed.pack(load, open_engine, lambda progress: None)
     say(f"Packed for every worker: {load.variant}, {size(held)}, in {time.monotonic() - began:.1f} s.")
     return held

@@ -7,13 +7,19 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
+from . import loading
 from .domain import quantization
-from .domain.errors import PaddockError
-from .domain.settings import unknown
+from .domain.catalog import Catalog, load_catalog
+from .domain.errors import HubIdsNotAllowed, PaddockError
+from .domain.settings import Settings, unknown
 from .domain.units import size
 from .domain.variant import Variant
 from .engines.device import gpu_memory, on_zero_gpu
+from .packing import DEFAULT, NONE
 from .runtime import Runtime
 from .weights import sources
 from .weights.hub.access import hub_reachable
@@ -26,6 +32,62 @@ def log_runs() -> None:
     runs.setLevel(logging.INFO)
     runs.addHandler(logging.StreamHandler(sys.stdout))
     runs.propagate = False
+
+
+def started(settings: Settings) -> Runtime:
+    """The Runtime of an app; raises ValueError, which names the variable whose value cannot be used on this machine.
+
+    Nothing is asked of the Hub.
+    """
+    for variable, folders in (
+        ("PADDOCK_MODELS_DIR", filter(None, (settings.models_dir,))),
+        ("PADDOCK_MODEL_FOLDERS", settings.model_folders),
+    ):
+        for folder in folders:
+            if not Path(folder).expanduser().is_dir():
+                raise ValueError(f"{variable}={folder!r} is no folder")
+    with _named("PADDOCK_MODELS", ",".join(settings.models)):
+        catalog = load_catalog().only(settings.models)
+    with _named("PADDOCK_DEFAULT_VARIANT", settings.default_variant):
+        _require_listed(Variant.parse(settings.default_variant), settings, catalog)
+        runtime = Runtime(settings)
+        _require_possible(Variant.parse(settings.default_variant), runtime)
+    for name in settings.packed:
+        if name not in (DEFAULT, NONE):
+            with _named("PADDOCK_PACKED", name):
+                _require_listed(Variant.parse(name), settings, catalog)
+    return runtime
+
+
+@contextmanager
+def _named(variable: str, value: str) -> Iterator[None]:
+    try:
+        yield
+    except PaddockError as error:
+        raise ValueError(f"{variable}={value!r}: {error}") from None
+
+
+def _require_listed(variant: Variant, settings: Settings, catalog: Catalog) -> None:
+    """Raise UnknownModel or HubIdsNotAllowed for a model that nobody could pick."""
+    if not variant.is_hub_id:
+        catalog[variant.model]
+    elif not (
+        settings.hub_ids
+        or settings.local_folder(variant.model)
+        or variant.model in {card.hub_id for card in catalog.values()}
+    ):
+        raise HubIdsNotAllowed(model=variant.model)
+
+
+def _require_possible(variant: Variant, runtime: Runtime) -> None:
+    """Raise what keeps a listed model's variant from running, as far as it is known without the Hub."""
+    if variant.is_hub_id or variant.quantization.startswith("gguf-"):  # it may have files that only the Hub knows
+        return
+    card = runtime.card(variant)
+    if card.remote is None:
+        runtime.resolve(variant.without_adapters, card)
+        here = tuple(choice for choice in variant.adapters if "/" not in choice.name)
+        loading.known_adapters(replace(variant, adapters=here), card, runtime.settings, None)
 
 
 def report(runtime: Runtime, env: Mapping[str, str] = os.environ) -> Iterator[str]:

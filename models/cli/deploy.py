@@ -14,6 +14,7 @@ from ..space.files import files
 from ..space.hub import Secrets, Wanted, check, deploy
 from ..system.processes import SECRETS
 
+HOSTED = {"SPACE_ID": "owner/name", "OAUTH_CLIENT_ID": "id"}  # as the Hub sets them, by the head of the README
 HELP = "make a Hugging Face Space of this app, or bring it up to date"
 
 
@@ -73,11 +74,14 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         if key in SECRETS:
             raise BadSpace(reason=f"{key} is a secret: give it with --secret")
         variables[key] = value
-    try:
-        Settings.from_env(variables)
-    except ValueError as error:
-        raise BadSpace(reason=str(error)) from None
     if lacking := [key for key in options.secret if not os.environ.get(key)]:
         raise BadSpace(reason=f"{lacking[0]} is not set in this environment")
     secrets = Secrets({key: os.environ[key] for key in options.secret})
+    try:
+        Settings.from_env(HOSTED | variables | secrets)
+    except ValueError as error:
+        words = str(error)
+        if hidden := next((key for key in secrets if f"{key}=" in words), ""):
+            words = f"{hidden} has a value that it cannot have"
+        raise BadSpace(reason=words) from None
     return Wanted(options.space, options.hardware, options.private, variables, secrets)

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from ..domain.engine import Engine
 from ..domain.load import Load, Room
 from ..domain.messages import Progress
+from ..domain.units import size
 from ..engines.device import in_worker
 from ..engines.transformers.engine_thread import on_this_thread
 from .background import OnProgress
@@ -28,12 +31,17 @@ def pack(load: Load, open_engine: Callable[[Load, OnProgress], Engine], on_progr
     return engine.bytes
 
 
-def obstacle(weights: int, before: int, folder: str) -> str:
-    """The reason why so many bytes are not packed after those before, or an empty string."""
+def obstacle(weights: int, before: int) -> str:
+    """The reason why so many bytes are not packed after those before, or an empty string.
+
+    All of them are written only at the launch, so that free disk is what they share.
+    """
     if before + weights > LARGE_BYTES:
         return "with it, ZeroGPU would give an xlarge GPU, which is charged twice"
-    if weights > shutil.disk_usage(folder).free:
-        return "the disk has no room for it"
+    folder = Path(os.environ.get("ZEROGPU_OFFLOAD_DIR") or Path.home() / ".zerogpu" / "tensors")  # as `spaces` has it
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if before + weights > (free := shutil.disk_usage(there).free):
+        return f"the disk has {size(free)} for all that is packed, {size(before + weights)} with it"
     return ""
 
 

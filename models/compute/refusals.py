@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..domain.errors import GpuBusy, GpuPassExpired, GpuQuotaUsed, GpuRefused, GpuTaken, PaddockError
@@ -20,6 +21,7 @@ _KINDS: tuple[tuple[str, str, type[GpuRefused]], ...] = (
     ("client error", "No GPU was available", GpuBusy),
     ("client error", "Expired", GpuPassExpired),
 )
+_LINK = re.compile(r"\.? \[([^\]]+)\]\(\S+?\)")  # as Markdown writes it, after a sentence
 
 
 def refusal(error: BaseException, declared: int, seconds: float) -> PaddockError:
@@ -37,5 +39,5 @@ def refusal(error: BaseException, declared: int, seconds: float) -> PaddockError
 
 
 def _words(message: Any) -> str:
-    """One line without its full stop; of a message with HTML the text."""
-    return " ".join(str(message).split()).rstrip(". ")
+    """One line without its full stop; of a message with HTML the text, of a link its words."""
+    return _LINK.sub(r". \1", " ".join(str(message).split())).rstrip(". ")

@@ -6,14 +6,14 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..domain.errors import EngineFailed
+from ..domain.errors import CannotLoad, EngineFailed
 from ..domain.messages import END
 from .background import with_beats
 from .job import Deadline, Job, computing_process
@@ -21,7 +21,8 @@ from .job import Deadline, Job, computing_process
 BEAT_S = 0.2  # how long a worker is silent at most, since it hears of a stop only when it says something
 MARGIN_S = 1.0  # of what was asked for, kept to say how it ended
 BEAT = {"kind": "beat"}
-SPOILING = frozenset({EngineFailed.code})  # after which nobody knows what state the GPU is in
+# After these nobody knows what state the GPU is in: also a load ends so when CUDA fails in it.
+SPOILING = frozenset({EngineFailed.code, CannotLoad.code})
 _APP = os.getpid()
 
 
@@ -41,23 +42,66 @@ class WorkerSpoiled(Exception):
 def served(call: Call, compute: Any) -> Iterator[dict[str, Any]]:
     """Events of each job as `compute` writes them, each closed by its end, and beats in between.
 
-    Raises WorkerSpoiled, after which the worker is not used again.
+    Raises WorkerSpoiled, after which the worker is not used again. Once a reader has left, `spaces` hears of nothing,
+    and a spoiled worker ends itself.
     """
     spent = _age_s()
     deadline = Deadline(time.monotonic() + call.seconds - spent - MARGIN_S, call.seconds)
     _end_with_the_app()
     yield {"kind": "begun", "start_s": spent}
     for job in _jobs(call):
-        spoiled = False
-        if job is not None:
-            with closing(with_beats(partial(compute, job, deadline), BEAT_S)) as events:
-                for event in events:
-                    spoiled = spoiled or (event or BEAT).get("code") in SPOILING
-                    yield _with_held(event, job) if event == END else event or BEAT
-        else:
+        if job is None:
             yield BEAT
-        if spoiled:
+            continue
+        sound = _Soundness()
+        try:
+            with closing(with_beats(partial(_noticed, partial(compute, job, deadline), sound), BEAT_S)) as events:
+                for event in events:
+                    yield _with_held(event, job) if event == END else event or BEAT
+        except GeneratorExit:
+            sound.leave()
+            raise
+        if sound.spoiled.is_set():
             raise WorkerSpoiled
+
+
+class _Soundness:
+    """Whether a job leaves this worker as it was; the thread that computes may learn it after its reader has left."""
+
+    def __init__(self) -> None:
+        self.spoiled, self._left = threading.Event(), threading.Event()
+
+    def spoil(self) -> None:
+        """Say that it does not."""
+        self.spoiled.set()
+        if self._left.is_set():
+            _end()
+
+    def leave(self) -> None:
+        """Say that nobody reads any more."""
+        self._left.set()
+        if self.spoiled.is_set():
+            _end()
+
+
+def _noticed(
+    start: Callable[[], Generator[dict[str, Any], None, None]], sound: _Soundness
+) -> Generator[dict[str, Any], None, None]:
+    """The events of a job, of which `sound` hears what spoils, also when nobody reads them any more."""
+    try:
+        with closing(start()) as events:
+            for event in events:
+                if event.get("code") in SPOILING:
+                    sound.spoil()
+                yield event
+    except Exception:
+        sound.spoil()
+        raise
+
+
+def _end() -> None:
+    """The app takes a new worker in place of one that has ended."""
+    os._exit(1)
 
 
 def _with_held(end: dict[str, Any], job: Job) -> dict[str, Any]:

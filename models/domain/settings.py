@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
+from .errors import VariantError
 from .locks import SHORTEST_KEY
+from .variant import Variant
 
 EVERY = "*"  # of gated_models: all that the operator's token may read
 SignIn = Literal["oauth", "token", "off"]
@@ -103,13 +105,13 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Settings from PADDOCK_<FIELD> variables; a value that cannot be read is a ValueError that names it.
 
-        On a public Space (SPACE_ID is set) `hub_ids`, `preload`, `openai` and `workshop` are off unless they are asked
-        for; visitors sign in by OAuth where the Space has it (OAUTH_CLIENT_ID is set). ZeroGPU computes for nobody who
-        has gone.
+        On a public Space (SPACE_ID is set) `hub_ids`, `openai` and `workshop` are off unless they are asked for;
+        visitors sign in by OAuth where the Space has it (OAUTH_CLIENT_ID is set). ZeroGPU computes for nobody who has
+        gone, nor before anybody came.
         """
         values: dict[str, object] = dict.fromkeys(_OFF_ON_SPACES, False) if env.get("SPACE_ID") else {}
         if env.get("SPACES_ZERO_GPU", "").lower() in ("1", "true"):
-            values["away_s"] = 0.0
+            values |= {"away_s": 0.0, "preload": False}
         if env.get("OAUTH_CLIENT_ID"):
             values["sign_in"] = "oauth"
         for f in fields(cls):
@@ -121,18 +123,37 @@ class Settings:
             except (ValueError, KeyError):
                 raise ValueError(f"PADDOCK_{f.name.upper()}={text!r} is not {_WANTED[str(f.type)]}") from None
         settings = cls(**values)  # type: ignore[arg-type]
-        for name in _AT_LEAST_ONE:
-            if getattr(settings, name) < 1:
-                raise ValueError(f"PADDOCK_{name.upper()}={getattr(settings, name)} is not a whole number above 0")
-        if settings.sign_in == "oauth" and not env.get("OAUTH_CLIENT_ID"):
-            raise ValueError("PADDOCK_SIGN_IN='oauth' needs a Space with `hf_oauth: true`")
-        if settings.link_key and len(settings.link_key) < SHORTEST_KEY:
-            raise ValueError(f"PADDOCK_LINK_KEY has fewer than {SHORTEST_KEY} characters, and could be guessed")
-        if settings.locked_only and not settings.link_key:
-            raise ValueError("PADDOCK_LOCKED_ONLY needs PADDOCK_LINK_KEY, which signs the links that are answered")
-        if settings.memory_fraction > 1:
-            raise ValueError(f"PADDOCK_MEMORY_FRACTION={settings.memory_fraction:g} is more than 1")
+        settings._require(env)
         return settings
+
+    def _require(self, env: Mapping[str, str]) -> None:
+        """Raise a ValueError that names the first variable whose value could be read and cannot be used."""
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"PADDOCK_{name.upper()}={getattr(self, name)} is not a whole number above 0")
+        for name, most in _AT_MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"PADDOCK_{name.upper()}={getattr(self, name)} is more than {most}")
+        for name, spellings in (("default_variant", (self.default_variant,)), ("packed", self.packed)):
+            for spelling in spellings:
+                try:
+                    Variant.parse(spelling)
+                except VariantError as error:
+                    raise ValueError(f"PADDOCK_{name.upper()}={spelling!r}: {error}") from None
+        for name in self.gated_models:
+            if name != EVERY and not _HUB_ID.fullmatch(name):
+                raise ValueError(f"PADDOCK_GATED_MODELS={name!r} is no Hub id like owner/name")
+        if not _ANCESTORS.fullmatch(self.frame_ancestors):
+            raise ValueError(
+                f"PADDOCK_FRAME_ANCESTORS={self.frame_ancestors!r} is no list of pages like "
+                "'self' https://example.org, with spaces between them"
+            )
+        if self.sign_in == "oauth" and not env.get("OAUTH_CLIENT_ID"):
+            raise ValueError("PADDOCK_SIGN_IN='oauth' needs a Space with `hf_oauth: true`")
+        if self.link_key and len(self.link_key) < SHORTEST_KEY:
+            raise ValueError(f"PADDOCK_LINK_KEY has fewer than {SHORTEST_KEY} characters, and could be guessed")
+        if self.locked_only and not self.link_key:
+            raise ValueError("PADDOCK_LOCKED_ONLY needs PADDOCK_LINK_KEY, which signs the links that are answered")
 
 
 def unknown(env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -142,11 +163,15 @@ def unknown(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: next(iter(difflib.get_close_matches(name, known, n=1)), "") for name in found}
 
 
-_OFF_ON_SPACES = ("hub_ids", "preload", "openai", "workshop")
+_OFF_ON_SPACES = ("hub_ids", "openai", "workshop")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_ANCESTORS = re.compile(r"[!-+\--:<-~]+(?: +[!-+\--:<-~]+)*")  # what would begin another directive or header is none
+_AT_MOST = {"memory_fraction": 1, "gpu_seconds": 86_399}  # `spaces` forgets whole days
 _AT_LEAST_ONE = (
     "context",
     "max_characters",
     "max_new_tokens",
+    "compared",
     "max_turns",
     "slots",
     "queue",

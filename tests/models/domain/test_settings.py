@@ -94,6 +94,12 @@ def test_defaults(env):
         ("preload", "2"),
         ("sign_in", "1"),
         ("sign_in", "oauth"),
+        ("compared", "0"),
+        ("gpu_seconds", "100000"),
+        ("default_variant", "a model"),
+        ("packed", "x y"),
+        ("gated_models", "nonsense"),
+        ("frame_ancestors", "; script-src x"),
     ],
 )
 def test_bad_value_is_named(name, text):
@@ -106,16 +112,22 @@ def test_words_for_yes(word):
     assert Settings.from_env({"SPACE_ID": "me/paddock", "PADDOCK_HUB_IDS": word}).hub_ids
 
 
+@pytest.mark.parametrize("text", ["*", "'none'", "https://*.example.org:8443/a  http:"])
+def test_pages_that_may_embed(text):
+    assert Settings.from_env({"PADDOCK_FRAME_ANCESTORS": text}).frame_ancestors == text
+
+
 def test_public_space():
     settings = Settings.from_env({"SPACE_ID": "me/paddock"})
-    assert (settings.hub_ids, settings.preload) == (False, False)
-    asked = Settings.from_env({"SPACE_ID": "me/paddock", "PADDOCK_HUB_IDS": "1", "PADDOCK_PRELOAD": "1"})
-    assert (asked.hub_ids, asked.preload) == (True, True)
+    assert (settings.hub_ids, settings.openai, settings.workshop) == (False, False, False)
+    assert settings.preload, "its model is there as soon as its page"
+    assert Settings.from_env({"SPACE_ID": "me/paddock", "PADDOCK_HUB_IDS": "1"}).hub_ids
     assert Settings.from_env({"SPACE_ID": "me/paddock", "OAUTH_CLIENT_ID": "id"}).sign_in == "oauth"
 
 
-def test_zerogpu_computes_for_nobody_who_has_gone():
-    assert Settings.from_env({"SPACES_ZERO_GPU": "true"}).away_s == 0
+def test_zerogpu_computes_for_nobody_who_has_gone_or_has_not_come():
+    settings = Settings.from_env({"SPACE_ID": "me/paddock", "SPACES_ZERO_GPU": "true"})
+    assert (settings.away_s, settings.preload) == (0, False)
 
 
 def test_places_and_threads(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -15,7 +16,16 @@ from huggingface_hub import constants
 from huggingface_hub.utils import _http
 
 from models.__main__ import main
-from models.domain.errors import NoHubToken, NoWriteAccess, SpaceNameTaken, SpaceNotRunning, SpaceRefused, UploadBroken
+from models.cli.deploy import _wanted
+from models.domain.errors import (
+    BadSpace,
+    NoHubToken,
+    NoWriteAccess,
+    SpaceNameTaken,
+    SpaceNotRunning,
+    SpaceRefused,
+    UploadBroken,
+)
 from models.space import hub
 from models.space.files import files
 from models.space.hub import Secrets, Wanted
@@ -238,6 +248,7 @@ def test_command_deploys_and_checks(spaces: FakeSpaces, capsys: pytest.CaptureFi
         [NAME, "--variable", "PADDOCK_QUEUE=none"],
         [NAME, "--secret", "NOT_SET_ANYWHERE"],
         [NAME, "--variable", "PADDOCK_OPERATOR_KEY=x"],
+        [NAME, "--variable", "PADDOCK_LOCKED_ONLY=1"],
     ],
 )
 def test_a_wrong_command_sends_nothing(
@@ -246,3 +257,23 @@ def test_a_wrong_command_sends_nothing(
     assert main(["deploy", *arguments]) == 1
     assert "This Space cannot be made" in capsys.readouterr().err
     assert spaces.asked == []
+
+
+def test_what_holds_on_a_space_and_with_its_secrets_is_a_good_command(
+    spaces: FakeSpaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PADDOCK_LINK_KEY", "sixteen letters.")
+    for given in (("PADDOCK_LOCKED_ONLY=1", "--secret", "PADDOCK_LINK_KEY"), ("PADDOCK_SIGN_IN=oauth",)):
+        assert main(["deploy", NAME, "--variable", *given]) == 0
+    assert spaces.spaces[NAME].variables == {"PADDOCK_LOCKED_ONLY": "1", "PADDOCK_SIGN_IN": "oauth"}
+    assert spaces.spaces[NAME].secrets == {"PADDOCK_LINK_KEY": "sixteen letters."}
+
+
+def test_a_secret_is_not_said_when_it_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = argparse.Namespace(
+        space=NAME, hardware=None, private=None, variable=[], secret=["PADDOCK_FRAME_ANCESTORS"]
+    )
+    monkeypatch.setenv("PADDOCK_FRAME_ANCESTORS", "; the operator's own")
+    with pytest.raises(BadSpace, match="PADDOCK_FRAME_ANCESTORS has a value") as caught:
+        _wanted(options)
+    assert "operator's own" not in str(caught.value)

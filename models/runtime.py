@@ -16,9 +16,10 @@ from typing import Any, get_args
 from . import loading
 from .compute import packed
 from .compute.background import OnProgress, exhausted
-from .compute.estimate import SEEN, SPEEDS, Work, warm
+from .compute.estimate import SPEEDS, Work
 from .compute.gpu import Lease, events
 from .compute.job import Answering, Job, Scoring, computing_process
+from .compute.known_workers import WORKERS
 from .compute.pool import LoadedModel
 from .compute.relay import pumped, relayed
 from .compute.runs import COUNTS
@@ -320,7 +321,7 @@ class Runtime:
             own.append(LoadedModel(name, engine.name, engine.bytes, engine.bytes, engine.bytes, 0.0, self._began, 0))
         there = [
             LoadedModel(**line | {"attached": tuple(Attached(**each) for each in line["attached"])})
-            for line in SEEN.now
+            for line in WORKERS.lines
         ]
         return own + [replace(line, users=0) for line in there]
 
@@ -331,7 +332,7 @@ class Runtime:
     def eject(self, name: str) -> None:
         """Take a model out of memory by its spelling; raises NotHeld when it is in use or not there."""
         own = computing_process(self.settings).pool
-        if name in warm() and not any(line.name == name for line in own.held()):
+        if name not in {line.name for line in own.held()} and name in {line.name for line in self.held()}:
             raise NotHeld(variant=name, reason="it is in a worker of ZeroGPU, which gives it back by itself")
         own.eject(name)
 

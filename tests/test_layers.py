@@ -58,7 +58,8 @@ PAGE = ("ui", "models.domain", "models.system", "models.studies", "models.worksh
 PAGE += ("models.training.runs",)
 TYPES_ONLY = (*PAGE, "models.runtime")
 NEVER_HEAVY = ("app", "ui", "models.domain")  # not even inside a function
-ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", "models.compute.gpu", "models.compute.scheduler")}
+ZERO_GPU = tuple(f"models.compute.{name}" for name in ("gpu", "quota", "scheduler"))
+ONLY_IN = {"gradio": ("app", "ui"), "spaces": ("app", *ZERO_GPU)}
 
 
 def module_name(path: Path) -> str:

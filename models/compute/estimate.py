@@ -6,24 +6,22 @@ its load, and the rows of a batch, which are computed together, are charged once
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..domain.load import Local
 from ..domain.messages import Delta, Event
 from . import packed
 from .job import Job, Scoring
+from .known_workers import WORKERS
+from .quota import charged_s
 from .worker import MARGIN_S
 
 # Until something was measured here: of a slow day of the shared GPU.
 LOAD_BYTES_PER_S, START_S, DECODE_TOKENS_PER_S, READ_CHARACTERS_PER_S = 1e9, 4.0, 25.0, 4000.0
 MOST_KEPT = 5  # of the last figures of a kind; the slowest of them counts
-WARM_S = 60.0  # how long a worker is counted on after its last call
 TELLING_TOKENS = 8  # of an answer whose speed says something
 ROW_COST = 0.1  # of a row's time, that each further row of a batch adds until it was measured
 
@@ -53,31 +51,14 @@ def work_of(job: Job) -> Work:
     return Work(job.load.variant, size, tokens, read, len(job.rows))
 
 
-@dataclass
-class Seen:
-    """What a worker had in memory when it was last heard of; `lines` are those of LoadedModel as plain data."""
-
-    lines: Sequence[dict[str, Any]] = ()
-    at: float = 0.0
-
-    def see(self, lines: Sequence[dict[str, Any]]) -> None:
-        self.lines, self.at = lines, time.monotonic()
-
-    def forget(self) -> None:
-        self.lines = ()
-
-    @property
-    def now(self) -> list[dict[str, Any]]:
-        """The same as long as the worker may still be there."""
-        return list(self.lines) if time.monotonic() - self.at < WARM_S else []
-
-
-SEEN = Seen()
-
-
 def warm() -> set[str]:
-    """The variants whose load will probably take no time."""
-    return {name for name, _ in packed.names()} | {line["name"] for line in SEEN.now}
+    """The variants whose load will probably take no time in the next call."""
+    return packed_variants() | WORKERS.models
+
+
+def packed_variants() -> set[str]:
+    """Those that every worker has from its beginning."""
+    return {name for name, _ in packed.names()}
 
 
 @dataclass
@@ -96,14 +77,14 @@ class Speeds:
             with self._turn:
                 self._start.append(seconds)
 
-    def note(self, job: Job, event: Event) -> None:
-        """Take the figures of an answer that is over."""
+    def note(self, job: Job, event: Event, there: Collection[str] = ()) -> None:
+        """Take the figures of an answer that is over; of the variants that were `there` it loaded none."""
         if not isinstance(event, Delta) or event.usage.finish is None:
             return
         work, usage = work_of(job), event.usage
         with self._turn:
             self._sizes[work.variant] = work.bytes
-            if work.variant not in warm() and usage.load_s:
+            if work.variant not in there and usage.load_s:
                 self._loads[work.variant] = (usage.load_s, work.bytes)
             if usage.new_tokens >= TELLING_TOKENS and usage.decode_tokens_per_s:
                 speeds = self._decoding.setdefault((work.variant, work.rows), deque(maxlen=MOST_KEPT))
@@ -116,14 +97,14 @@ class Speeds:
             self._loads[work.variant] = (2 * seconds, work.bytes)
 
     def seconds(self, works: Iterable[Work], most: int, warm: Collection[str] | None = None) -> int:
-        """Whole seconds to declare for all of it in one call, at most so many."""
-        return min(most, max(1, math.ceil(self.needed_s(list(works), warm))))
+        """Whole seconds to be charged for all of it in one call, at most so many."""
+        return charged_s(self.needed_s(list(works), warm), most)
 
     def needed_s(self, works: Sequence[Work], there: Collection[str] | None = None) -> float:
         """The same without a limit; the variants that are `there` need no load, else those of `warm`."""
         there = warm() if there is None else there
         with self._turn:
-            begin = 0.0 if SEEN.now else max(self._start, default=START_S)
+            begin = 0.0 if WORKERS.ready else max(self._start, default=START_S)
             new = {work.variant: work.bytes for work in works if work.variant not in there}
             loads = sum(self._load_s(variant, size) for variant, size in new.items())
             return MARGIN_S + begin + loads + sum(map(self._work_s, works))

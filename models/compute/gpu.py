@@ -13,10 +13,12 @@ import socket
 import tempfile
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future
 from contextlib import closing, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import spaces
 
@@ -24,8 +26,10 @@ from ..domain.errors import EngineFailed, EngineLost, GpuTimeUsed, PaddockError,
 from ..domain.messages import END, Delta, Event, Progress, Rendered, Thought, from_wire, to_wire
 from ..engines.device import on_zero_gpu
 from .background import with_beats
-from .estimate import SEEN, SPEEDS, work_of
-from .job import NO_DEADLINE, Deadline, Job, needs_gpu, run
+from .estimate import SPEEDS, packed_variants, work_of
+from .job import LOADING, NO_DEADLINE, Deadline, Job, needs_gpu, run
+from .known_workers import WORKERS, Worker
+from .quota import charged_s, declared_s
 from .refusals import refusal
 from .runs import noted
 from .scheduler import PLACE, QueuePlace, make_queue_leavable
@@ -40,7 +44,7 @@ if on_zero_gpu():
     make_queue_leavable()
 
 
-@spaces.GPU(duration=lambda call: call.seconds)  # type: ignore[untyped-decorator]
+@spaces.GPU(duration=lambda call: declared_s(call.seconds))  # type: ignore[untyped-decorator]
 def lent(call: Call) -> Iterator[dict[str, Any]]:
     """The jobs of a call on a GPU that is lent for it."""
     yield from served(call, compute)
@@ -81,15 +85,6 @@ def _here(job: Job) -> Generator[Event, None, None]:
     raise EngineLost
 
 
-def gpu_size() -> Literal["large", "xlarge"]:
-    """The size of GPU that ZeroGPU gives, which it decides by what was packed before the launch."""
-    if not on_zero_gpu():
-        return "large"
-    from spaces.zero import default_gpu_size
-
-    return default_gpu_size() or "large"
-
-
 class Lease:
     """One GPU call for the jobs of one press, asked for with the first that needs it; `seconds` are declared.
 
@@ -100,18 +95,31 @@ class Lease:
         self.seconds, self._further = seconds, further
         self._call: _GpuCall | None = None
         self._refused: PaddockError | None = None
-        self._declared, self._since = seconds, 0.0  # what no job was charged yet
+        self._declared, self._since, self._used_s = 0, 0.0, 0.0  # the first two of what no job was charged yet
+        self._taken: Worker | None = None
+        self._waits: Worker | None = None  # once this call is over
+        self._idle = True
 
     def __enter__(self) -> Lease:
+        self._take()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._leave()
 
+    def _take(self) -> None:
+        self._taken = self._waits = WORKERS.take()
+
     def _leave(self) -> None:
         call, self._call = self._call, None
+        over = partial(WORKERS.over, self._taken, self._waits)
+        self._taken = self._waits = None
         if call is not None:
             call.leave()
+        if call is None or self._idle:
+            over()
+        else:  # a stopped worker is busy until it hears of it
+            call.over.add_done_callback(lambda _: over())
 
     def events(self, job: Job) -> Generator[Event, None, None]:
         """The events of a job, with the last kind of them again while nothing comes; raises PaddockError."""
@@ -122,60 +130,85 @@ class Lease:
 
     def _spent(self) -> tuple[int, float]:
         """Seconds that were declared and used since the job before."""
-        if not self._since:
-            return 0, 0.0  # no GPU came
         declared, self._declared = self._declared, 0
-        before, self._since = self._since, time.monotonic()
-        return declared, self._since - before
+        now = time.monotonic()
+        used = now - self._since if self._since else 0.0  # else no GPU came
+        self._since = now if self._since and self._call else 0.0
+        self._used_s += used
+        return declared, used
 
     def _on_gpu(self, job: Job) -> Generator[Event, None, None]:
         if self._refused is not None:
             raise from_dict(self._refused.to_dict())
-        whole = False
+        self._idle = False
         try:
             yield from self._answered(job)
-            whole = True
+            self._idle = True
         except PaddockError as error:
-            whole = error.code not in SPOILING  # else the worker has gone, and a next job gets another
+            self._idle = error.code not in SPOILING  # else the worker has gone, and a next job gets another
+            if not self._idle:
+                self._waits = None
             raise
         finally:
-            if not whole:
+            if not self._idle:
                 self._leave()
 
-    def _answered(self, job: Job) -> Generator[Event, None, None]:
-        if self._call is None:
-            self._call = _GpuCall(self.seconds, job, self._further)
-        else:
+    def _asked(self, job: Job) -> _GpuCall:
+        """A call for what is left of the press, at least for this job."""
+        needed = max(SPEEDS.needed_s([work_of(job)]), self.seconds - self._used_s)
+        if self._used_s:
+            self._take()
+        return _GpuCall(charged_s(needed, self.seconds), job, self._further)
+
+    def _send(self, job: Job) -> None:
+        assert self._call is not None
+        try:
             self._call.send(job)
+        except EngineLost as error:
+            self._waits, self._refused = None, error
+            raise
+
+    def _answered(self, job: Job) -> Generator[Event, None, None]:
         last: Event = FOR_A_GPU
         began = time.monotonic()
         failure: PaddockError | None = None
+        if self._call is not None:
+            self._send(job)
+        else:
+            self._call = self._asked(job)
+        before = self._waits or Worker()
+        there = packed_variants() | before.models | {line["name"] for line in WORKERS.lines}
         yield last
         while True:
             try:
                 data = self._call.next()
             except PaddockError as error:
-                SEEN.forget()
+                if self._since:
+                    self._waits = None
                 self._refused = error
                 raise
             if data["kind"] == "end":
-                SEEN.see(data["held"])
+                self._waits = Worker(tuple(data["held"]))
                 if failure is not None:
                     raise failure
                 return
             if data["kind"] == "begun":
                 SPEEDS.note_start(data["start_s"])
-                self._since = time.monotonic()
+                self._declared, self._since = self._call.seconds, time.monotonic() - data["start_s"]
+                if data["start_s"]:
+                    there, self._waits = packed_variants(), Worker()
+                else:  # where a load may take the place of other models
+                    self._waits = Worker(before.lines if job.load.variant in before.models else ())
                 last, began = Progress("read"), time.monotonic()
             elif data["kind"] != "beat":
                 try:
                     last = from_wire(data)
                 except PaddockError as error:  # its end is still to come
                     failure = error
-                    if isinstance(error, GpuTimeUsed) and not isinstance(last, Delta | Thought):
+                    if isinstance(error, GpuTimeUsed) and error.facts["during"] == LOADING:
                         SPEEDS.note_slow_load(job, time.monotonic() - began)
                     continue
-                SPEEDS.note(job, last)
+                SPEEDS.note(job, last, there)
                 yield last
                 last = _silent(last)
                 continue
@@ -193,7 +226,8 @@ class _GpuCall:
     """Our end of a GPU call under way."""
 
     def __init__(self, seconds: int, job: Job, further: bool) -> None:
-        self._began, self._seconds = time.monotonic(), seconds
+        self._began, self.seconds = time.monotonic(), seconds
+        self.over: Future[None] = Future()  # once ZeroGPU has the GPU back
         self._place = QueuePlace()
         self._folder = tempfile.TemporaryDirectory(prefix="paddock-gpu-") if further else None
         self._socket: socket.socket | None = None
@@ -209,8 +243,13 @@ class _GpuCall:
 
         def start() -> Generator[dict[str, Any], None, None]:
             PLACE.set(self._place)  # in the context of the thread that waits in the queue
-            with closing(lent(call)) as wire:
-                yield from wire
+            try:
+                with closing(lent(call)) as wire:
+                    for data in wire:
+                        self._place.over()
+                        yield data
+            finally:
+                self.over.set_result(None)
 
         self._wire = with_beats(start, SILENCE_S)
 
@@ -222,7 +261,7 @@ class _GpuCall:
             raise EngineLost from None
         except Exception as error:
             log.warning("a GPU call failed: %s", error)
-            raise refusal(error, self._seconds, time.monotonic() - self._began) from error
+            raise refusal(error, self.seconds, time.monotonic() - self._began) from error
 
     def send(self, job: Job) -> None:
         """A further job; raises EngineLost when the worker is not there to take it."""
@@ -236,7 +275,7 @@ class _GpuCall:
             raise EngineLost from error
 
     def leave(self) -> None:
-        """Give the GPU back, or leave the queue; does not wait."""
+        """Give the GPU back, end a worker that only starts, or leave the queue; does not wait."""
         self._place.leave()
         self._wire.close()
         for end in filter(None, (self._peer, self._socket)):

@@ -114,6 +114,7 @@ class Deadline:
 
 
 NO_DEADLINE = Deadline()
+LOADING = "while loading the model"
 
 
 def run(job: Job, deadline: Deadline = NO_DEADLINE) -> Iterator[Event]:
@@ -121,6 +122,8 @@ def run(job: Job, deadline: Deadline = NO_DEADLINE) -> Iterator[Event]:
 
     An answer that is not whole by the deadline ends with `time_limit`; raises GpuTimeUsed where there is none yet.
     """
+    if not deadline.left_s:
+        raise GpuTimeUsed(declared=deadline.seconds, during="before this began")
     local = job.load.where
     yield from _run_here(job, local, deadline) if isinstance(local, Local) else _run_elsewhere(job)
 
@@ -131,7 +134,7 @@ def _run_here(job: Job, local: Local, deadline: Deadline) -> Generator[Event, No
     asked = time.perf_counter()
     with packed.lease(process.pool, job.load, local.room) as waiting:
         loading = Returning(waiting)
-        yield from deadline.kept(loading, "while loading the model")
+        yield from deadline.kept(loading, LOADING)
         engine = loading.value
         load_s = time.perf_counter() - asked
         place = (job.load, engine.slots)

@@ -1,4 +1,7 @@
-"""Leaving ZeroGPU's queue: `spaces` waits for a GPU in a call that nothing can end, so its HTTP client is wrapped."""
+"""Leaving ZeroGPU's queue: `spaces` waits for a GPU, and for a worker that starts, in calls that nothing can end.
+
+So its HTTP client is wrapped, and a new worker is made known to who may leave.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,20 @@ class QueuePlace:
         self._turn = threading.Lock()
         self._left = False
         self._socket: socket.socket | None = None
+        self._worker: Any = None
 
     def leave(self) -> None:
-        """Close the connection that waits, if one does; a GPU that is given all the same is given back at once."""
+        """Close the connection that waits, or end the worker that starts, if there is one.
+
+        A GPU that is given all the same is given back at once.
+        """
         with self._turn:
             self._left = True
             if self._socket is not None:
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
+            if self._worker is not None:
+                self._worker.kill()  # `spaces` gives its GPU back then
 
     def required(self) -> None:
         """Raise LeftQueue if it was left."""
@@ -36,16 +45,25 @@ class QueuePlace:
             raise LeftQueue
 
     def see(self, response: Any) -> None:
-        """A response whose body is still to come."""
+        """A response whose body is still to come; one that is no queue says at once what GPU was given, if any."""
+        if "text/event-stream" not in response.headers.get("content-type", ""):
+            return
         stream = response.extensions.get("network_stream")
         with self._turn:
             self._socket = stream.get_extra_info("socket") if stream else None
         self.required()
 
+    def starts(self, worker: Any) -> None:
+        """A process that nothing is heard of until it has the GPU."""
+        with self._turn:
+            self._worker = worker
+            if self._left:
+                worker.kill()
+
     def over(self) -> None:
         """Nothing waits any more."""
         with self._turn:
-            self._socket = None
+            self._socket = self._worker = None
 
 
 PLACE: ContextVar[QueuePlace | None] = ContextVar("PLACE", default=None)
@@ -53,7 +71,7 @@ PLACE: ContextVar[QueuePlace | None] = ContextVar("PLACE", default=None)
 
 def make_queue_leavable() -> None:
     """Let the calls of `spaces` in a context with a PLACE be left; once, on ZeroGPU."""
-    from spaces.zero import client
+    from spaces.zero import client, wrappers
 
     plain = client.api_client
 
@@ -62,6 +80,15 @@ def make_queue_leavable() -> None:
         return made if place is None else _Leavable(made, place)
 
     client.api_client = api_client
+
+    begin = wrappers.Worker.__init__
+
+    def made_known(worker: Any, *asked: Any) -> None:
+        begin(worker, *asked)
+        if (place := PLACE.get()) is not None:
+            place.starts(worker.process)
+
+    wrappers.Worker.__init__ = made_known
 
 
 class _Leavable:

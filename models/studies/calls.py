@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from ..compute.estimate import SPEEDS, Work
-from ..compute.gpu import gpu_size
+from ..compute.quota import charged_s, gpu_size
 from ..domain.gpu_cost import GpuCost
 from ..domain.quantization import rows_stand_alone
 from ..domain.request import ChatRequest, CompareRequest, Request, texts
@@ -42,7 +41,7 @@ def cost(runtime: Runtime, parts: Iterable[Sequence[Work]]) -> GpuCost:
     """What calls of so much work will be declared with, one after another."""
     most = runtime.settings.gpu_seconds
     needed = [SPEEDS.needed_s(works) for works in parts if works]
-    seconds = sum(min(most, ceil(each)) for each in needed)
+    seconds = sum(charged_s(each, most) for each in needed)
     return GpuCost(seconds, len(needed), gpu_size(), any(each > most for each in needed))
 
 
@@ -74,12 +73,13 @@ def calls(runtime: Runtime, groups: Sequence[Sequence[Running]], one_pass: bool)
     parts = [Call((group,), tuple(works_of(group, one_pass))) for group in groups]
     made: list[Call] = []
     for part in sorted(parts, key=lambda part: bool(part.works) != bool(parts[0].works)):
-        if made and made[-1].works and part.works:
-            works = (*made[-1].works, *part.works)
-            if not cost(runtime, [works]).cut:
-                made[-1] = Call((*made[-1].groups, *part.groups), works)
-                continue
-        made.append(part)
+        for place, call in enumerate(made):
+            works = (*call.works, *part.works)
+            if call.works and part.works and not cost(runtime, [works]).cut:
+                made[place] = Call((*call.groups, *part.groups), works)
+                break
+        else:
+            made.append(part)
     return made
 
 

@@ -16,7 +16,7 @@ from models.domain.messages import Progress
 from models.engines.transformers import decode_loop, engine
 
 LOAD_S, PREFILL_S = float(os.environ.get("SLOW_LOAD_S", "0")), float(os.environ.get("SLOW_PREFILL_S", "0"))
-TOKEN_S = float(os.environ.get("SLOW_TOKEN_S", "0"))
+TOKEN_S, START_S = float(os.environ.get("SLOW_TOKEN_S", "0")), float(os.environ.get("SLOW_START_S", "0"))
 OUT_OF_MEMORY, UNKNOWN = 1001, 1002
 load, prefill, tokens = engine.load, decode_loop.prefill, decode_loop.tokens
 
@@ -49,7 +49,15 @@ def hard_tokens(loaded: Any, ids: Any, cache: Any, sampling: Any, limit: int, se
         yield each
 
 
+def slow_start(uuid: str) -> None:
+    time.sleep(START_S)
+    init(uuid)
+
+
 if __name__ == "__main__":
+    from spaces.zero import torch as zero_torch
+
+    init, zero_torch.init = zero_torch.init, slow_start
     engine.load, decode_loop.prefill, decode_loop.tokens = slow_load, slow_prefill, hard_tokens
     from tests.zerogpu import patient_app
 

@@ -20,9 +20,9 @@ LONG = "fox " * 200
 
 @pytest.fixture(scope="module")
 def slow(tiny_models: Path) -> Iterator[Space]:
-    """The app with a load of four seconds, and a prefill of ten for long prompts."""
+    """The app with a start of three seconds, a load of four, and a prefill of ten for long prompts."""
     env = {"PADDOCK_DEFAULT_VARIANT": f"{TINY}@bf16", "PADDOCK_PACKED": "none"}
-    slowly = {"SLOW_LOAD_S": "4", "SLOW_PREFILL_S": "10"}
+    slowly = {"SLOW_START_S": "3", "SLOW_LOAD_S": "4", "SLOW_PREFILL_S": "10"}
     with DeviceApi() as api, Space(api, tiny_models, "tests/zerogpu/hard_app.py", **env, **slowly) as app:
         yield app
 
@@ -62,6 +62,14 @@ def test_in_the_queue_it_leaves_the_queue(slow: Space) -> None:
     assert not slow.api.seen("/allow")
 
 
+def test_while_a_worker_starts_it_ends(slow: Space) -> None:
+    visitor = slow.visitor()
+    thread = visitor.started("message", "submit", message="Hello")
+    wait_for(lambda: slow.api.seen("/allow"))
+    stopped(slow, visitor, thread, lambda: slow.api.seen("/release"))
+    assert not slow.api.busy()
+
+
 def test_in_a_load_the_load_ends(slow: Space) -> None:
     visitor = slow.visitor()
     thread = visitor.started("message", "submit", message="Hello")
@@ -76,10 +84,12 @@ def test_in_a_load_the_load_ends(slow: Space) -> None:
 def test_in_a_prefill_and_in_a_decode(slow: Space) -> None:
     visitor = slow.visitor()
     visitor.pressed("message", "submit", message="Hello", max_new_tokens=4)
+    assert slow.api.settled()  # or the stopped ones would get new workers
     released = len(slow.api.seen("/release"))
     thread = visitor.started("message", "submit", message=LONG, max_new_tokens=2000)
     wait_for(lambda: "PREFILL" in slow.printed)
     stopped(slow, visitor, thread, lambda: len(slow.api.seen("/release")) > released)
+    assert slow.api.settled()
     thread = visitor.started("message", "submit", message="Hello again", max_new_tokens=2000)
     wait_for(lambda: len(visitor.shows("chatbot")) > 3)
     stopped(slow, visitor, thread, lambda: len(slow.api.seen("/release")) > released + 1)

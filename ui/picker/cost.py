@@ -93,6 +93,8 @@ def sentence(cost: GpuCost, most: int, signed_in: bool) -> str:
         parts.append(say("in {calls} GPU calls", calls=cost.calls))
     if cost.size == "xlarge":
         parts.append(say("an xlarge GPU counts double"))
+    else:
+        parts.append(say("on a large GPU"))
     if cost.cut:
         parts.append(say("an answer may end early, since a call has at most {most} s", most=most))
     whose = (

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from models.compute import job as job_module
-from models.compute.job import Answering, Scoring, computing_process, open_engine, run
+from models.compute.job import Answering, Deadline, Scoring, computing_process, open_engine, run
 from models.domain.engine import Prompt
-from models.domain.errors import ContextExceeded, OutOfMemory
+from models.domain.errors import ContextExceeded, GpuTimeUsed, OutOfMemory
 from models.domain.load import ActiveAdapter, Adapter, Load, Local, Room, Snapshot
 from models.domain.lora import LoraConfig
 from models.domain.messages import Delta, Message, Progress, Rendered, Sampling, Scored, Usage
@@ -233,3 +233,10 @@ def test_adapters_go_to_the_engine_and_into_the_spelling_but_not_into_the_load(e
     assert [line.name for line in process(engine).pool.held()] == ["m@gguf"]
     job = Answering(engine.load, Sampling(), HELLO, rows=(beside,))
     assert pickle.loads(pickle.dumps(job)) == job
+
+
+def test_what_would_begin_after_the_deadline_says_so_and_computes_nothing(engine):
+    for job in (Answering(engine.load, Sampling(), messages=HELLO), Scoring(engine.load, Prompt("x"))):
+        with pytest.raises(GpuTimeUsed, match="before this began"):
+            next(run(job, Deadline(at=0.0, seconds=9)))
+    assert not engine.asked

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from models.compute.gpu import SPEEDS
+from models.compute.estimate import SPEEDS, Work
 from models.domain.memory.plan import Budget
 from models.domain.messages import Sampling
 from models.domain.quantization import Machine
@@ -14,7 +14,7 @@ from models.domain.variant import Variant
 from models.engines.device import accelerator
 from models.planning import Planner
 from models.runtime import Runtime
-from models.studies.calls import answer_cost, comparison_cost
+from models.studies.calls import answer_cost, calls, comparison_cost
 
 SMALL, OTHER = "smollm2-135m-instruct", "qwen2.5-0.5b-instruct"
 
@@ -51,6 +51,14 @@ def test_what_is_over_the_limit_of_a_call_needs_more_of_them(runtime):
     runtime.settings = small
     assert comparison_cost(runtime, both).cut, "an answer may end early"
     assert comparison_cost(runtime, both).seconds == 60
+
+
+def test_a_later_part_fills_an_earlier_call(runtime, monkeypatch):
+    needed = {"70": 70, "60": 60, "50": 50, "60b": 60}
+    monkeypatch.setattr(SPEEDS, "needed_s", lambda works, *_: sum(needed[work.variant] for work in works))
+    monkeypatch.setattr("models.studies.calls.works_of", lambda group, one_pass: [Work(group, 0)])
+    made = calls(runtime, list(needed), False)
+    assert [call.groups for call in made] == [("70", "50"), ("60", "60b")]
 
 
 def test_an_answer_costs_its_start_its_load_and_its_tokens(runtime):

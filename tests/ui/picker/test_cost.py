@@ -13,7 +13,7 @@ from ui.picker.cost import is_charged, sentence
     ("cost", "signed_in", "said"),
     [
         (GpuCost(0, 0), True, "No GPU quota is used."),
-        (GpuCost(25, 1), True, "About 25 s of GPU quota · of your account"),
+        (GpuCost(25, 1), True, "About 25 s of GPU quota · on a large GPU · of your account"),
         (
             GpuCost(25, 2, "xlarge", cut=True),
             False,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..compute.background import reported
-from ..domain.errors import BadRunFolder, PaddockError, PretrainingStopped
+from ..domain.errors import BadRunFolder, PaddockError, PretrainingDiverged, PretrainingStopped
 from ..domain.messages import Progress
 from ..domain.pretraining import (
     PretrainingReport,
@@ -32,7 +32,7 @@ from ..weights.fetch_errors import require_space
 from ..weights.verify.file_names import SETTINGS_FILES
 from .corpus import Corpus, prepare
 from .curves import csv_text, svg
-from .engine.decoder_run import CHECKPOINT, Pretraining
+from .engine.decoder_run import CHECKPOINT, Pretraining, checkpoint_notes
 from .engine.pretrainer import WEIGHTS, Pretrained, learn, tokens_in
 from .tokenizing import Tokens
 from .waited import waited
@@ -54,11 +54,14 @@ def pretrain(
     started = time.perf_counter()
     _require_free(out)
     run = out / RUN
-    with writing(out.name, out), _alone(run, out):
+    with writing(out.name, out), _alone(run, out), _nothing_in_the_way(run):
         _require_same(run / _ASKED, {"data": data, **asdict(settings)}, out)
-        corpus = yield from _prepared(runtime, settings, data, run)
+        corpus = yield from reported(
+            lambda on_progress, cancelled: prepare(runtime, settings, data, run, on_progress, cancelled),
+            Progress("read", detail="the documents"),
+        )
         yield Said("read", detail=f"{corpus.counts.sentence(settings.max_tokens)}.", facts=asdict(corpus.counts))
-        training = _training(runtime, settings, data, run, corpus)
+        training = _training(runtime, settings, data, out, corpus)
         if not training.tokens:
             training = yield from _planned(training)
         said = f"{training.tokens:,} tokens are to be learned from, {training.tokens / corpus.counts.tokens:.2f} epochs"
@@ -79,30 +82,27 @@ def pretrain(
     yield report
 
 
-def _prepared(
-    runtime: Runtime, settings: PretrainingSettings, data: str, run: Path
-) -> Generator[Progress, None, Corpus]:
-    """The rows; where the data cannot be used, nothing is left that would stand in the way of a corrected command."""
+@contextmanager
+def _nothing_in_the_way(run: Path) -> Iterator[None]:
+    """Of what fails before its first checkpoint nothing is left that would have a corrected command refused."""
     try:
-        return (
-            yield from reported(
-                lambda on_progress, cancelled: prepare(runtime, settings, data, run, on_progress, cancelled),
-                Progress("read", detail="the documents"),
-            )
-        )
-    except PaddockError as error:
-        if not isinstance(error, BadRunFolder | PretrainingStopped) and not (run / CHECKPOINT).exists():
+        yield
+    except (PaddockError, OSError) as error:
+        if (
+            not isinstance(error, BadRunFolder | PretrainingStopped | PretrainingDiverged)
+            and not (run / CHECKPOINT).exists()
+        ):
             shutil.rmtree(run)
             with suppress(OSError):
                 run.parent.rmdir()
         raise
 
 
-def _training(runtime: Runtime, settings: PretrainingSettings, data: str, run: Path, corpus: Corpus) -> Pretraining:
+def _training(runtime: Runtime, settings: PretrainingSettings, data: str, out: Path, corpus: Corpus) -> Pretraining:
     """What is trained; raises BadRunFolder where a checkpoint is of another training, DiskFull."""
     from .llama import Config
 
-    size = settings.shape
+    run, size = out / RUN, settings.shape
     config = Config(
         corpus.counts.vocabulary,
         size.hidden,
@@ -113,6 +113,10 @@ def _training(runtime: Runtime, settings: PretrainingSettings, data: str, run: P
         max_position_embeddings=settings.max_tokens,
     )
     made_with = fingerprint(settings, data, corpus.sha256, corpus.tokens_sha256)
+    earlier = json.loads(checkpoint_notes(run).get("made_with", "{}"))
+    if earlier and (other := difference(earlier, made_with)):
+        reason = f"it holds the checkpoint of another training ({other})"
+        raise BadRunFolder(folder=out.name, reason=reason, suggestion="Name another folder with --out.")
     precision = settings.precision
     if precision == "auto":
         # On a CPU, even one with AMX, casting costs these sizes more than bf16 saves (docs/pretraining.md).
@@ -221,13 +225,15 @@ def _report(
 
 def _write_beside(made: Path, run: Path, training: Pretraining, learned: Pretrained, report: PretrainingReport) -> None:
     """The config, the tokenizer and the curves, beside the weights."""
-    end = Tokens(run).end
-    config = training.model | {"eos_token_id": end, "bos_token_id": None, "pad_token_id": None}
+    tokens = Tokens(run)
+    special = {"bos_token_id": tokens.start, "eos_token_id": tokens.end}
+    config = training.model | special | {"pad_token_id": None}
     if training.settings.shape.kind != "llama":
         kept = ("vocab_size", "hidden_size")
         config = {"model_type": training.settings.shape.kind, **{name: config[name] for name in kept}}
     write_text(made / "config.json", json.dumps(config, indent=2) + "\n")
-    write_text(made / "generation_config.json", json.dumps({"eos_token_id": end, "do_sample": True}, indent=2) + "\n")
+    stated = {name: value for name, value in special.items() if value is not None} | {"do_sample": True}
+    write_text(made / "generation_config.json", json.dumps(stated, indent=2) + "\n")
     for name in SETTINGS_FILES:
         if (run / name).is_file():
             shutil.copyfile(run / name, made / name)

@@ -51,7 +51,7 @@ def scan(texts: Iterable[str], held_out: float) -> Scan:
 
 
 class Rows:
-    """Rows of one split; a row is the ids of a document with the end token."""
+    """Rows of one split; a row is the ids of a document with the end token, and the start token where there is one."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self.ends = np.fromfile(folder / f"{split}.ends", np.uint64)

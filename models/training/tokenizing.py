@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,26 @@ class Tokens:
         os.environ["TOKENIZERS_PARALLELISM"] = "true"  # nothing forks here
         from transformers import AutoTokenizer
 
+        from ..engines.transformers.tokens import starts_texts
+
         loaded: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
         self._inner = loaded.backend_tokenizer
         self.end: int = loaded.eos_token_id
+        # Engines put it before what a model is asked to continue, so that it has to be learned there, too.
+        self.start: int | None = loaded.bos_token_id if starts_texts(loaded) else None
         self.size: int = len(loaded)
 
     @property
     def encode(self) -> Encode:
-        """A function from texts to ids, in which what looks like a special token is plain text."""
-        inner = self._inner
+        """A function from texts to ids, in which what looks like a special token is plain text.
+
+        The start token comes first where the tokenizer puts it before a text; nothing comes after it.
+        """
+        inner, start = self._inner, [] if self.start is None else [self.start]
         inner.encode_special_tokens = True
         inner.no_truncation()
-        return lambda texts: [one.ids for one in inner.encode_batch_fast(list(texts), add_special_tokens=False)]
+        encode = partial(inner.encode_batch_fast, add_special_tokens=False)
+        return lambda texts: [[*start, *one.ids] for one in encode(list(texts))]
 
     def decode(self, ids: list[int]) -> str:
         return str(self._inner.decode(ids))

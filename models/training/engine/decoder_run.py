@@ -279,12 +279,7 @@ class Run:
 
     def notes(self) -> dict[str, str]:
         """What the checkpoint says; nothing where there is none."""
-        from safetensors import safe_open
-
-        if not (path := self.training.rows / CHECKPOINT).is_file():
-            return {}
-        with safe_open(path, "pt") as file:
-            return dict(file.metadata())
+        return checkpoint_notes(self.training.rows)
 
     def load(self) -> None:
         """Go on from the checkpoint, if there is one."""
@@ -303,6 +298,16 @@ class Run:
         run = json.loads(notes["run"])
         self.steps, self.tokens, self.sums, self.recent = run["steps"], run["tokens"], run["sums"], run["recent"]
         self.losses = [Loss(**loss) for loss in run["losses"]]
+
+
+def checkpoint_notes(rows: Path) -> dict[str, str]:
+    """What the checkpoint of a folder says of itself; nothing where there is none."""
+    from safetensors import safe_open
+
+    if not (path := rows / CHECKPOINT).is_file():
+        return {}
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata())
 
 
 def write(tensors: dict[str, Any], path: Path, notes: dict[str, str]) -> None:

@@ -12,13 +12,17 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from tiny_tokenizers import byte_level, corpus, forced, sentence_piece, starting
+from tiny_tokenizers import save as save_tokenizer
 
 from models.__main__ import main
+from models.domain.engine import Prompt
 from models.domain.errors import (
     BadDocuments,
     BadRunFolder,
     CannotPublish,
     DiskFilled,
+    DiskFull,
     PretrainingDiverged,
     TrainingSettingOutOfBounds,
     UnknownSize,
@@ -27,8 +31,11 @@ from models.domain.pretraining import PretrainingReport, PretrainingSettings
 from models.domain.settings import Settings
 from models.domain.training_events import Said
 from models.domain.variant import Variant
+from models.engines.transformers.tokens import tokenize
 from models.runtime import Runtime
+from models.training.documents import documents
 from models.training.pretrain import RUN, pretrain
+from models.training.token_rows import HELD_OUT, TRAIN, Rows
 from models.workshop.push import Wanted, allowed, publication
 from models.workshop.save import save
 from tests.conftest import ROOT
@@ -151,6 +158,30 @@ def test_it_is_published_without_a_base_and_a_saved_copy_of_it_too(finished, tmp
         publication(runtime, out, Wanted("me/stories", base="them/model", licence="mit"))
 
 
+@pytest.mark.parametrize("kind", [byte_level, sentence_piece])
+def test_rows_begin_with_the_start_token_that_engines_put_before_a_text(kind, tmp_path):
+    from transformers import AutoTokenizer
+
+    theirs = tmp_path / "models/me/starts"
+    tokenizer = save_tokenizer(starting(kind(), closing=True), theirs)
+    forced(theirs, len(tokenizer), {}, default=2)
+    data, out = tmp_path / "mine.txt", tmp_path / "out"
+    data.write_text("\n\n".join(dict.fromkeys(corpus())))
+    where = {"cache_dir": str(tmp_path / "cache"), "models_dir": str(tmp_path / "models"), "hub_ids": True}
+    runtime = Runtime(Settings(threads=1, **where))
+    settings = replace(SETTINGS, tokenizer="me/starts", documents=0, tokens=500)
+    with closing(pretrain(runtime, settings, str(data), out)) as steps:
+        next(step for step in steps if step.stage == "train")
+    texts = list(documents([data], 0))
+    splits = [Rows(out / RUN, split) for split in (TRAIN, HELD_OUT)]
+    rows = {tuple(map(int, split[number])) for split in splits for number in range(len(split))}
+    list(pretrain(runtime, settings, str(data), out))
+    made = AutoTokenizer.from_pretrained(out)
+    assert rows == {(*tokenize(made, Prompt(text)), made.eos_token_id) for text in texts}
+    assert {row[0] for row in rows} == {made.bos_token_id}
+    assert json.loads((out / "config.json").read_text())["bos_token_id"] == made.bos_token_id
+
+
 @pytest.mark.parametrize(
     ("text", "changes", "reason"),
     [
@@ -181,6 +212,29 @@ def test_other_settings_or_data_are_refused_by_name(tiny, tmp_path):
     data.write_text("\n\n".join(f"story {number} of a crow" for number in range(40)))
     with pytest.raises(BadRunFolder, match=r"other documents than mine\.txt has now"):
         list(pretrain(tiny, SETTINGS, str(data), out))
+
+
+def test_what_is_refused_before_it_trains_leaves_nothing_in_the_way(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr("models.training.pretrain._COPIES", 10**9)  # more than the disk has
+    with pytest.raises(DiskFull):
+        list(pretrain(tiny, SETTINGS, "stories", out))
+    assert not out.exists()
+    monkeypatch.undo()
+    with closing(pretrain(tiny, replace(SETTINGS, size="feed-forward"), "stories", out)) as steps:
+        next(step for step in steps if step.stage == "train")
+
+
+def test_a_checkpoint_of_other_tokens_is_refused(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.training.engine.pretrainer.SHOW_S", 0)
+    out = tmp_path / "out"
+    with closing(pretrain(tiny, SETTINGS, "stories", out)) as steps:
+        next(step for step in steps if step.stage == "train" and step.done)
+    facts = json.loads((out / RUN / "rows.json").read_text())
+    (out / RUN / "rows.json").write_text(json.dumps(facts | {"sha256": "of another version of tokenizers"}))
+    with pytest.raises(BadRunFolder, match="other tokens of the same documents"):
+        list(pretrain(tiny, SETTINGS, "stories", out))
+    assert (out / RUN / "checkpoint.safetensors").is_file()
 
 
 def test_a_folder_that_is_there(tiny, finished, tmp_path):

@@ -27,7 +27,7 @@ from models.packing import pack
 from models.runtime import Runtime
 from models.startup import log_runs, report, started, starts_beside
 from models.system.encodings import lenient_output
-from models.system.launching import end_with_parent
+from models.system.launching import end_forks_too, end_with_parent
 from models.system.ranks import take_place
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def main() -> gr.Blocks:
         runtime = started(served_in_processes(Settings.from_env(), place, __file__))
     except (ValueError, PaddockError) as error:  # the operator's own variables
         raise SystemExit(f"paddock: {error}") from None
+    end_forks_too()  # workers of ZeroGPU, which cannot look for the app while they start
     loading = threading.Thread(target=preload, args=(runtime,), daemon=True, name="paddock-preload")
     wanted = runtime.settings.preload and not on_zero_gpu()  # where nobody would be charged for it
     if beside := wanted and starts_beside(runtime):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -68,6 +69,22 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="paddock-parent").start()
+
+
+def end_forks_too() -> None:
+    """Let SIGTERM end the processes that were forked from this one before it ends it, whatever they are doing."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    here = os.getpid()
+
+    def end(number: int, frame: Any) -> None:
+        if os.getpid() == here:
+            for fork in multiprocessing.active_children():
+                fork.kill()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _start(place: Place, command: Sequence[str]) -> _Started:

@@ -3,8 +3,8 @@
 The first line in says what to load; the first line out what was loaded, or the error. Then lines in are
 {"number", "request"}, {"number", "score"} or {"stop": number}, lines out {"number", "chunk"}, with chunk null at a
 request's end. Where adapters are loaded, "scales" says how strongly each acts on a request.
-The process ends when its standard input does, so it never outlives the app. What the library complains of goes to
-standard error.
+The process ends when its standard input does, also while it loads, so it never outlives the app. What the library
+complains of goes to standard error.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,6 +219,27 @@ def wait_for_complaints() -> None:
         time.sleep(QUIET_S)
 
 
+@contextmanager
+def ended_with_its_input() -> Iterator[None]:
+    """Meanwhile the system ends this process when its standard input is closed; no thread of Python runs in a load."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    before = fcntl.fcntl(0, fcntl.F_GETFL)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, before | os.O_ASYNC)  # by SIGIO, which nothing handles
+    poll = select.poll()
+    poll.register(0, 0)
+    if poll.poll(0):  # it was closed before
+        os._exit(0)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(0, fcntl.F_SETFL, before)
+
+
 def main() -> None:
     """Load, say how it went, serve."""
     # Our lines get a channel of their own: whatever the library prints goes to standard error.
@@ -231,7 +254,9 @@ def main() -> None:
             channel.flush()
 
     try:
-        loaded, facts = load(json.loads(sys.stdin.readline()))
+        options = json.loads(sys.stdin.readline())
+        with ended_with_its_input():
+            loaded, facts = load(options)
     except Exception as error:
         wait_for_complaints()
         say({"failure": translate(error, "while loading the model").to_dict()})

@@ -395,6 +395,14 @@ class Runtime:
     def _events(self, job: Job) -> Generator[Event, None, None]:
         return self._lease.events(job) if self._lease else events(job)
 
+    def _events_or_instead(self, job: Job, variant: Variant) -> Generator[Event, None, None]:
+        """The events of a job; where ZeroGPU gives no GPU, the error names a variant that needs none."""
+        with closing(self._events(job)) as stream:
+            try:
+                yield from stream
+            except GpuRefused as refused:
+                raise type(refused)(**refused.facts, instead=self._without_gpu(variant)) from refused
+
     def ready(self, variant: Variant, token: str | None = None) -> Generator[Progress, None, Load]:
         """Fetch and check all that a variant needs, so that nothing is left to be done while a GPU is lent.
 
@@ -468,11 +476,7 @@ class Runtime:
         self.planner.require_adapters(base, mode, together)
         load = yield from self._load(base, mode, card, token, together)
         load, rows = yield from loading.for_engine(load, card, found, self.settings)
-        with closing(self._events(_answering(request, card, load, rows))) as stream:
-            try:
-                yield from stream
-            except GpuRefused as refused:
-                raise type(refused)(**refused.facts, instead=self._without_gpu(variants[0])) from refused
+        yield from self._events_or_instead(_answering(request, card, load, rows), variants[0])
 
     def score(
         self,
@@ -498,8 +502,7 @@ class Runtime:
         load, (beside,) = yield from loading.for_engine(load, card, [beside], self.settings)
         if isinstance(load.where, Local):
             loading.require_short(prompt.text, load.where)
-        with closing(self._events(Scoring(load, prompt, record, reference, beside, rivals))) as stream:
-            yield from stream
+        yield from self._events_or_instead(Scoring(load, prompt, record, reference, beside, rivals), variant)
 
     def scoring(
         self, prompt: Prompt, variant: Variant, token: str | None = None, rivals: int = 0

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from models.domain.errors import PaddockError
 from models.domain.gpu_cost import GpuCost
 from models.domain.request import CompletionRequest
 from models.studies.calls import answer_cost
@@ -64,8 +63,8 @@ def build_complete_tab(page: Page) -> Tab:
                     state = stream.advance(state, event)
                     text_now = prompt + state.text if state.text else gr.skip()
                     yield [text_now, stream.status(state), *[gr.skip()] * 5]
-        except PaddockError as error:
-            state = stream.advance(state, error)
+        except Exception as error:  # else the page would stay busy
+            state = stream.failed(state, error)
         finally:
             stops.end(visitor.session, stop)
         ready = [gr.Button(interactive=True), gr.Button(interactive=False), gr.Button(interactive=bool(state.text))]

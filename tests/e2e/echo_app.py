@@ -16,6 +16,8 @@ from models.compute.job import Answering, Job
 from models.domain.errors import EngineFailed
 from models.domain.messages import END, Delta, Rendered, Usage, to_wire
 
+UNFORESEEN = "Fail as nobody foresees."
+
 
 def compute(job: Job) -> Iterator[dict[str, Any]]:
     """Stands for `compute`; the prompt it says it was given is the conversation as Python writes it."""
@@ -23,6 +25,8 @@ def compute(job: Job) -> Iterator[dict[str, Any]]:
         yield to_wire(EngineFailed(detail="echo"))
         yield END
         return
+    if job.messages and job.messages[-1].content == UNFORESEEN:
+        raise OSError("AF_UNIX path too long")
     yield to_wire(Rendered(repr([message.content for message in job.messages]) if job.messages else job.prompt))
     usage = Usage(variant=job.load.variant, engine="echo", context=4096, ttft_s=0.1)
     text = job.messages[-1].content if job.messages else job.prompt

@@ -12,6 +12,7 @@ from tests.conftest import GEMMA, SMOLLM2
 from .conftest import Visit
 from .visitor import Visitor
 
+UNFORESEEN = "Fail as nobody foresees."  # what echo_app fails at
 REFUSED = re.compile("Nothing was run, because “.+” is not selected")
 # Events that skip the queue are answered late, as on a slow line.
 SLOW_LINE = """() => {
@@ -132,3 +133,12 @@ def test_a_toy_is_left_in_one_press(visit_echo: Visit) -> None:
     visitor.card.get_by_role("button", name="Use it: 1.1 GB").click()
     expect(spelling(visitor)).to_have_value("qwen2.5-coder-1.5b-instruct")
     expect(visitor.card).not_to_contain_text("toy")
+
+
+def test_what_nobody_foresaw_leaves_the_page_ready_and_the_prompt_in_its_box(visit_echo: Visit) -> None:
+    visitor = visit_echo(f"variant={SMOLLM2}@gguf")
+    visitor.send(UNFORESEEN)
+    expect(visitor.status.locator("[role=alert]")).to_contain_text("stopped with an error: OSError.")
+    expect(visitor.box).to_have_value(UNFORESEEN)
+    visitor.expect_ready()
+    visitor.ask("Who are you?")

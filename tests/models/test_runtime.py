@@ -16,6 +16,7 @@ from models.domain.engine import Prompt
 from models.domain.errors import (
     ContextExceeded,
     EmptyPrompt,
+    GpuQuotaUsed,
     HubIdsNotAllowed,
     HubUnreachable,
     InvalidText,
@@ -314,3 +315,18 @@ def test_a_listing_says_the_same_of_auto_as_the_description(on_cpu, monkeypatch)
             other = described.plans[name]
             assert (offer.needed, offer.weights, offer.speed) == (other.needed, other.weights, other.speed)
         assert replace(listed, plans=described.plans, refused=described.refused) == described
+
+
+@pytest.mark.parametrize("ask", ["answer", "score"])
+def test_where_no_gpu_is_given_a_variant_that_needs_none_is_named(monkeypatch, jobs, on_cpu, ask):
+    def refused(job):
+        yield Progress("waiting")
+        raise GpuQuotaUsed(words="60s requested vs. 3s left")
+
+    monkeypatch.setattr(runtime_module, "events", refused)
+    wanted = replace(SMOLLM2, quantization="bf16")
+    asked = on_cpu.answer(chat("Hi", variant=wanted)) if ask == "answer" else on_cpu.score(Prompt("A fox."), wanted)
+    with pytest.raises(GpuQuotaUsed) as caught:
+        list(asked)
+    assert caught.value.facts["instead"] == f"{SMOLLM2}@gguf"
+    assert "3s left" in str(caught.value)

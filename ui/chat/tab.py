@@ -130,8 +130,8 @@ def build_chat_tab(page: Page) -> Tab:
                         now = show(turns.answered(talk, state.text, thought=_thought(state)), raw_now[session])
                     sent = {prompt_sent: state.prompt} if state.prompt else {}
                     yield now | sent | {status: stream.status(state)}
-        except PaddockError as error:
-            state = stream.advance(state, error)
+        except Exception as error:  # else the page would stay busy
+            state = stream.failed(state, error)
         finally:
             dropped = stops.dropped(session, stop)
             stops.end(session, stop)

@@ -71,6 +71,7 @@ def build_routes(runtime: Runtime) -> list[Route]:
     def answering(read: Callable[[Any, Any], Asked], chat: bool) -> Endpoint:
         async def answer(request: Request) -> Response:
             LocalContext.request.set(gr.Request(request))  # whose GPU quota is asked for on ZeroGPU
+            LocalContext.blocks.set(getattr(request.app, "blocks", None))  # whose sockets a worker there closes
             with ExitStack() as stack:
                 stack.enter_context(keys.counted(keys.find(request.headers.get("authorization", ""))))
                 asked = read(await _body(request, settings.max_characters), settings)

@@ -138,8 +138,10 @@ def waiting() -> str:
     return f'<div class="status" role="status">{bar}<span>{say("Starting")}</span><span></span>{_ELAPSED}</div>'
 
 
-def stopped() -> str:
-    """What stands there when Stop came before the first token."""
+def stopped(finish: str | None) -> str:
+    """What stands there when Stop, or the time limit, came before the first token."""
+    if finish == "time_limit":
+        return said(say("The time limit was reached before the first token."))
     return said(say("Stopped before the first token."))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 
-from models.domain.errors import PaddockError
+from models.domain.errors import EngineFailed, PaddockError
 from models.domain.messages import Delta, Event, Progress, Rendered, Scored, Thought, Usage
 
 from . import render
 from .language import error_sentences, say
+
+log = logging.getLogger("paddock")
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class Answer:
 
     @property
     def unanswered(self) -> bool:
-        """It ended before any text, by an error or by the visitor's Stop: the question can be asked again."""
-        return not self.text and not self.thought and (self.error is not None or self.usage.finish == "cancelled")
+        """It ended before any text, by an error, by Stop or by a limit of time: the question can be asked again."""
+        ended = self.error is not None or self.usage.finish in ("cancelled", "time_limit")
+        return ended and not self.text and not self.thought
 
 
 def advance(answer: Answer, event: Event | PaddockError) -> Answer:
@@ -51,12 +55,20 @@ def advance(answer: Answer, event: Event | PaddockError) -> Answer:
             return answer
 
 
+def failed(answer: Answer, error: Exception) -> Answer:
+    """The answer after whatever ended it; what nobody foresaw is told in the log alone."""
+    if not isinstance(error, PaddockError):
+        log.error("an answer failed", exc_info=error)
+        error = EngineFailed(detail=type(error).__name__)
+    return advance(answer, error)
+
+
 def status(answer: Answer) -> str:
     """The line under the conversation: an error, what is being waited for, or how full the context is."""
     if answer.error is not None:
         return render.error(answer.error)
     if answer.unanswered:
-        return render.stopped()
+        return render.stopped(answer.usage.finish)
     if answer.progress is not None:
         return render.progress(answer.progress)
     return render.gauge(answer.usage)

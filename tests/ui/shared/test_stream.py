@@ -3,9 +3,11 @@
 from dataclasses import replace
 from functools import reduce
 
+import pytest
+
 from models.domain.errors import EngineLost
 from models.domain.messages import Delta, Progress, Rendered, Thought, Usage
-from ui.shared.stream import Answer, advance, note, status
+from ui.shared.stream import Answer, advance, failed, note, status
 
 DONE = Usage("m@gguf", "llama.cpp", prompt_tokens=5, new_tokens=2, context=64, finish="stop")
 
@@ -78,3 +80,24 @@ def test_a_note_says_how_an_answer_ended():
     title, details = note(after(Delta("Hi", Usage(new_tokens=1)), EngineLost()))
     assert title == "stopped by an error after 1 tokens"
     assert "Send again" in details
+
+
+@pytest.mark.parametrize(
+    ("finish", "words"),
+    [("cancelled", "Stopped before the first"), ("time_limit", "The time limit was reached before")],
+)
+def test_an_end_before_any_text_gives_the_question_back(finish, words):
+    ended = after(Rendered("p"), Delta("", Usage(finish=finish)))
+    assert ended.unanswered
+    assert words in status(ended)
+    assert not after(Delta("Hi", Usage(new_tokens=1, finish=finish))).unanswered
+    assert not after(Delta("", Usage(finish="stop"))).unanswered, "a model may say nothing"
+
+
+def test_what_nobody_foresaw_ends_an_answer_with_its_kind_alone(caplog):
+    ended = failed(after(Rendered("p")), OSError("/home/operator/jobs: AF_UNIX path too long"))
+    assert ended.unanswered
+    assert ended.error.facts == {"detail": "OSError"}
+    assert "AF_UNIX path too long" in caplog.text
+    known = EngineLost()
+    assert failed(Answer(), known).error is known

@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -51,9 +52,24 @@ def draw_bars() -> None:
             pass
 
 
+def say_what_is_imported() -> None:
+    """After each job, what its worker has imported since it was forked."""
+    from models.compute import gpu
+
+    before, compute = set[str](), gpu.compute
+    os.register_at_fork(after_in_child=lambda: before.update(sys.modules))
+
+    def computed(*asked: Any) -> Iterator[dict[str, Any]]:
+        yield from compute(*asked)
+        print(f"IMPORTED {sorted(set(sys.modules) - before)}", flush=True)
+
+    gpu.compute = computed  # type: ignore[assignment]
+
+
 if __name__ == "__main__":
     from tests.zerogpu import patient_app
 
+    say_what_is_imported()
     for work in (download, download, tokenize, draw_bars):
         threading.Thread(target=again_and_again, args=(work,), daemon=True).start()
     patient_app.main()

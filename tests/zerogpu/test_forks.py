@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from .conftest import OTHER, TINY
@@ -46,6 +48,20 @@ def fork(space: Space, times: int) -> None:
 
 def test_a_few_forks(busy: Space) -> None:
     fork(busy, 3)
+
+
+def test_a_worker_imports_nothing(busy: Space) -> None:
+    said = busy.printed.count("IMPORTED")
+    client, schema = busy.client(), {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+    for variant in (f"{OTHER}@bf16", f"{TINY}@nf4", f"{TINY}@bf16+ours"):
+        assert client.predict("Hello", [], variant, max_new_tokens=4, api_name="/chat")[1]["new_tokens"]
+    assert client.predict("Once upon a time there was a fox.", f"{TINY}@bf16", api_name="/score")["tokens"]
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = {"model": f"{TINY}@bf16", "messages": [{"role": "user", "content": "Hello"}], "response_format": form}
+    answer = httpx.post(f"{busy.url}/v1/chat/completions", json=body, timeout=60)
+    assert "a" in json.loads(answer.json()["choices"][0]["message"]["content"])
+    lines = [line for line in busy.printed.splitlines() if line.startswith("IMPORTED")][said:]
+    assert lines == ["IMPORTED []"] * 5
 
 
 @pytest.mark.slow

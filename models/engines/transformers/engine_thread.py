@@ -18,6 +18,7 @@ from functools import cache, partial
 from queue import SimpleQueue
 from typing import TypeVar
 
+from ...domain.shapes.read import KNOWN
 from ..device import give_back_memory
 from ..library_errors import translated
 
@@ -169,16 +170,36 @@ def prepare_torch(threads: int) -> None:
     _freeze_libraries()
 
 
+LIBRARIES = (
+    *(
+        "accelerate",
+        "bitsandbytes",
+        "peft",
+        "safetensors.torch",
+        "tokenizers",
+        "transformers.integrations.bitsandbytes",
+    ),
+    *("jinja2.ext", "jinja2.sandbox", "llguidance", "llguidance.hf", "psutil", "pynvml", "encodings.idna"),
+)
+NAMES = ("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer", "BitsAndBytesConfig", "DynamicCache")
+OWN = ("answering", "engine", "grammar", "loader", "scoring")  # with what they import
+
+
 def import_for_workers() -> None:
-    """What a forked worker would import for its first load, which takes seconds and waits for ever for a lock that
-    another thread holds at the fork."""
-    for module in ("accelerate", "bitsandbytes", "peft", "safetensors.torch", "tokenizers", "psutil", "pynvml"):
+    """What a forked worker would import for a load or an answer, which takes seconds and waits for ever for a lock
+    that another thread holds at the fork."""
+    for module in LIBRARIES:
         importlib.import_module(module)
     import transformers
+    from transformers.models.auto.configuration_auto import model_type_to_module_name
 
-    for name in ("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer", "BitsAndBytesConfig", "DynamicCache"):
+    for name in NAMES:
         getattr(transformers, name)
-    importlib.import_module("transformers.models.llama.modeling_llama")
+    for model_type in KNOWN:
+        name = model_type_to_module_name(model_type)
+        importlib.import_module(f"transformers.models.{name}.modeling_{name}")
+    for module in OWN:
+        importlib.import_module(f"{__package__}.{module}")
 
 
 def computed(job: Callable[[], T], threads: int, during: str) -> T:

@@ -475,6 +475,11 @@ class OutOfMemory(EngineError):
     next_step = "Pick a smaller model, a smaller quantization or a shorter context."
 
 
+class TrainingOutOfMemory(OutOfMemory):
+    sentence = "There was not enough memory for a step of the training."
+    next_step = "Take smaller batches (--batch, with --accumulate for the same steps), or fewer tokens (--max-tokens)."
+
+
 class TemplateFailed(EngineError):
     sentence = "The model's chat template refused this conversation: {reason}."
     next_step = "Remove the system prompt or start a new conversation; base models are better used in Complete."
@@ -556,7 +561,7 @@ class ProcessLost(EngineError):
 
 class TrainingDiverged(EngineError):
     sentence = "The loss is no longer a number after step {step:,}: the training diverged."
-    next_step = "Run again with a lower learning rate and --overwrite."
+    next_step = "Train anew with a lower learning rate (--overwrite replaces what is there)."
 
 
 class TrainingStopped(EngineError):

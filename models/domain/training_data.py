@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
@@ -16,8 +16,9 @@ from typing import Any
 
 from .errors import BadTrainingData, BadTrainingRow
 from .messages import Message
-from .training_files import read_records
+from .training_files import Place, read_records
 
+OPENING_WORDS = 8
 ROWS_MIN = 2  # one to learn from, one to be held out
 CHAT, TEXT = ("messages", "conversations"), "text"
 # Fields of a question and its answer: what is asked, what belongs to the question where it is there, the answer.
@@ -65,6 +66,22 @@ def read_rows(data: bytes, file: str, columns: Mapping[str, str] = MappingProxyT
     return rows
 
 
+def question_of(row: Row) -> str:
+    """What a row asks first, or how its text begins."""
+    if isinstance(row, Text):
+        return " ".join(row.content.split()[:OPENING_WORDS])
+    return next((message.content for message in row if message.role == "user"), "")
+
+
+def is_usable(record: Any) -> bool:
+    """Whether a record is a row to learn from."""
+    try:
+        _row(record, Place("Row", 0, "").refused, {})
+    except BadTrainingRow:
+        return False
+    return True
+
+
 def _row(record: Any, refuse: Refuse, columns: Mapping[str, str]) -> Row:
     if isinstance(record, list):  # a chat without a name
         record = {"messages": record}
@@ -80,7 +97,7 @@ def _row(record: Any, refuse: Refuse, columns: Mapping[str, str]) -> Row:
     if len(forms) > 1:
         raise refuse(f"it has both “{forms[0]}” and “{forms[1]}”")
     if chats:
-        return _messages(row[chats[0]], chats[0], refuse)
+        return _with_system(row, _messages(row[chats[0]], chats[0], refuse), refuse)
     if pair:
         return _pair(row, pair, refuse)
     if TEXT in row:
@@ -91,12 +108,32 @@ def _row(record: Any, refuse: Refuse, columns: Mapping[str, str]) -> Row:
 
 def _pair(row: Mapping[str, Any], names: tuple[str, str, str], refuse: Refuse) -> tuple[Message, ...]:
     asked, beside, answered = names
+    if isinstance(row[asked], list) and isinstance(row[answered], list):  # TRL: both are messages
+        return _with_system(row, _messages([*row[asked], *row[answered]], asked, refuse), refuse)
     question, answer = (_text(row[name], f"“{name}”", refuse) for name in (asked, answered))
     if beside and str(row.get(beside, "")).strip():
         question += "\n\n" + _text(row[beside], f"“{beside}”", refuse)
+    return _with_system(row, (*_earlier(row, refuse), Message("user", question), Message("assistant", answer)), refuse)
+
+
+def _with_system(row: Mapping[str, Any], talk: tuple[Message, ...], refuse: Refuse) -> tuple[Message, ...]:
+    """With the system prompt that stands beside a conversation, which has none of its own."""
     system = row.get("system")
-    first = (Message("system", _text(system, "“system”", refuse)),) if str(system or "").strip() else ()
-    return *first, Message("user", question), Message("assistant", answer)
+    if not str(system or "").strip():
+        return talk
+    if talk[0].role == "system":
+        raise refuse("it has a “system” beside a conversation with a system message")
+    return Message("system", _text(system, "“system”", refuse)), *talk
+
+
+def _earlier(row: Mapping[str, Any], refuse: Refuse) -> Iterator[Message]:
+    """The turns before a question, as Alpaca's “history” has them: pairs of a question and its answer."""
+    history = row.get("history") or []
+    if not isinstance(history, list) or not all(isinstance(turn, list) and len(turn) == 2 for turn in history):
+        raise refuse("its “history” is not a list of questions with answers")
+    for asked, answered in history:
+        yield Message("user", _text(asked, "a question of its “history”", refuse))
+        yield Message("assistant", _text(answered, "an answer of its “history”", refuse))
 
 
 def _messages(value: Any, name: str, refuse: Refuse) -> tuple[Message, ...]:

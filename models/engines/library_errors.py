@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from ..domain.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, PaddockError, TemplateFailed
 
 _MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
+_DISK_TEXTS = ("no space left", "disk quota exceeded", "pytorchstreamwriter failed writing")
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":]+){2,}[\\/]?|file://\S+")
 _LONGEST_DETAIL = 300
 
@@ -37,7 +38,8 @@ def translate(error: BaseException, during: str) -> PaddockError:
         return OutOfMemory(during=during)
     if isinstance(error, RuntimeError | OSError) and any(mark in text for mark in _MEMORY_TEXTS):
         return OutOfMemory(during=during)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or any(mark in text for mark in _DISK_TEXTS):
         return DiskFilled(file="a file", folder="the cache folder")
     if _is(error, "SafetensorError"):
         return CorruptWeights(file="The weight file", reason=detail_of(error))

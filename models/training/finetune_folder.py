@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from ..domain.units import size
 from ..system.durable import write_text
 from ..weights.adapters.places import REPORT
 from .engine.methods import CONFIG, MATRICES, METHODS, Method
-from .engine.training import MARK
+from .engine.training import BEST, FINISH, MARK
 
 CHECKPOINTS = "checkpoints"
+_LOCK = ".lock"
 _OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
 
 
@@ -61,23 +64,44 @@ def checkpoint_of(out: Path, made_with: dict[str, Any], overwrite: bool) -> Path
                 suggestion="Run that training's command to go on with it, name another folder with --out, "
                 "or begin anew with --overwrite.",
             )
-    shutil.rmtree(folder, ignore_errors=True)
     return None
 
 
-def begin(out: Path, needed: int) -> Path:
-    """A new folder in `out` for what is learned; raises BadOutputFolder, and DiskFull below `needed` free bytes."""
-    folder = out / CHECKPOINTS / "made"
-    shutil.rmtree(folder, ignore_errors=True)
+@contextmanager
+def begun(out: Path, needed: int, resume: Path | None) -> Iterator[Path]:
+    """A new folder in `out` for what is learned, alone there; where nothing is gone on with, what was left is deleted.
+
+    Raises BadOutputFolder, and DiskFull below `needed` free bytes.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = out / CHECKPOINTS
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK, timeout=0)
+        lock.acquire()
+    except Timeout:
+        reason = "another process trains there"
+        raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Wait, or name another --out.") from None
     except OSError as error:
         reason = f"it cannot be made ({error.strerror})"
         raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Name another folder with --out.") from None
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DiskFull(file="a checkpoint", needed=size(needed), free=size(free), folder=out.name)
-    return folder
+    try:
+        _clear(folder, (_LOCK,) if resume is None else (_LOCK, BEST, FINISH, resume.name))
+        made = folder / "made"
+        made.mkdir()
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise DiskFull(file="a checkpoint", needed=size(needed), free=size(free), folder=out.name)
+        yield made
+    finally:
+        lock.release()
+
+
+def _clear(folder: Path, kept: Collection[str]) -> None:
+    for entry in folder.iterdir():
+        if entry.name not in kept:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def deliver(made: Path, out: Path, report: TrainingReport) -> None:

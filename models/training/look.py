@@ -13,8 +13,8 @@ from ..domain.training_data import read_rows
 from ..domain.variant import Variant
 from ..runtime import Runtime
 from .engine.examples import Span, look
-from .finetune import found_data, training_mode
-from .rows_file import read_content
+from .finetune_plan import training_mode
+from .rows_file import content_of
 
 ROWS = 10
 
@@ -31,8 +31,8 @@ def look_at(
 
     All rows are read, so what `finetune` would refuse of them is refused here. Raises PaddockError.
     """
-    data = exhausted(found_data(runtime, data, settings.rows), on_progress)
-    rows = read_rows(read_content(data), data.name, columns)
+    file, content = exhausted(content_of(runtime, data, settings.rows), on_progress)
+    rows = read_rows(content, file.name, columns)
     card = runtime.card(base)
     settings = replace(settings, quantization=training_mode(runtime, base, card, settings))
     snapshot = runtime.fetch(base.without_adapters.resolved(settings.quantization), on_progress)

@@ -32,8 +32,7 @@ def build_endpoints(trainings: Trainings) -> None:
         """Begin to train an adapter, which goes on by itself; what /training returns."""
         with in_sentences():
             require(trainings.settings, request, key)
-            pairs = ",".join(f"{own}={known}" for own, known in (columns or {}).items())
-            trainings.begin(ask(name, Variant.parse(variant), data, settings or {}, pairs))
+            trainings.begin(ask(name, Variant.parse(variant), data, settings or {}, columns or {}))
             return told.whole(trainings.one(str(name).strip()))
 
     def all_trainings(request: gr.Request, key: str = "") -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import gradio as gr
 
+from models.domain.errors import BadTrainingData
 from models.domain.training import RANGES, TRAINABLE_MODES, TrainingSettings
 from models.domain.variant import AUTO, Variant
-from models.training.runs.asked import Asked, ask
+from models.training.runs.asked import Asked, ask, read_columns
 
 from ..shared.events import Fields, Values, named
 from ..shared.text import EN, t
@@ -37,9 +38,12 @@ class Form:
         return {self.file, self.path, self.name, self.columns, *self.settings.values()}
 
     def read(self, values: Values, base: Variant) -> Asked:
-        """What it shows, for a base; raises NothingNamed, TrainingSettingOutOfBounds."""
-        data, shown = values[self.file] or values[self.path], named(self.settings, values)
-        return ask(values[self.name], base, data, shown, values[self.columns])
+        """What it shows, for a base; raises NothingNamed, BadTrainingData, TrainingSettingOutOfBounds."""
+        uploaded, path = values[self.file], str(values[self.path] or "").strip()
+        if uploaded and path:
+            raise BadTrainingData(file=path[:80], reason="a file is uploaded too; take one of them away")
+        columns = read_columns(str(values[self.columns] or ""))
+        return ask(values[self.name], base, uploaded or path, named(self.settings, values), columns)
 
 
 def draw_form() -> Form:

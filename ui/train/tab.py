@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from models.domain.errors import PaddockError, TrainingBusy
-from models.domain.training_data import Text, read_rows
 from models.training.runs.preview import Preview, preview
-from models.training.runs.trainings import Trainings
+from models.training.runs.trainings import Training, Trainings
 
 from ..page import Page, Tab
 from ..shared import render
@@ -28,7 +26,7 @@ from .endpoints import build_endpoints
 from .form import Form, draw_form
 
 LOOK_S = 1.5
-LONGEST_PROMPT = 500  # characters, of a row that becomes the prompt of a comparison
+LONGEST_PROMPT = 500  # characters, of a held-out row that becomes the prompt of a comparison
 # A press, after a question where something would be lost.
 PRESS = """element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-press]');
@@ -143,21 +141,9 @@ def _wire_trainings(page: Page, trainings: Trainings, key: gr.Textbox, form: For
     opened.change(look, {key}, outputs, **AT_ONCE)
 
 
-def _drawn(training: Any) -> draw.Drawn:
-    return draw.Drawn(training, _question(training.asked.data) if training.status == "finished" else "")
-
-
-@lru_cache(maxsize=64)
-def _question(data: str) -> str:
-    """What the first row asks, or how it begins; empty where its copy is gone."""
-    file = Path(data)
-    try:
-        row = read_rows(file.read_bytes(), file.name)[0]
-    except (OSError, PaddockError):
-        return ""
-    if isinstance(row, Text):
-        return " ".join(row.content.split()[:8])
-    return next((turn.content for turn in row if turn.role == "user"), "")[:LONGEST_PROMPT]
+def _drawn(training: Training) -> draw.Drawn:
+    asked = training.seen.prompts[0][:LONGEST_PROMPT] if training.seen.prompts else ""
+    return draw.Drawn(training, asked if training.status == "finished" else "")
 
 
 def _handed(trainings: Trainings, action: str, name: str) -> str:

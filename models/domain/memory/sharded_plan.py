@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..shapes.shape import Shape
 from ..training import TrainingSettings
 from .plan import WEIGHTS, LoadPlan, Part
-from .training_plan import step_parts
+from .training_plan import VALUE_BYTES, step_parts
 
 WHOLE = ("constants", "framework", "tokenizer")  # of a plan: what every process has of its own
 GATHERED_LAYERS = 2  # the one that computes, and the next
@@ -46,6 +46,16 @@ def sharded_parts(
         Part("gathered", "layers gathered", round(GATHERED_LAYERS * layers + table) * gathered if holders > 1 else 0),
         *steps.values(),
     )
+
+
+def loading_bytes(shape: Shape, settings: TrainingSettings, whole: int, beside: int) -> int:
+    """Main memory that the processes of one machine take at their peak, of which `beside` each other read the base.
+
+    Each holds the whole base until it is shared out. Where all weights learn, the first gathers those and both of
+    Adam's means for a checkpoint.
+    """
+    gathered = 3 * VALUE_BYTES * shape.parameters if settings.method == "full" else 0
+    return max(whole * beside, gathered)
 
 
 def rows_each(batch: int, processes: int) -> int:

@@ -74,7 +74,7 @@ def trained_values(shape: Shape, settings: TrainingSettings) -> int:
 def disk_bytes(shape: Shape, settings: TrainingSettings) -> int:
     """What a run writes at the most: two checkpoints of values with both means, the best values, and what is stored."""
     values = trained_values(shape, settings)
-    return values * VALUE_BYTES * (2 * 3 + bool(settings.patience)) + values * 2
+    return values * VALUE_BYTES * (2 * 3 + 1) + values * 2
 
 
 def smaller_batches(settings: TrainingSettings) -> Iterator[TrainingSettings]:

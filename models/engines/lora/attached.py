@@ -31,7 +31,8 @@ class Adapters:
     Used on the engine thread only, but for `attached`, which is replaced as a whole.
     """
 
-    def __init__(self, model: Any, most: int, limit_bytes: int) -> None:
+    def __init__(self, model: Any, most: int, limit_bytes: int, device: str = "") -> None:
+        self._device = device  # where they lie; empty: beside the layers that they change
         self._model, self._most, self._limit_bytes = model, most, limit_bytes
         self._linears: dict[str, Any] = {}  # by name, listed when the first adapter is attached
         self._siblings: list[Names] = []
@@ -98,7 +99,7 @@ class Adapters:
             self._linears = self._linears or _linears(self._model)
             self._siblings = self._siblings or _siblings(self._linears)
             with translated(during="while attaching an adapter"):
-                parts = (self._linears, self._siblings, self._model.dtype)
+                parts = (self._linears, self._siblings, self._model.dtype, self._device)
                 new = {_key(adapter): _read(adapter, *parts) for adapter in lacking}
             self._held |= new
         for adapter in wanted:
@@ -138,7 +139,7 @@ def _key(adapter: Adapter) -> str:
     return f"{adapter.file} {adapter.state}"
 
 
-def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[Names], dtype: Any) -> Held:
+def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[Names], dtype: Any, wanted_device: str) -> Held:
     """The matrices of an adapter's file, beside the layers that they change; raises AdapterRefused if one has none."""
     import torch
     from safetensors import safe_open
@@ -164,7 +165,7 @@ def _read(adapter: Adapter, linears: dict[str, Any], siblings: Sequence[Names], 
     for names in siblings:
         if not (changed := [name for name in names if name in pairs]):
             continue
-        device = linears[names[0]].weight.device
+        device = torch.device(wanted_device) if wanted_device else linears[names[0]].weight.device
         # On a CPU small products take twice as long in bf16 as in fp32, which is more exact too.
         kept = torch.float32 if device.type == "cpu" else dtype
         stacked[names] = torch.cat([pairs[name]["A"].to(device, kept) for name in changed])

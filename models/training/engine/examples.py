@@ -36,11 +36,12 @@ _NO_NEXT_ANSWER = "{% set add_generation_prompt = false %}\n"
 
 @dataclass(frozen=True)
 class Examples:
-    """What is learned from and what is only looked at; several may be of one row."""
+    """What is learned from and what is only looked at, of the rows `apart`; several may be of one row."""
 
     train: tuple[Example, ...]
     held_out: tuple[Example, ...]
     counts: RowCounts
+    apart: tuple[int, ...] = ()
 
     @property
     def longest(self) -> int:
@@ -180,7 +181,8 @@ def _template_of(tokenizer: Any, snapshot: Snapshot, model: str) -> Write:
 def split(rows: Sequence[Sequence[Example]], settings: TrainingSettings) -> Examples:
     """Cut what is too long, leave out rows without an answer, and hold out a share of the rest; raises NotTrainable."""
     limit = settings.max_tokens
-    reached = [row for row in rows if any(example.reaches(limit) for example in row)]
+    numbers = [number for number, row in enumerate(rows) if any(example.reaches(limit) for example in row)]
+    reached = [rows[number] for number in numbers]
     used = [[example.cut(limit) for example in row if example.reaches(limit)] for row in reached]
     if len(used) < 2:
         reason = f"{len(used)} of {len(rows):,} rows have an answer within {limit:,} tokens"
@@ -194,4 +196,5 @@ def split(rows: Sequence[Sequence[Example]], settings: TrainingSettings) -> Exam
         tuple(example for number, row in enumerate(used) if number not in apart for example in row),
         tuple(example for number, row in enumerate(used) if number in apart for example in row),
         RowCounts(len(used) - held, held, cut, len(rows) - len(used)),
+        tuple(numbers[place] for place in sorted(apart)),
     )

@@ -18,6 +18,7 @@ from ...domain.settings import Settings
 from ...engines.lora.attached import Adapters
 from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import OnProgress, load
+from ...engines.transformers.plain_four_bits import plain_four_bits
 from ...system.durable import unfinished, write_text
 from ...weights.verify.checks import check_written
 
@@ -50,7 +51,8 @@ def write_merged(
     """
 
     def write(begun: Path) -> None:
-        model = load(snapshot, mode, "cpu", on_progress).model
+        with plain_four_bits(mode):
+            model = load(snapshot, mode, "cpu", on_progress).model
         if adapters:
             on_progress(Progress("merge"))
             _add(model, adapters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,16 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...domain.errors import DiskFilled, OutOfMemory, TrainingDiverged, TrainingOutOfMemory
 from ...domain.training_events import Said
 from ...engines.device import tensors_outside_the_heap
 from ...engines.lora.attached import Adapters
 from ...engines.transformers import group
 from ...engines.transformers.engine_thread import computed
 from ...engines.transformers.loader import Loaded, OnProgress, load
+from ...engines.transformers.plain_four_bits import plain_four_bits
 from .batches import collate
 from .methods import METHODS, trained
 from .sharded import sharded_trainer
-from .training import Learned, Training
+from .training import BEST, Learned, Training
 from .watch import looks, take_up, watch
 
 WARMUP = 0.1  # share of the steps in which the learning rate rises
@@ -39,7 +42,12 @@ def learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: 
             group.tell(partial(_learn_too, training=replace(training, leads=False), folder=folder))
         return _learn(training, folder, on_progress, cancelled)
 
-    return computed(job, training.threads, during="while training")
+    try:
+        return computed(job, training.threads, during="while training")
+    except OutOfMemory:
+        raise TrainingOutOfMemory from None
+    except DiskFilled:
+        raise DiskFilled(file="a checkpoint", folder=Path(training.checkpoints).parent.name) from None
 
 
 def _learn_too(held: Any, training: Training, folder: Path) -> None:
@@ -67,10 +75,10 @@ def _quiet() -> Iterator[None]:
 def _learn(training: Training, folder: Path, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Learned:
     several = training.processes > 1
     stopped = (lambda: group.agreed(cancelled())) if several else cancelled  # all leave off after the same step
-    with _layout_for_training(training.mode):
+    with plain_four_bits(training.mode):
         # What is shared out is read into main memory, since a GPU may have room for its part only.
         loaded = load(training.snapshot, training.mode, "cpu" if several else training.accelerator, on_progress)
-    acting = Adapters(loaded.model, len(training.on), sys.maxsize).hooked(training.on)
+    acting = Adapters(loaded.model, len(training.on), sys.maxsize, training.accelerator).hooked(training.on)
     with acting, group.noticing_loss(training.processes):
         return _learned(loaded, training, folder, on_progress, stopped)
 
@@ -96,12 +104,14 @@ def _learned(
     with tensors_outside_the_heap() if training.frugal else nullcontext():
         trainer.train(resume_from_checkpoint=training.resume or None)
     before, *epochs = looks(trainer.state.log_history)
-    if settings.patience:
+    if (settings.patience or watching.finished) and training.beside(BEST).is_file():
         take_up(model, training)
     with no_grad():
         for value in trained(model).values():
             value.copy_(value.bfloat16())
     after = watching.held_out_loss(model, "")
+    if not math.isfinite(after):
+        raise TrainingDiverged(step=trainer.state.global_step)
     said = f"with the {method.what} as it is stored: held-out loss {after:.3f}"
     on_progress(Said("evaluate", detail=said, facts={"step": trainer.state.global_step, "stored": after}))
     count = sum(value.numel() for value in trained(model).values())
@@ -113,7 +123,7 @@ def _arguments(training: Training) -> Any:
     from transformers import TrainingArguments
 
     settings, cuda = training.settings, training.accelerator == "cuda"
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=training.checkpoints,
         per_device_train_batch_size=settings.batch,
         gradient_accumulation_steps=settings.accumulate,
@@ -140,23 +150,6 @@ def _arguments(training: Training) -> Any:
         disable_tqdm=True,
         log_level="error",
     )
-
-
-@contextmanager
-def _layout_for_training(mode: str) -> Iterator[None]:
-    """Load 4-bit layers that keep their plain layout on a CPU with AVX512-BF16.
-
-    There, a layer's first forward pass in eval mode reorders its weights for a kernel through which no gradient
-    flows, so that all layers but the last would learn nothing. Layers ask once, when they are made (0.50).
-    """
-    if mode in ("fp32", "bf16"):
-        yield
-        return
-    from bitsandbytes.nn import modules
-
-    asked = modules.has_avx512bf16
-    modules.has_avx512bf16 = lambda: False
-    try:
-        yield
-    finally:
-        modules.has_avx512bf16 = asked
+    if arguments.n_gpu > 1:  # else the Trainer copies the model to each, and takes as many batches for one
+        arguments._n_gpu = 1
+    return arguments

@@ -45,6 +45,8 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
         return group.agreed(asked) if several else asked
 
     class Watch(TrainerCallback):  # type: ignore[misc]
+        finished = False  # it was asked to end with what there is
+
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self._state = state
             self._began, self._first = time.perf_counter(), state.num_input_tokens_seen
@@ -56,7 +58,8 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.stop_if_cancelled()
-            control.should_training_stop |= self._ended or finished()
+            self.finished = self.finished or finished()
+            control.should_training_stop |= self._ended or self.finished
 
         def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.stop_if_cancelled()
@@ -74,6 +77,8 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
             last = max(n for n, entry in enumerate(state.log_history) if _LOOK in entry)
             losses = [entry["loss"] for entry in state.log_history[last:] if "loss" in entry]
             self._look(state, kwargs["model"], sum(losses) / max(1, len(losses)))
+            if state.epoch % 1:  # it was ended within an epoch, which nothing can go on with
+                control.should_save = False
             control.should_training_stop |= _stalled(looks(state.log_history), settings.patience)
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -120,6 +125,8 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
             began, epoch = time.perf_counter(), round(state.epoch or 0, 2)
             when = f"epoch {epoch:g} of {settings.epochs}" if state.global_step else "before the training"
             loss = self._held_out = self.held_out_loss(model, when)
+            if not math.isfinite(loss):
+                raise TrainingDiverged(step=state.global_step)
             earlier = looks(state.log_history)
             state.log_history.append({_LOOK: {"epoch": epoch, "train": train, "held_out": loss}})
             said = f"{when}: {f'loss {train:.3f}, ' if state.global_step else ''}held-out loss {loss:.3f}"
@@ -133,7 +140,7 @@ def watch(training: Training, loaded: Loaded, on_progress: OnProgress, cancelled
                 rate = settings.learning_rate
                 said = f"The loss is higher than before the training: the learning rate {rate:g} is too high for this"
                 on_progress(Said("train", detail=f"{said}; try {rate / 10:g}.", facts={"too_high": rate}))
-            if settings.patience and (not earlier or loss < min(look.held_out for look in earlier)):
+            if not earlier or loss < min(look.held_out for look in earlier):
                 _keep(model, training)
 
     return Watch()

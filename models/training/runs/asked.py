@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ...domain.adapters import is_upload, load_adapters
@@ -17,6 +18,7 @@ from ...domain.variant import AdapterChoice, Variant
 
 ADAPTER = "lora"  # the method; a model would not lie among the adapters
 CHECKPOINTS = "checkpoints"  # in the folder of an adapter that is being trained
+NONE: Mapping[str, Any] = MappingProxyType({})
 FINISH = "finish"  # a file in there: end after this step, with what there is
 
 
@@ -62,7 +64,7 @@ def read_asked(data: Mapping[str, Any]) -> Asked:
     return Asked(str(data["name"]), str(data["base"]), str(data["data"]), TrainingSettings(**settings), columns)
 
 
-def ask(name: Any, base: Variant, data: Any, shown: Mapping[str, Any], columns: Any = "") -> Asked:
+def ask(name: Any, base: Variant, data: Any, shown: Mapping[str, Any], columns: Mapping[str, Any] = NONE) -> Asked:
     """A training as a visitor or a program names it: a file of this machine or a data set, settings as they are shown.
 
     Raises NothingNamed, TrainingSettingOutOfBounds.
@@ -72,7 +74,7 @@ def ask(name: Any, base: Variant, data: Any, shown: Mapping[str, Any], columns: 
         raise NothingNamed(what="the rows to learn from")
     if rows not in data_sets():
         rows = str(Path(rows).expanduser().absolute())
-    return Asked(str(name or "").strip(), str(base), rows, read_settings(shown), read_columns(str(columns or "")))
+    return Asked(str(name or "").strip(), str(base), rows, read_settings(shown), _known(columns))
 
 
 def read_settings(shown: Mapping[str, Any]) -> TrainingSettings:
@@ -93,20 +95,25 @@ def read_settings(shown: Mapping[str, Any]) -> TrainingSettings:
         if isinstance(value := values.get(name), float) and bounds.whole and value.is_integer():
             values[name] = int(value)
     if "targets" in values:
-        values["targets"] = tuple(part.strip() for part in str(values["targets"]).split(",") if part.strip())
+        given = values["targets"]
+        names = given if isinstance(given, list | tuple) else str(given).split(",")
+        values["targets"] = tuple(part.strip() for part in map(str, names) if part.strip())
     return TrainingSettings(**values)
 
 
 def read_columns(text: str) -> dict[str, str]:
     """How fields of the data are called here, from NAME=FIELD with commas; raises TrainingSettingOutOfBounds."""
-    found = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        name, _, known = (side.strip() for side in pair.rpartition("="))
+    pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    return _known({name.strip(): known.strip() for name, _, known in pairs})
+
+
+def _known(columns: Mapping[str, Any]) -> dict[str, str]:
+    for name, known in columns.items():
         if not name or known not in NAMES:
             wanted = f"NAME=FIELD with one of {', '.join(NAMES)}"
-            raise TrainingSettingOutOfBounds(name="column", value=pair[:60], wanted=wanted)
-        found[name] = known
-    return found
+            value = f"{name}={known}" if name else str(known)
+            raise TrainingSettingOutOfBounds(name="column", value=value[:60], wanted=wanted)
+    return dict(columns)
 
 
 def check_name(name: str, settings: Settings) -> None:

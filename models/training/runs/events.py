@@ -32,6 +32,7 @@ class Seen:
     rows: dict[str, int] = field(default_factory=dict)  # as RowCounts
     memory: dict[str, int] = field(default_factory=dict)  # bytes by part, and needed and free
     samples: dict[str, dict[int, str]] = field(default_factory=dict)  # how it went on with an opening, by the step
+    prompts: list[str] = field(default_factory=list)  # of rows that are held out
     said: list[str] = field(default_factory=list)  # warnings
     step: Step | None = None  # the last one of the process that runs
     progress: Progress | None = None  # what it does now, if that is no step
@@ -54,6 +55,7 @@ def note(seen: Seen, line: Mapping[str, Any]) -> None:
             seen.memory = dict(line["memory"])
         case "said" if line.get("stage") == "read":
             seen.rows = {name: line[name] for name in ("train", "held_out", "cut", "left_out") if name in line}
+            seen.prompts = [str(prompt) for prompt in line.get("prompts") or ()]
         case "said" if "held_out" in line and "tokens" in line:
             look = Loss(int(line["step"]), int(line["tokens"]), float(line["held_out"]))
             _cut(seen.held_out, look.step)

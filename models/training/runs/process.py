@@ -20,7 +20,7 @@ from ...domain.errors import TrainingBusy
 from ...domain.settings import Settings
 from ...system.processes import ROOT, SECRETS
 
-LOCK = "lock"
+LOCK = ".lock"  # which is no name of a training
 NICE = 10  # beside it, whoever chats gets nine tenths of a core that both want
 TRIES, PAUSE_S = 5, 0.02  # whoever only looks has the lock for an instant
 # What a training is told of the settings of the app: where things lie, and how it computes.
@@ -64,6 +64,7 @@ def start(root: Path, name: str, command: Sequence[str], settings: Settings) -> 
         if not _taken_soon(handle):
             busy = running(root)
             raise TrainingBusy(name=busy.name if busy else name)
+        os.ftruncate(handle, 0)  # else the last one would seem to run
         with (folder / "events.jsonl").open("ab") as events, (folder / "errors.txt").open("wb") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-m", "models.training.runs.begin", str(NICE), *command],
@@ -75,7 +76,6 @@ def start(root: Path, name: str, command: Sequence[str], settings: Settings) -> 
                 start_new_session=True,
                 pass_fds=(handle,),
             )
-        os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({"name": name, "pid": process.pid}).encode(), 0)
     finally:
         os.close(handle)  # the process has it, too, and the lock with it

@@ -15,6 +15,7 @@ from ...domain.errors import NoTraining, PaddockError, TrainingBusy, TrainingSet
 from ...domain.settings import Settings
 from ...system.files import read_json, write_json
 from ...weights import own_folder
+from ...weights.adapters.places import REPORT
 from ..rows_file import copied
 from . import process
 from .asked import CHECKPOINTS, FINISH, Asked, check_name, read_asked
@@ -77,8 +78,8 @@ class Trainings:
             folder = self.root / asked.name
             for left in (folder, self.out(asked.name)):  # by one that failed before its first checkpoint
                 shutil.rmtree(left, ignore_errors=True)
-            folder.mkdir(parents=True)
             try:
+                folder.mkdir(parents=True)
                 kept = asked  # an open data set is named, and kept by the command
                 if asked.data not in data_sets():  # a file stays as it is, however long the training takes
                     kept = replace(asked, data=str(copied(Path(asked.data).expanduser(), folder / "data")))
@@ -147,6 +148,8 @@ class Trainings:
         except (KeyError, TypeError, OSError, PaddockError):  # of an older version, or half removed
             return None
         seen = self._followed.setdefault(name, Followed(folder / EVENTS)).read()
+        if not alive and not seen.report:  # one that was killed after all was in its place
+            seen = replace(seen, report=read_json(self.out(name) / REPORT))
         error = "" if alive or seen.report else _error(folder / ERRORS)
         status: Status = "interrupted"
         if alive:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from ...domain.data_sets import DataSet
 from ...domain.errors import BadTrainingData, HubUnreachable
 from ...domain.messages import Progress
 from ...domain.settings import Settings
+from ...domain.training_data import is_usable
 from ...system.durable import put
 from .. import fetch_errors
 from . import access
@@ -44,14 +46,15 @@ def first_rows(chosen: DataSet, most: int, settings: Settings, on_progress: Call
         reason = "reading rows from the Hub takes the package datasets, which is not here"
         raise BadTrainingData(file=chosen.name, reason=reason) from None
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")  # two may read it at once
     with fetch_errors.translated(chosen.hub_id, settings.cache):
         if not access.hub_reachable(settings):
             raise BadTrainingData(file=chosen.name, reason="the Hub cannot be reached")
         rows = load(chosen.hub_id, split=chosen.split, streaming=True)
         with part.open("w", encoding="utf-8") as out:
-            for number, row in enumerate(islice(rows, most), 1):
-                kept = {name: value for name, value in row.items() if name not in chosen.leaves}
+            # Of those that people made some have no answer.
+            records = ({name: value for name, value in row.items() if name not in chosen.leaves} for row in rows)
+            for number, kept in enumerate(islice(filter(is_usable, records), most), 1):
                 out.write(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
                 on_progress(Progress("download", number, most, "", chosen.title))
         put(part, file)

@@ -61,6 +61,30 @@ def test_what_belongs_to_a_question_stands_below_it_and_a_system_prompt_before()
     )  # fmt: skip
 
 
+def test_what_stands_beside_a_conversation_belongs_to_it():
+    told, answer = (Message("system", "Be exact."), *ASKED), {"role": "assistant", "content": "b"}
+    for row in (
+        {"system": "Be exact.", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"system": "Be exact.", "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {
+            "prompt": [{"role": "system", "content": "Be exact."}, {"role": "user", "content": "a"}],
+            "completion": [{"role": "assistant", "content": "b"}],
+        },
+    ):
+        assert read_rows(file(row, row), "f") == (told, told)
+    talk = {"instruction": "a", "output": "b", "history": [["One?", "1"]]}
+    assert read_rows(file(talk, talk), "f")[0] == (Message("user", "One?"), Message("assistant", "1"), *ASKED)
+    for row, words in (
+        ({"instruction": "a", "output": "b", "history": "One?"}, "“history” is not a list of questions with answers"),
+        (
+            {"system": "x", "messages": [{"role": "system", "content": "y"}, {"role": "user", "content": "a"}, answer]},
+            "beside a conversation",
+        ),
+    ):
+        with pytest.raises(BadTrainingRow, match=words):
+            read_rows(file(row, row), "f")
+
+
 def test_files_of_other_kinds():
     table = b'\xef\xbb\xbfquestion;answer\r\n"a";b\r\n"two\nlines; one cell";c\r\n'
     two = (Message("user", "two\nlines; one cell"), Message("assistant", "c"))

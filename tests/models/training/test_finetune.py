@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,7 @@ from models.domain.variant import Variant
 from models.runtime import Runtime
 from models.system.ranks import Place
 from models.training import finetune as finetuning
+from models.training import finetune_plan, rows_file
 from models.training.engine.methods import CONFIG, MATRICES
 from models.training.engine.training import MARK
 from models.training.finetune import finetune
@@ -88,6 +90,7 @@ def interrupt(runtime, data, out, overwrite=False, base=BASE, settings=SETTINGS)
 def test_a_run_leaves_three_files_and_says_what_it_did(tiny_runtime, data, tmp_path):
     seen, report = events(tiny_runtime, data, tmp_path / "out")
     said = [step.facts for step in seen if isinstance(step, Said)]
+    (prompt,) = said[0].pop("prompts")
     assert said[0] == {"train": 9, "held_out": 1, "cut": 0, "left_out": 0}
     assert said[1]["memory"]["needed"] < said[1]["memory"]["free"]
     points = [(facts["step"], facts["held_out"]) for facts in said if "tokens" in facts]
@@ -95,7 +98,7 @@ def test_a_run_leaves_three_files_and_says_what_it_did(tiny_runtime, data, tmp_p
     samples = [facts for facts in said if "sample" in facts]
     assert [facts["step"] for facts in samples] == [0, 3, 6]
     assert {facts["asked"] for facts in samples} == {samples[0]["asked"]}
-    assert "Q: say " in samples[0]["asked"]
+    assert f"Q: {prompt}" in samples[0]["asked"], "of the row that is held out"
     stages = {step.stage for step in seen if isinstance(step, Progress)}
     assert {"train", "evaluate"} <= stages
     trained = [step for step in seen if isinstance(step, Step)]
@@ -196,7 +199,7 @@ def test_a_data_set_is_read_from_the_hub_by_its_short_name(tiny_runtime, tmp_pat
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     chosen = replace(data_sets()["no-robots"], hub_id=str(tmp_path / "hub"))  # the library reads a folder likewise
-    monkeypatch.setattr(finetuning, "data_sets", lambda: {"no-robots": chosen})
+    monkeypatch.setattr(rows_file, "data_sets", lambda: {"no-robots": chosen})
     with pytest.raises(BadTrainingData, match="the Hub cannot be reached"):
         events(tiny_runtime, Path("no-robots"), tmp_path / "out")
     monkeypatch.setattr("models.weights.hub.access.hub_reachable", lambda settings: True)
@@ -267,12 +270,42 @@ def test_a_step_that_does_not_fit_is_refused(tiny_runtime, data, tmp_path, monke
     def step(shape, settings, *others):
         return (Part("activations", "activations", (settings.batch - 1) << 50),)
 
-    monkeypatch.setattr(finetuning, "step_parts", step)
+    monkeypatch.setattr(finetune_plan, "step_parts", step)
     with pytest.raises(DoesNotFit, match=r"Training tiny@fp32 needs .*--batch 1 --accumulate 4\): "):
         events(tiny_runtime, data, tmp_path / "out")
-    monkeypatch.setattr(finetuning, "step_parts", lambda *step: (Part("logits", "logits", 1 << 50),))
+    monkeypatch.setattr(finetune_plan, "step_parts", lambda *step: (Part("logits", "logits", 1 << 50),))
     with pytest.raises(DoesNotFit, match="fewer tokens of a row"):
         events(tiny_runtime, data, tmp_path / "out")
+
+
+def test_what_a_step_takes_does_not_depend_on_what_the_server_gives_a_conversation(tiny_runtime, data, tmp_path):
+    def needed(context):
+        settings = replace(tiny_runtime.settings, context=context)
+        seen = events(
+            Runtime(settings, tiny_runtime.catalog), data, tmp_path / str(context), replace(SETTINGS, epochs=1)
+        )[0]
+        return next(s.facts["memory"]["needed"] for s in seen if isinstance(s, Said) and "memory" in (s.facts or {}))
+
+    assert needed(2048) == needed(256)
+
+
+def test_over_several_processes_main_memory_has_to_hold_what_is_read(tiny_runtime, data, tmp_path, monkeypatch):
+    two = Place(0, 2, 0, 2, "127.0.0.1", 29500)
+    monkeypatch.setattr(finetune_plan, "memory", lambda: SimpleNamespace(free=100_000))
+    with pytest.raises(DoesNotFit, match=r"Reading tiny@fp32 to train it over several processes needs .* main memory"):
+        list(finetune(tiny_runtime, BASE, data, tmp_path / "out", SETTINGS, place=two))
+
+
+def test_one_at_a_time_trains_into_a_folder(tiny_runtime, data, tmp_path):
+    out = tmp_path / "out"
+    steps = finetune(tiny_runtime, BASE, data, out, SETTINGS)
+    next(step for step in steps if isinstance(step, Step))
+    for overwrite in (False, True):
+        with pytest.raises(BadOutputFolder, match="another process trains there"):
+            events(tiny_runtime, data, out, SETTINGS, overwrite=overwrite)
+    *_, report = steps
+    assert report.after < report.before
+    assert sorted(path.name for path in out.iterdir()) == [CONFIG, MATRICES, REPORT]
 
 
 def test_a_batch_has_a_row_for_each_process(tiny_runtime, data, tmp_path):

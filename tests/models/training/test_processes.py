@@ -20,6 +20,7 @@ WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "
 # Of twelve rows the last batch of an epoch has two, and the last step one batch.
 OPTIONS = ("--rank", "4", "--epochs", "2", "--batch", "5", "--accumulate", "2", "--max-tokens", "128")
 FAST = ("--learning-rate", "2e-2")
+LONG = (*FAST, "--epochs", "20")  # so that one is interrupted before it has ended
 MARKS = "checkpoints/checkpoint-*/paddock-training.json"
 MATRICES, REPORT = "adapter_model.safetensors", "training.json"
 
@@ -61,7 +62,7 @@ def read(out):
 
 def read_until(process, out):
     """The processes of a training, once its first epoch is kept."""
-    assert any("epoch 1 of 2:" in line for line in process.stdout)
+    assert any("epoch 1 of 20:" in line for line in process.stdout)
     until = time.monotonic() + 20
     while not list(out.glob(MARKS)):
         assert time.monotonic() < until
@@ -77,11 +78,19 @@ def whole(tiny_folder, data, tmp_path_factory):
     return out
 
 
-def assert_alike(one, two):
-    """Adapters that are a last place of bf16 apart at most."""
+@pytest.fixture(scope="module")
+def long_whole(tiny_folder, data, tmp_path_factory):
+    """The same over more epochs."""
+    out = tmp_path_factory.mktemp("long") / "out"
+    finished(tiny_folder, "fp32", data, out, *LONG)
+    return out
+
+
+def assert_alike(one, two, places=1):
+    """Adapters that are so many of the last places of bf16 apart at most."""
     assert one.keys() == two.keys()
     for name in one:
-        torch.testing.assert_close(one[name].float(), two[name].float(), rtol=2**-7, atol=2e-4)
+        torch.testing.assert_close(one[name].float(), two[name].float(), rtol=places * 2**-7, atol=2e-4)
 
 
 def test_two_processes_learn_what_one_does(tiny_folder, data, whole, tmp_path):
@@ -97,9 +106,9 @@ def test_two_processes_learn_what_one_does(tiny_folder, data, whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_that_is_killed_ends_all_and_any_number_goes_on(tiny_folder, data, whole, tmp_path):
+def test_one_that_is_killed_ends_all_and_any_number_goes_on(tiny_folder, data, long_whole, tmp_path):
     out = tmp_path / "out"
-    process = together(tiny_folder, "fp32", data, out, *FAST, "--json")
+    process = together(tiny_folder, "fp32", data, out, *LONG, "--json")
     ranks = read_until(process, out)
     os.kill(ranks[1].pid, signal.SIGKILL)
     began = time.monotonic()
@@ -112,27 +121,27 @@ def test_one_that_is_killed_ends_all_and_any_number_goes_on(tiny_folder, data, w
     assert list(out.glob(MARKS))
     assert [path.name for path in out.iterdir()] == ["checkpoints"]
 
-    assert main(arguments(tiny_folder, "fp32", data, out, *FAST)) == 0
+    assert main(arguments(tiny_folder, "fp32", data, out, *LONG)) == 0
     matrices, report = read(out)
     assert (report["resumed"], report["processes"]) == (True, 1)
-    assert_alike(matrices, read(whole)[0])
+    assert_alike(matrices, read(long_whole)[0])
 
 
 @pytest.mark.slow
 def test_an_interrupt_leaves_off_in_order_and_the_same_number_ends_with_the_same_bytes(
-    tiny_folder, data, whole, tmp_path
+    tiny_folder, data, long_whole, tmp_path
 ):
     out = tmp_path / "out"
-    process = together(tiny_folder, "fp32", data, out, *FAST)
+    process = together(tiny_folder, "fp32", data, out, *LONG)
     ranks = read_until(process, out)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 130, said
     assert "goes on after the last whole epoch" in said
     assert not any(psutil.pid_exists(rank.pid) for rank in ranks)
-    finished(tiny_folder, "fp32", data, out, *FAST)
+    finished(tiny_folder, "fp32", data, out, *LONG)
     assert read(out)[1]["resumed"]
-    assert (out / MATRICES).read_bytes() == (whole / MATRICES).read_bytes()
+    assert (out / MATRICES).read_bytes() == (long_whole / MATRICES).read_bytes()
 
 
 @pytest.mark.slow
@@ -144,6 +153,21 @@ def test_two_copies_in_two_parts_each_learn_the_same(tiny_folder, data, whole, t
     matrices, report = read(tmp_path / "out")
     assert report["processes"] == 4
     assert_alike(matrices, read(whole)[0])
+
+
+@pytest.mark.slow
+def test_on_top_of_another_adapter_too(tiny_folder, data, whole, tmp_path):
+    on = ["--on", f"{tiny_folder}@fp32+{whole.name}"]
+    env = {"PADDOCK_ADAPTERS_DIR": str(whole.parent)}
+    for name, more in (("one", []), ("two", ["--processes", "2"])):
+        command = ["-m", "models", "finetune", *on, "--data", str(data), "--out", str(tmp_path / name), *OPTIONS, *FAST]
+        done = subprocess.run(
+            [sys.executable, *command, *more], cwd=ROOT, env=os.environ | env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    (one, alone), (two, both) = read(tmp_path / "one"), read(tmp_path / "two")
+    assert alone["on"] == both["on"] == ["out"]
+    assert_alike(one, two, places=2)
 
 
 @pytest.mark.slow

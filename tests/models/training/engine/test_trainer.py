@@ -262,14 +262,14 @@ def test_an_interrupted_run_goes_on_to_the_same_adapter(tiny_folder, trained, tm
     interrupted = training(tiny_folder, tmp_path)
     with pytest.raises(TrainingStopped):
         learn(interrupted, tmp_path, lambda step: steps.append(step) if step.stage == "train" else None, stopped)
-    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    (checkpoint,) = (tmp_path / "checkpoints").glob("checkpoint-*")
     assert json.loads((checkpoint / MARK).read_text()) == {"made": "here"}
     learned = train(tiny_folder, tmp_path, resume=str(checkpoint))
     assert learned == trained[1]
     assert (tmp_path / MATRICES).read_bytes() == (trained[0] / MATRICES).read_bytes()
     assert (tmp_path / CONFIG).read_bytes() == (trained[0] / CONFIG).read_bytes()
     assert capfd.readouterr() == ("", "")
-    (last,) = (tmp_path / "checkpoints").iterdir()
+    (last,) = (tmp_path / "checkpoints").glob("checkpoint-*")
     assert train(tiny_folder, tmp_path, resume=str(last)) == learned  # nothing is left to do
 
 
@@ -369,6 +369,19 @@ def test_a_run_that_is_asked_to_finish_ends_with_what_it_has(tiny_folder, tmp_pa
     assert 0.5 < epoch.epoch < 1
     assert learned.after < learned.before
     assert (tmp_path / MATRICES).is_file()
+    assert not list((tmp_path / "checkpoints").glob("checkpoint-*")), "nothing goes on within an epoch"
+
+
+def test_a_run_that_is_asked_to_finish_keeps_its_best(tiny_folder, tmp_path):
+    asked = training(tiny_folder, tmp_path, settings=replace(SETTINGS, learning_rate=1, epochs=3))
+
+    def on_progress(step):
+        if isinstance(step, Step) and step.done == 4:
+            asked.beside(FINISH).touch()
+
+    learned = learn(asked, tmp_path, on_progress, lambda: False)
+    assert min(epoch.held_out for epoch in learned.epochs) > learned.before
+    assert learned.after == pytest.approx(learned.before, abs=1e-3)
 
 
 def test_modules_that_are_not_there_are_refused(tiny_folder, tmp_path):
@@ -377,7 +390,10 @@ def test_modules_that_are_not_there_are_refused(tiny_folder, tmp_path):
     assert "down_proj" in refused.value.hint
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tiny_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("math.isfinite", lambda value: False)
-    with pytest.raises(TrainingDiverged, match="after step 1"):
+@pytest.mark.parametrize(("number", "step"), [(1, 0), (2, 1), (7, 5)])  # held out, while learning, held out
+def test_a_loss_that_is_no_number_ends_the_run_before_it_is_kept(tiny_folder, tmp_path, monkeypatch, number, step):
+    seen = []
+    monkeypatch.setattr("math.isfinite", lambda value: seen.append(value) or len(seen) != number)
+    with pytest.raises(TrainingDiverged, match=f"after step {step}:"):
         train(tiny_folder, tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("checkpoint-*"))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -28,11 +28,13 @@ from models.domain.settings import Settings
 from models.domain.training import TrainingSettings
 from models.domain.variant import Variant
 from models.runtime import Runtime
+from models.system.files import write_json
 from models.training.runs import process
-from models.training.runs.asked import Asked, ask, read_asked, read_settings
+from models.training.runs.asked import Asked, ask, read_asked, read_columns, read_settings
 from models.training.runs.preview import Preview, preview
 from models.training.runs.process import environment, running
 from models.training.runs.trainings import ACTS, Training, Trainings
+from models.weights.adapters.places import REPORT
 
 ROOT = Path(__file__).parents[4]
 WORDS = ["fox", "crow", "tags", "time", "once", "upon", "was", "there", "and", "naive"]
@@ -40,8 +42,10 @@ FAST = TrainingSettings(rank=4, epochs=300, learning_rate=2e-2, batch=4, max_tok
 # An app that begins a training and is ended in the next moment.
 APP = """import json, os, signal, sys
 from models.domain.settings import Settings
+from models.system.files import write_json
 from models.training.runs import process
 from models.training.runs.asked import read_asked
+from models.weights.adapters.places import REPORT
 from models.training.runs.trainings import Trainings
 settings, asked = map(json.loads, sys.argv[1:])
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # as one that a shell has put into the background
@@ -221,7 +225,7 @@ def test_what_is_asked_is_kept_as_it_was() -> None:
 
 def test_what_a_program_names_is_checked(settings: Settings, data: Path) -> None:
     base = Variant.parse("me/tiny")
-    asked = ask("mine", base, data, {"rank": 4}, "Frage = question, Antwort=answer")
+    asked = ask("mine", base, data, {"rank": 4}, read_columns("Frage = question, Antwort=answer"))
     assert (asked.settings.rank, asked.columns) == (4, {"Frage": "question", "Antwort": "answer"})
     assert read_asked(json.loads(json.dumps(asked.to_dict()))) == asked
     assert asked.command(data)[-3:] == ["--column=Frage=question", "--column=Antwort=answer", "--json"]
@@ -229,17 +233,35 @@ def test_what_a_program_names_is_checked(settings: Settings, data: Path) -> None
     with pytest.raises(NothingNamed, match="the rows to learn from"):
         ask("mine", base, " ", {})
     for shown, columns, words in (
-        ({"ranks": 4}, "", "setting is ranks, but it must be one of method, rank"),
-        ({"method": "full"}, "", "all weights of a model are trained by the command line"),
-        ({"rank": "many"}, "", "rank is many"),
-        ({}, "question", "column is question, but it must be NAME=FIELD with one of"),
-        ({}, "Frage=what", "column is Frage=what"),
+        ({"ranks": 4}, {}, "setting is ranks, but it must be one of method, rank"),
+        ({"method": "full"}, {}, "all weights of a model are trained by the command line"),
+        ({"rank": "many"}, {}, "rank is many"),
+        ({}, {"": "question"}, "column is question, but it must be NAME=FIELD with one of"),
+        ({}, {"Frage": "what"}, "column is Frage=what"),
+        ({}, {"Frage": ["answer"]}, "column is Frage="),
     ):
         with pytest.raises(TrainingSettingOutOfBounds, match=words):
             ask("mine", base, data, shown, columns)
+    with pytest.raises(TrainingSettingOutOfBounds, match="column is question"):
+        read_columns("question")
+    assert ask("mine", base, data, asdict(asked.settings), {"a, b": "text"}).settings == asked.settings
     trainings = Trainings(settings)
     with pytest.raises(TrainingSettingOutOfBounds, match="one of stop, finish, go-on, remove"):
         trainings.act("pause", "mine")
     for act in ACTS:
         with pytest.raises(NoTraining):
             trainings.act(act, "mine")
+
+
+def test_what_was_killed_after_its_last_word_is_finished(settings: Settings) -> None:
+    trainings = Trainings(settings)
+    write_json(trainings.root / "mine/request.json", Asked("mine", "me/tiny", "rows.jsonl").to_dict())
+    write_json(trainings.out("mine") / REPORT, {"before": 2.0, "after": 1.0})
+    found = trainings.one("mine")
+    assert (found.status, found.seen.report["after"]) == ("finished", 1.0)
+
+
+def test_a_training_may_have_any_name_of_an_adapter(settings: Settings, data: Path) -> None:
+    trainings = Trainings(settings)
+    trainings.begin(Asked("lock", "me/tiny@gguf", str(data), FAST))
+    assert until(trainings, lambda one: one.status != "running", "lock").status == "failed"

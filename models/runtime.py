@@ -401,7 +401,7 @@ class Runtime:
             try:
                 yield from stream
             except GpuRefused as refused:
-                raise type(refused)(**refused.facts, instead=self._without_gpu(variant)) from refused
+                raise type(refused)(refused.facts["words"], self._without_gpu(variant)) from refused
 
     def ready(self, variant: Variant, token: str | None = None) -> Generator[Progress, None, Load]:
         """Fetch and check all that a variant needs, so that nothing is left to be done while a GPU is lent.

@@ -515,18 +515,24 @@ class EngineLost(EngineError):
     next_step = "The text so far is kept. Send again."
 
 
+ANY_GGUF = "a gguf variant"
+
+
 class GpuRefused(EngineError):
-    """ZeroGPU gave no GPU; `words` are its own, and `instead` is a variant that needs none, where there is one."""
+    """ZeroGPU gave no GPU; `words` are its own, and `instead` is a variant that needs none, where one is known."""
 
     sentence = "ZeroGPU gave no GPU: {words}."
-    next_step = "Send again in a while, or pick a gguf variant: it computes on this app's CPU."
+    next_step = "Send again in a while, or pick {instead}: it computes on this app's CPU."
+
+    def __init__(self, words: str, instead: str = "") -> None:
+        super().__init__(words=words, instead=instead or ANY_GGUF)
 
 
 class GpuQuotaUsed(GpuRefused):
     sentence = "The GPU quota is not enough: {words}."
     next_step = (
-        "Ask for fewer tokens or variants, sign in to Hugging Face for more, or pick a gguf variant: it computes on "
-        "this app's CPU and uses no quota."
+        "Ask for fewer tokens or variants, sign in to Hugging Face for more, or pick {instead}: it computes on this "
+        "app's CPU and uses no quota."
     )
 
 
@@ -536,7 +542,7 @@ class GpuBusy(GpuRefused):
 
 class GpuPassExpired(GpuRefused):
     sentence = "ZeroGPU does not take this page's pass any more: {words}."
-    next_step = "Reload the page, and send again."
+    next_step = "Reload the page and send again, or pick {instead}: it computes on this app's CPU."
 
 
 class GpuTaken(EngineError):

@@ -330,3 +330,4 @@ def test_where_no_gpu_is_given_a_variant_that_needs_none_is_named(monkeypatch, j
         list(asked)
     assert caught.value.facts["instead"] == f"{SMOLLM2}@gguf"
     assert "3s left" in str(caught.value)
+    assert f"or pick {SMOLLM2}@gguf: it computes on this app's CPU" in str(caught.value), "columns and programs read it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from models.domain.errors import PaddockError
+from models.domain.errors import ANY_GGUF, PaddockError
 from models.domain.messages import Progress, Usage
 from models.domain.results.figures import ending, speed_text, thought_text
 from models.domain.units import size
@@ -167,7 +167,7 @@ _PAGES = {
 
 def _next_step(failure: PaddockError) -> str:
     """A button for what can be done about it at once."""
-    if instead := failure.facts.get("instead"):
+    if (instead := failure.facts.get("instead", ANY_GGUF)) != ANY_GGUF:
         words = say("Use {variant}: no GPU quota", variant=escape(str(instead)))
         return f' <button type="button" class="small-button" data-use="{escape(str(instead))}">{words}</button>'
     if failure.code in _PAGES:

@@ -12,7 +12,15 @@ from string import Formatter
 import pytest
 
 from models.domain import errors
-from models.domain.errors import ContextExceeded, DoesNotFit, EngineFailed, ModeNotPossible, PaddockError, error_kinds
+from models.domain.errors import (
+    ContextExceeded,
+    DoesNotFit,
+    EngineFailed,
+    GpuBusy,
+    ModeNotPossible,
+    PaddockError,
+    error_kinds,
+)
 from models.domain.memory.plan import LABELS
 from models.domain.quantization import MODES, REMOTE
 from models.domain.results.figures import ENDINGS, FIGURES, INSIDE
@@ -138,6 +146,10 @@ def test_an_error_that_was_kept_as_text_is_found_again(chinese_visitor: None) ->
         variant="m@bf16", needed="5 GB", device="main memory", free="1 GB", suggestion="What fits: m@nf4."
     )
     assert language.say(str(error)) == "".join(error_sentences(error))
+    for instead, said in (("m@gguf", "m@gguf"), ("", "gguf 变体")):  # in a column of a comparison, too
+        told = "".join(error_sentences(refused := GpuBusy("No GPU was available", instead)))
+        assert language.say(str(refused)) == told
+        assert f"或选择 {said}：" in told
 
 
 @pytest.mark.parametrize("text", ["", "anything else", "{braces} of a {visitor", "x" * 5000])

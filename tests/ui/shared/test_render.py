@@ -37,6 +37,11 @@ def test_errors_are_escaped_and_readable(kind):
     assert calm.hint in words
 
 
+def test_a_refused_gpu_has_a_button_for_a_variant_that_is_known_to_need_none():
+    assert 'data-use="m@gguf"' in render.error(errors.GpuBusy("taken", "m@gguf"))
+    assert "data-use" not in render.error(errors.GpuBusy("taken"))
+
+
 def test_only_links_to_the_hub_become_links():
     html = render.error(errors.GatedModel(model="google/gemma-3-270m"))
     assert Markup(html).links() == ["https://huggingface.co/google/gemma-3-270m"]

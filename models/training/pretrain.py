@@ -16,6 +16,7 @@ from typing import Any
 
 from ..compute.background import reported
 from ..domain.errors import BadRunFolder, PaddockError, PretrainingDiverged, PretrainingStopped
+from ..domain.memory.pretraining_plan import parameters
 from ..domain.messages import Progress
 from ..domain.pretraining import (
     PretrainingReport,
@@ -34,6 +35,7 @@ from .corpus import Corpus, prepare
 from .curves import csv_text, svg
 from .engine.decoder_run import CHECKPOINT, Pretraining, checkpoint_notes
 from .engine.pretrainer import WEIGHTS, Pretrained, learn, tokens_in
+from .pretrain_memory import required
 from .tokenizing import Tokens
 from .waited import waited
 
@@ -62,6 +64,8 @@ def pretrain(
         )
         yield Said("read", detail=f"{corpus.counts.sentence(settings.max_tokens)}.", facts=asdict(corpus.counts))
         training = _training(runtime, settings, data, out, corpus)
+        plan = required(runtime, training)
+        yield Said("train", detail=f"{plan.sentence()}.", facts={"memory": plan.facts()})
         if not training.tokens:
             training = yield from _planned(training)
         said = f"{training.tokens:,} tokens are to be learned from, {training.tokens / corpus.counts.tokens:.2f} epochs"
@@ -123,10 +127,7 @@ def _training(runtime: Runtime, settings: PretrainingSettings, data: str, out: P
         on_gpu = runtime.machine.accelerator != "cpu"
         precision = "bf16" if on_gpu and runtime.machine.native_bf16 else "fp32"
     threads, accelerator = runtime.settings.compute_threads, runtime.machine.accelerator
-    parameters = size.layers * size.hidden * (3 * size.intermediate + 4 * size.hidden) + 2 * size.hidden * (
-        corpus.counts.vocabulary
-    )
-    require_space(_COPIES * 4 * parameters, "the checkpoint", run)
+    require_space(_COPIES * 4 * parameters(size, corpus.counts.vocabulary), "the checkpoint", run)
     tokens = settings.tokens or int(read_json(run / _PLAN).get("tokens", 0))
     return Pretraining(settings, config.to_dict(), run, accelerator, threads, precision, tokens, made_with)
 

@@ -69,6 +69,10 @@ class Rows:
     def lengths(self) -> np.ndarray[Any, Any]:
         return np.diff(self.ends, prepend=np.uint64(0)).astype(np.int64)
 
+    def longest(self, most: int) -> list[int]:
+        """Lengths of at most so many rows, the longest first."""
+        return np.sort(self.lengths)[::-1][:most].tolist()
+
     def batches(self, size: int, seed: int, epoch: int) -> Iterator[np.ndarray[Any, Any]]:
         """Numbers of rows, each once, in an order that the seed and the epoch decide; the last batch may be small.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...domain.errors import DiskFilled, PretrainingDiverged
+from ...domain.memory.pretraining_plan import HELD_OUT_AT_ONCE
 from ...domain.messages import Progress
 from ...domain.pretraining import Loss, PretrainingSettings
 from ...domain.training_events import Said, Step
@@ -196,7 +197,7 @@ class Run:
         self.model.eval()
         chosen = np.arange(min(most, len(self.held_out)))
         chosen = chosen[np.argsort(self.held_out.lengths[chosen], kind="stable")]
-        size, total, tokens = max(16, self.settings.rows), 0.0, 0
+        size, total, tokens = max(HELD_OUT_AT_ONCE, self.settings.rows), 0.0, 0
         for start in range(0, len(chosen), size):
             with torch.inference_mode(), self.autocast():
                 losses = row_losses(self.model, self.padded(self.held_out, chosen[start : start + size]), FILLER)

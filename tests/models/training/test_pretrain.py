@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,15 +24,19 @@ from models.domain.errors import (
     CannotPublish,
     DiskFilled,
     DiskFull,
+    DoesNotFit,
     PretrainingDiverged,
     TrainingSettingOutOfBounds,
     UnknownSize,
 )
+from models.domain.memory.plan import Budget
+from models.domain.memory.pretraining_plan import parameters
 from models.domain.pretraining import PretrainingReport, PretrainingSettings
 from models.domain.settings import Settings
 from models.domain.training_events import Said
 from models.domain.variant import Variant
 from models.engines.transformers.tokens import tokenize
+from models.planning import Planner
 from models.runtime import Runtime
 from models.training.documents import documents
 from models.training.pretrain import RUN, pretrain
@@ -83,7 +88,7 @@ def test_what_a_run_leaves_is_a_model_of_transformers(finished):
     assert theirs.generation_config.eos_token_id == tokenizer.eos_token_id == 0
     assert torch.is_tensor(theirs.get_output_embeddings().weight)
     assert isinstance(report, PretrainingReport)
-    assert report.parameters == theirs.num_parameters()
+    assert report.parameters == theirs.num_parameters() == parameters(SETTINGS.shape, report.counts.vocabulary)
     assert report.after < report.before - 0.5
     assert abs(report.losses[-1].held_out - report.after) < 1e-4  # all held-out rows are looked at each time here
     assert report.counts.documents + report.counts.held_out + report.counts.left_out == 80
@@ -225,6 +230,28 @@ def test_what_is_refused_before_it_trains_leaves_nothing_in_the_way(tiny, tmp_pa
         next(step for step in steps if step.stage == "train")
 
 
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_built(tiny, tmp_path, monkeypatch):
+    from models.training.engine.decoder_run import Run
+
+    monkeypatch.setattr(Planner, "budget", lambda planner: Budget("main memory", 10**9, 10_000_000))
+    out, settings = tmp_path / "out", replace(SETTINGS, batch=64)
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "__init__", lambda *_: pytest.fail("it was built"))
+        with pytest.raises(DoesNotFit, match="Training stories-tiny") as caught:
+            list(pretrain(tiny, settings, "stories", out))
+    assert not out.exists()
+    fits = int(re.search(r"--batch (\d+)", caught.value.facts["suggestion"])[1])
+    assert 1 <= fits < 64
+    for batch, good in ((fits, True), (fits + 1, False)):
+        with closing(pretrain(tiny, replace(settings, batch=batch), "stories", tmp_path / str(batch))) as steps:
+            if good:
+                plan = next(step for step in steps if step.stage == "train").facts["memory"]
+                assert plan["needed"] <= 10_000_000
+            else:
+                with pytest.raises(DoesNotFit):
+                    list(steps)
+
+
 def test_a_checkpoint_of_other_tokens_is_refused(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("models.training.engine.pretrainer.SHOW_S", 0)
     out = tmp_path / "out"
@@ -307,4 +334,5 @@ def test_the_baseline_and_a_run_by_minutes(tiny, tmp_path):
     settings = replace(SETTINGS, size="feed-forward", tokens=0, minutes=0.02)
     *_, report = pretrain(tiny, settings, "stories", tmp_path / "out")
     assert report.tokens > 0
+    assert report.parameters == parameters(settings.shape, report.counts.vocabulary)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "feed-forward"

@@ -22,6 +22,7 @@ from .card_training import is_pretraining
 
 Kind = Literal["model", "adapter", "gguf"]
 TERMS = ("license", "licence", "notice", "copying", "use_policy")
+_BASES = {ADAPTER_CONFIG: "base_model_name_or_path", TRAINING: "base", FILE: "base"}  # where a base is named
 _TOKENIZERS = frozenset(("vocab.txt", "spiece.model", "tekken.json"))
 
 
@@ -130,7 +131,11 @@ def _refused(name: str, reason: str) -> CannotPublish:
     return CannotPublish(what=name, reason=reason, suggestion=suggestion)
 
 
-def with_base(config: Path, base: str) -> bytes:
-    """An adapter's config that names this base: a path on the machine that trained it tells others nothing."""
-    stated = read_object(config, LARGEST_CONFIG) | {"base_model_name_or_path": base}
-    return (json.dumps(stated, indent=2) + "\n").encode()
+def with_base(package: Package, base: str) -> dict[str, bytes]:
+    """The files that name another base, with this one: a folder on the machine that trained it tells others nothing."""
+    changed = {}
+    for name, field in ((name, field) for name, field in _BASES.items() if name in package.files):
+        stated = read_json(package.files[name])
+        if (field in stated or name == ADAPTER_CONFIG) and stated.get(field) != base:
+            changed[name] = (json.dumps(stated | {field: base}, indent=2) + "\n").encode()
+    return changed

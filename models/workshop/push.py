@@ -82,8 +82,8 @@ def publication(runtime: Runtime, path: Path, wanted: Wanted) -> Publication:
         files[LICENCE_FILE] = wanted.licence_file
         package = replace(package, files=package.files | {LICENCE_FILE: wanted.licence_file})
     terms = require(licence, base, wanted.repo, package.has_terms, package.name)
-    if package.kind == "adapter" and base != package.base:
-        files["adapter_config.json"] = with_base(package.files["adapter_config.json"], base)
+    if base:
+        files |= with_base(package, base)
     card = Card(wanted.repo, package, base, terms).text()
     return Publication(wanted.repo, files | {CARD: card.encode()}, package.left_out, card)
 

@@ -182,8 +182,9 @@ def test_what_only_this_machine_has_is_no_base(runtime: Runtime, tmp_path: Path,
     (folder / "training.json").write_text(report_of("local/stories", method="full"))
     with pytest.raises(CannotPublish, match="Publish that model first, and name its Hub id here with --base"):
         publication(runtime, folder, Wanted("me/full", base=stated, licence="mit"))
-    card = publication(runtime, folder, Wanted("me/full", base="me/stories", licence="mit")).card
-    assert "local/" not in card
+    what = publication(runtime, folder, Wanted("me/full", base="me/stories", licence="mit"))
+    assert "local/" not in what.card
+    assert json.loads(what.files["training.json"])["base"] == "me/stories"  # type: ignore[arg-type]
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from ..domain.training import TrainingReport, difference
 from ..domain.units import size
 from ..system.durable import write_text
 from ..weights.adapters.places import REPORT
+from .alone import LOCK, alone
 from .engine.methods import CONFIG, MATRICES, METHODS, Method
 from .engine.training import BEST, FINISH, MARK
 
 CHECKPOINTS = "checkpoints"
-_LOCK = ".lock"
 _OURS = (CONFIG, MATRICES, REPORT, CHECKPOINTS)
 
 
@@ -73,29 +73,23 @@ def begun(out: Path, needed: int, resume: Path | None) -> Iterator[Path]:
 
     Raises BadOutputFolder, and DiskFull below `needed` free bytes.
     """
-    from filelock import FileLock, Timeout
-
     folder = out / CHECKPOINTS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK, timeout=0)
-        lock.acquire()
-    except Timeout:
-        reason = "another process trains there"
-        raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Wait, or name another --out.") from None
-    except OSError as error:
-        reason = f"it cannot be made ({error.strerror})"
-        raise BadOutputFolder(folder=out.name, reason=reason, suggestion="Name another folder with --out.") from None
-    try:
-        _clear(folder, (_LOCK,) if resume is None else (_LOCK, BEST, FINISH, resume.name))
+    reason = "another process trains there"
+    busy = BadOutputFolder(folder=out.name, reason=reason, suggestion="Wait, or name another --out.")
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(folder, busy))
+        except OSError as error:
+            reason = f"it cannot be made ({error.strerror})"
+            suggestion = "Name another folder with --out."
+            raise BadOutputFolder(folder=out.name, reason=reason, suggestion=suggestion) from None
+        _clear(folder, (LOCK,) if resume is None else (LOCK, BEST, FINISH, resume.name))
         made = folder / "made"
         made.mkdir()
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise DiskFull(file="a checkpoint", needed=size(needed), free=size(free), folder=out.name)
         yield made
-    finally:
-        lock.release()
 
 
 def _clear(folder: Path, kept: Collection[str]) -> None:

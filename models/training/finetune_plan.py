@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..domain.catalog import ModelCard
-from ..domain.errors import BadProcesses, DoesNotFit, NotTrainable
+from ..domain.errors import BadProcesses, NotTrainable
 from ..domain.memory.plan import WEIGHTS, LoadPlan, Part
 from ..domain.memory.sharded_plan import WHOLE, loading_bytes, sharded_parts
 from ..domain.memory.training_plan import TrainingPlan, smaller_batches, step_parts
@@ -108,13 +108,7 @@ def step_plan(
             suggestion = (
                 f"Take batches of {batch} rows, {apart} to a step (--batch {batch} --accumulate {apart}): {taken}."
             )
-        raise DoesNotFit(
-            variant=f"Training {planned.variant}",
-            needed=size(wanted.needed),
-            device=wanted.device,
-            free=size(wanted.free),
-            suggestion=suggestion,
-        )
+        raise wanted.too_large(f"Training {planned.variant}", suggestion)
     return wanted
 
 
@@ -122,10 +116,6 @@ def _require_main_memory(needed: int, variant: str, runtime: Runtime) -> None:
     """Raise DoesNotFit where so much is not free in main memory, unless the operator overrides."""
     free = int(memory().free * runtime.settings.memory_fraction)
     if needed > free and not runtime.settings.load_anyway:
-        raise DoesNotFit(
-            variant=f"Reading {variant} to train it over several processes",
-            needed=size(needed),
-            device="main memory",
-            free=size(free),
-            suggestion="Start fewer processes on a machine, or pick a smaller model.",
-        )
+        suggestion = "Start fewer processes on a machine, or pick a smaller model."
+        plan = TrainingPlan((Part("base", "base", needed),), free, "main memory")
+        raise plan.too_large(f"Reading {variant} to train it over several processes", suggestion)

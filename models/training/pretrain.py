@@ -31,6 +31,7 @@ from ..system.files import read_json
 from ..weights.disk import writing
 from ..weights.fetch_errors import require_space
 from ..weights.verify.file_names import SETTINGS_FILES
+from .alone import alone
 from .corpus import Corpus, prepare
 from .curves import csv_text, svg
 from .engine.decoder_run import CHECKPOINT, Pretraining, checkpoint_notes
@@ -41,7 +42,7 @@ from .waited import waited
 
 REPORT, RUN = "training.json", "unfinished"
 CSV, SVG, SAMPLES = "losses.csv", "losses.svg", "samples.txt"
-_ASKED, _PLAN, _LOCK = "asked.json", "plan.json", ".lock"
+_ASKED, _PLAN = "asked.json", "plan.json"
 _COPIES = 4  # of the weights, on the disk: two of Adam's means beside them, and the finished file
 
 
@@ -56,7 +57,7 @@ def pretrain(
     started = time.perf_counter()
     _require_free(out)
     run = out / RUN
-    with writing(out.name, out), _alone(run, out), _nothing_in_the_way(run):
+    with writing(out.name, out), alone(run, _busy(out)), _nothing_in_the_way(run):
         _require_same(run / _ASKED, {"data": data, **asdict(settings)}, out)
         corpus = yield from reported(
             lambda on_progress, cancelled: prepare(runtime, settings, data, run, on_progress, cancelled),
@@ -156,22 +157,9 @@ def _require_free(out: Path) -> None:
         raise BadRunFolder(folder=out.name, reason=reason, suggestion=suggestion)
 
 
-@contextmanager
-def _alone(run: Path, out: Path) -> Iterator[None]:
-    """Make the folder of the run, and hold others off it."""
-    from filelock import FileLock, Timeout
-
-    run.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        reason = "another process trains there"
-        raise BadRunFolder(folder=out.name, reason=reason, suggestion="Wait, or name another --out.") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def _busy(out: Path) -> BadRunFolder:
+    reason = "another process trains there"
+    return BadRunFolder(folder=out.name, reason=reason, suggestion="Wait, or name another --out.")
 
 
 def _require_same(path: Path, asked: dict[str, Any], out: Path) -> None:

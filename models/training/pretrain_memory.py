@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..domain.errors import DoesNotFit
 from ..domain.memory.pretraining_plan import HELD_OUT_AT_ONCE, Longest, pretraining_parts, rows_that_fit
 from ..domain.memory.training_plan import TrainingPlan
 from ..domain.units import size
@@ -27,11 +26,5 @@ def required(runtime: Runtime, training: Pretraining) -> TrainingPlan:
         suggestion = "Take a smaller --size, or leave long documents out (--max-tokens)."
         if fits:
             suggestion = f"Take fewer documents a step (--batch {fits}): {size(plan(fits).needed)}."
-        raise DoesNotFit(
-            variant=f"Training {settings.size}",
-            needed=size(wanted.needed),
-            device=wanted.device,
-            free=size(wanted.free),
-            suggestion=suggestion,
-        )
+        raise wanted.too_large(f"Training {settings.size}", suggestion)
     return wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ..errors import DoesNotFit
 from ..shapes.shape import Shape
 from ..training import TrainingSettings
 from ..units import size
@@ -33,6 +34,12 @@ class TrainingPlan:
     def tight(self) -> bool:
         """Whether it fits only without gaps between the tensors."""
         return self.needed * (1 + GAPS) > self.free
+
+    def too_large(self, what: str, suggestion: str) -> DoesNotFit:
+        """The error that says so of what is planned."""
+        return DoesNotFit(
+            variant=what, needed=size(self.needed), device=self.device, free=size(self.free), suggestion=suggestion
+        )
 
     def facts(self) -> dict[str, int]:
         """Bytes by part, all together, and free."""

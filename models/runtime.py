@@ -336,11 +336,6 @@ class Runtime:
             raise NotHeld(variant=name, reason="it is in a worker of ZeroGPU, which gives it back by itself")
         own.eject(name)
 
-    @property
-    def lends_gpu(self) -> bool:
-        """Whether there is a GPU only while a press asks for one, from its visitor's quota (ZeroGPU)."""
-        return on_zero_gpu()
-
     # --- what a lent GPU costs --------------------------------------------------------------------------
 
     @property

@@ -134,7 +134,7 @@ def wire_opening(page: Page, tabs: Mapping[str, Tab], shown_tabs: gr.Tabs, guard
         if not request.query_params.get("embed") and (brought := url.restored(state)):
             note = render.said(brought) + note
         run = opened if state.run and not errors else ""
-        if run and runtime.lends_gpu:  # nobody's quota is used by a link
+        if run and runtime.gpu_is_lent:  # nobody's quota is used by a link
             run, note = "", note + render.said(say("Nothing was run yet: on ZeroGPU that takes a press."))
         return [
             state.hardware,

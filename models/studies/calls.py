@@ -13,17 +13,23 @@ from ..domain.request import ChatRequest, CompareRequest, Request, texts
 from ..domain.variant import Variant
 from ..engines.device import on_zero_gpu
 from ..runtime import Runtime
-from .column import Running
+from .column import CHARACTERS_A_TOKEN, Running
 
 
 def answer_cost(runtime: Runtime, request: Request, token: str | None = None) -> GpuCost | None:
     """What an answer to a request costs, by what the last ones took; None where no GPU is lent."""
-    if not on_zero_gpu():
-        return None
+    return cost(runtime, [answer_works(runtime, request, token)]) if on_zero_gpu() else None
+
+
+def answer_works(runtime: Runtime, request: Request, token: str | None = None, scored: bool = False) -> list[Work]:
+    """The shares of an answer in a GPU call, and of a look at the chances of its tokens; none where no GPU is lent."""
     budget = runtime.thought_tokens(request, token) if isinstance(request, ChatRequest) else 0
     characters, tokens = sum(map(len, texts(request))), request.sampling.max_new_tokens + budget
-    work = runtime.work(request.variant, token, tokens=tokens, characters=characters)
-    return cost(runtime, [[work] if work else []])
+    parts = [{"tokens": tokens, "characters": characters}]
+    if scored:
+        parts.append({"characters": characters + CHARACTERS_A_TOKEN * tokens})
+    works = [runtime.work(request.variant, token, **part) for part in parts]
+    return [work for work in works if work]
 
 
 def comparison_cost(runtime: Runtime, request: CompareRequest, token: str | None = None) -> GpuCost | None:

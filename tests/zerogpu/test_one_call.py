@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+import httpx
+import pytest
+
 from .conftest import OTHER, TINY
 from .space import Space, wait_for
 
@@ -30,6 +35,21 @@ def test_a_score_is_one_call(space: Space) -> None:
     scored = space.client().predict(TEXT, f"{TINY}@bf16", api_name="/score")
     assert scored["tokens"]
     assert schedules(space) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_choices_with_the_chances_of_their_tokens_are_one_call(space: Space, stream: bool) -> None:
+    asked = {"model": f"{TINY}@bf16", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "n": 2}
+    body = asked | {"logprobs": True, "top_logprobs": 2, "stream": stream}
+    answer = httpx.post(f"{space.url}/v1/chat/completions", json=body, timeout=60)
+    lines = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: {")]
+    found = [json.loads(line) for line in lines] if stream else [answer.json()]
+    choices = [choice for each in found for choice in each["choices"] if choice.get("logprobs")]
+    assert [choice["index"] for choice in choices] == [0, 1]
+    assert all(choice["logprobs"]["content"] for choice in choices)
+    assert schedules(space) == 1
+    assert space.api.settled()
+    assert [released["fail"] for released in space.api.seen("/release")] == ["false"]
 
 
 def test_gguf_is_computed_beside_the_gpu(space: Space) -> None:

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, aclosing, suppress
+from contextlib import AbstractContextManager, ExitStack, aclosing, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from models.domain.messages import Delta, Progress, Thought
 from models.domain.request import ChatRequest
 from models.domain.request import Request as Answered
 from models.domain.variant import Variant
+from models.studies.calls import answer_works
 
 from ..shared.events import sent_token
 from . import written
@@ -79,11 +80,12 @@ def build_routes(runtime: Runtime) -> list[Route]:
                     runtime.check(one)
                 token = sent_token(request)
                 await asyncio.to_thread(runtime.require, asked.requests[0].variant, token)
+                within = stack.enter_context(await asyncio.to_thread(_one_call, runtime, asked, token))
                 form = _form(chat, str(asked.requests[0].variant))
                 if not asked.stream:
-                    return JSONResponse(form.whole(await _whole(runtime, asked, request)))
+                    return JSONResponse(form.whole(await _whole(within, asked, request)))
                 under_way = stack.pop_all()  # the stream closes it
-                lines = _lines(runtime, asked, form, under_way, token)
+                lines = _lines(within, asked, form, under_way, token)
                 return StreamingResponse(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
         return answer
@@ -94,6 +96,14 @@ def build_routes(runtime: Runtime) -> list[Route]:
         Route("/v1/chat/completions", guarded(answering(read_chat, chat=True)), methods=["POST"]),
         Route("/v1/completions", guarded(answering(read_completion, chat=False)), methods=["POST"]),
     ]
+
+
+def _one_call(runtime: Runtime, asked: Asked, token: str | None) -> AbstractContextManager[Runtime]:
+    """A Runtime that computes all choices and their chances in one GPU call, where one is lent."""
+    scored = asked.rivals is not None
+    if len(asked.requests) == 1 and not scored:
+        return nullcontext(runtime)  # an answer alone is a call of its own
+    return runtime.one_call([work for one in asked.requests for work in answer_works(runtime, one, token, scored)])
 
 
 def _form(chat: bool, model: str) -> Form:

@@ -527,6 +527,12 @@ class GpuRefused(EngineError):
     def __init__(self, words: str, instead: str = "") -> None:
         super().__init__(words=words, instead=instead or ANY_GGUF)
 
+    @property
+    def instead(self) -> str:
+        """The variant that needs no GPU, or nothing."""
+        known = str(self.facts["instead"])
+        return "" if known == ANY_GGUF else known
+
 
 class GpuQuotaUsed(GpuRefused):
     sentence = "The GPU quota is not enough: {words}."

@@ -15,6 +15,7 @@ from ..domain.engine import Prompt
 from ..domain.errors import PaddockError
 from ..domain.messages import Delta, Event, FixedLength, Message, Progress, Rendered, Thought, Usage
 from ..domain.quantization import Mode
+from ..domain.remedy import remedy
 from ..domain.request import ChatRequest, CompareRequest
 from ..domain.results.comparison import Asked, Compared, Step, parted
 from ..domain.results.measured import TIMED_TOKENS, Measured
@@ -242,7 +243,7 @@ class Running:
 
     def fail(self, error: PaddockError) -> Step:
         """The column with the reason why it has no answer, or no whole one."""
-        self._know(error=str(error))
+        self._know(error=str(error), remedy=remedy(error))
         return Step(self._place, self.now)
 
     @property

@@ -17,7 +17,7 @@ from models.engines.transformers import decode_loop, engine
 
 LOAD_S, PREFILL_S = float(os.environ.get("SLOW_LOAD_S", "0")), float(os.environ.get("SLOW_PREFILL_S", "0"))
 TOKEN_S, START_S = float(os.environ.get("SLOW_TOKEN_S", "0")), float(os.environ.get("SLOW_START_S", "0"))
-OUT_OF_MEMORY, UNKNOWN = 1001, 1002
+OUT_OF_MEMORY, UNKNOWN, STUCK = 1001, 1002, 1003
 load, prefill, tokens = engine.load, decode_loop.prefill, decode_loop.tokens
 
 
@@ -45,6 +45,8 @@ def hard_tokens(loaded: Any, ids: Any, cache: Any, sampling: Any, limit: int, se
             torch.empty(10**15)
         if number == 2 and seed == UNKNOWN:
             raise KeyError("a secret of the worker")
+        if number == 2 and seed == STUCK:
+            time.sleep(60)
         time.sleep(TOKEN_S)
         yield each
 

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,8 @@ class PageVisitor:
         config = self._http.get("/config").json()
         self.session = f"session-{id(self)}"
         self._events = config["dependencies"]
-        self._components = {component["id"]: component for component in config["components"]}
-        self.now = {number: each["props"].get("value") for number, each in self._components.items()}
+        self.components = {component["id"]: component for component in config["components"]}
+        self.now = {number: each["props"].get("value") for number, each in self.components.items()}
         self.props: dict[int, dict[str, Any]] = {}
         for event in self._events:
             if event["backend_fn"] and any(name == "load" for _, name in event["targets"]):
@@ -149,7 +150,7 @@ class PageVisitor:
 
     def component(self, elem_id: str) -> int:
         """The number of a component by the id that it has on the page."""
-        ids = {each["props"].get("elem_id"): number for number, each in self._components.items()}
+        ids = {each["props"].get("elem_id"): number for number, each in self.components.items()}
         return ids[elem_id] if elem_id in ids else ids[elem_id.replace("_", "-")]
 
     def event(self, elem_id: str, name: str) -> dict[str, Any]:
@@ -221,9 +222,36 @@ class PageVisitor:
         """The value of a component as the page has it now."""
         return self.now[self.component(elem_id)]
 
+    def keeps(self, storage_key: str, value: Any) -> None:
+        """Let the browser have kept something."""
+        stored = {each["props"].get("storage_key"): number for number, each in self.components.items()}
+        self.now[stored[storage_key]] = value
+
     def told(self, elem_id: str) -> dict[str, Any]:
         """The properties of a component that events have changed."""
         return self.props.get(self.component(elem_id), {})
+
+
+class Columns(HTMLParser):
+    """Of a drawn comparison: the text of each column, its buttons by what they press, and its links."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.presses: list[dict[str, str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        known = dict(attributes)
+        if tag == "section":
+            self.texts.append("")
+            self.presses.append({})
+        if tag == "button" and self.texts and "data-press" in known:
+            self.presses[-1][known["data-press"].split("-")[0]] = known["data-press"]
+
+    def handle_data(self, data: str) -> None:
+        if self.texts:
+            self.texts[-1] += data
 
 
 def _changed(old: Any, steps: Any) -> Any:

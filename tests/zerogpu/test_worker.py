@@ -13,8 +13,8 @@ from gradio_client.exceptions import AppError
 
 from .conftest import OTHER, TINY
 from .device_api import DeviceApi
-from .hard_app import OUT_OF_MEMORY, UNKNOWN
-from .space import Space, wait_for
+from .hard_app import OUT_OF_MEMORY, STUCK, UNKNOWN
+from .space import Columns, Space, wait_for
 
 DECLARED_S = 9
 
@@ -91,6 +91,18 @@ def test_an_answer_ends_with_its_text_before_the_gpu_is_taken_away(slow: Space) 
     assert slow.api.seen("/schedule")[-1]["durationSeconds"] == str(DECLARED_S)
     wait_for(lambda: slow.api.seen("/release"))
     assert slow.api.seen("/release")[-1]["fail"] == "false", "nobody had to kill it"
+
+
+def test_a_worker_that_is_killed_for_its_time_is_said_in_the_columns(slow: Space) -> None:
+    chat(slow)  # so that a call is short
+    visitor = slow.visitor()
+    visitor.keeps("paddock-candidates", [f"{TINY}@bf16", f"{TINY}@bf16+ours"])
+    asked = {"compare_prompt": "Hello", "compare_quality": False, "max_new_tokens": 20}
+    visitor.pressed("compare-go", "click", **asked, seed=STUCK)
+    assert all("GPU task aborted" in text for text in Columns(visitor.shows("compare-columns")).texts)
+    assert visitor.told("compare-go")["interactive"]
+    visitor.pressed("compare-go", "click", **asked, seed=1)
+    assert all("20 tokens" in text for text in Columns(visitor.shows("compare-columns")).texts)
 
 
 def test_sigterm_ends_the_app_its_workers_and_llama_within_two_seconds(slow: Space) -> None:

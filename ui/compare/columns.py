@@ -284,8 +284,12 @@ def _opened(name: str, inside: str, key: str, more: str = "") -> str:
 def _actions(shown: Shown, at: int) -> str:
     if shown.comparison is None or shown.blind:
         return ""
-    again = _button(f"again-{at}", say("Run again"), more=' data-event="retry"')
-    return again + (_button(f"remove-{at}", say("Remove")) if len(shown.columns) > 1 else "")
+    alone, remedy = ' data-event="retry"', shown.columns[shown.places[at]].known.remedy
+    actions = _button(f"again-{at}", say("Run again"), more=alone)
+    if (instead := remedy.instead) and find([column.known for column in shown.columns], instead) is None:
+        actions += _button(f"instead-{at}", render.without_gpu(instead), more=alone)
+    actions += render.place_for(remedy)
+    return actions + (_button(f"remove-{at}", say("Remove")) if len(shown.columns) > 1 else "")
 
 
 def _vote(shown: Shown) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from models.domain.errors import BadComparison
 from models.domain.messages import Delta, Event, Message, Progress, Rendered, Thought, Usage
 from models.domain.request import CompareRequest
+from models.domain.results import edits
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.variant import Variant
 
@@ -240,6 +241,17 @@ def _cut(column: Column) -> Compared:
     turns = known.turns or column.asked
     turns = turns if turns[-1:] and turns[-1].role == "assistant" else (*turns, Message("assistant", known.answer))
     return replace(known, turns=turns, usage=replace(usage, finish=usage.finish or "cancelled"))
+
+
+def without_gpu(shown: Shown, place: int) -> Shown:
+    """With the variant that needs no GPU in place of one that was given none; raises BadComparison."""
+    whole, known = shown.comparison, shown.columns[place].known
+    if whole is None or not (instead := known.remedy.instead):
+        raise BadComparison(reason="no other variant is known for it")
+    other = replace(known, variant=instead, resolved="")
+    reference = instead if whole.reference_column is known else whole.reference
+    taken = edits.put(replace(whole, reference=reference), place, other)
+    return replace(changed(shown, taken), reference=reference)
 
 
 def request_again(shown: Shown, place: int) -> CompareRequest:

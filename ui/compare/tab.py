@@ -147,7 +147,11 @@ def build_compare_tab(page: Page) -> Tab:
 
     async def run_again(press: str, visitor: Visitor, values: Values) -> Run:
         shown: Shown = values[parts.shown]
-        place = actions.place_at(shown, press.removeprefix("again-"))
+        name, _, at = press.partition("-")
+        place = actions.place_at(shown, at)
+        if name == "instead":
+            other = compare_state.without_gpu(shown, place)
+            shown = await asyncio.to_thread(weighed, runtime, other, hardware_of(values), visitor.token)
         asked = compare_state.request_again(shown, place)
         asked = replace(asked, base_prompt=setup.read(values).parts, runs=RUNS if asked.text else 1)
         return Run(shown, asked, place)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from urllib.parse import quote
 
-from models.domain.errors import ANY_GGUF, PaddockError
+from models.domain.errors import PaddockError
 from models.domain.messages import Progress, Usage
+from models.domain.remedy import Remedy, remedy
 from models.domain.results.figures import ending, speed_text, thought_text
 from models.domain.units import size
 
@@ -154,7 +156,7 @@ def error(failure: PaddockError) -> str:
     """An error where the eye is: what happened, and what to do next."""
     message, hint = error_sentences(failure)
     said = f"<b>{escape(message)}</b> <span>{_linked(hint)}</span>"
-    return f'<div class="status error" role="alert">{said}{_next_step(failure)}</div>'
+    return f'<div class="status error" role="alert">{said}{_next_step(remedy(failure))}</div>'
 
 
 # Where on the Hub something can be done about an error.
@@ -165,16 +167,25 @@ _PAGES = {
 }
 
 
-def _next_step(failure: PaddockError) -> str:
-    """A button for what can be done about it at once."""
-    if (instead := failure.facts.get("instead", ANY_GGUF)) != ANY_GGUF:
-        words = say("Use {variant}: no GPU quota", variant=escape(str(instead)))
-        return f' <button type="button" class="small-button" data-use="{escape(str(instead))}">{words}</button>'
-    if failure.code in _PAGES:
-        words, page = _PAGES[failure.code]
-        there = escape(page.format(**failure.facts))
+def _next_step(known: Remedy) -> str:
+    if known.instead:
+        words = escape(without_gpu(known.instead))
+        return f' <button type="button" class="small-button" data-use="{escape(known.instead)}">{words}</button>'
+    return place_for(known)
+
+
+def without_gpu(variant: str) -> str:
+    """The words of a button that takes a variant which needs no GPU."""
+    return say("Use {variant}: no GPU quota", variant=variant)
+
+
+def place_for(known: Remedy) -> str:
+    """A link or a button to where something can be done about an error, if it is known."""
+    if known.code in _PAGES:
+        words, page = _PAGES[known.code]
+        there = escape(page.format(model=quote(known.model)))
         return f' <a class="small-button" href="{there}" target="_blank" rel="noopener">{say(words)}</a>'
-    if failure.code not in ("not_signed_in", "bad_token"):
+    if known.code not in ("not_signed_in", "bad_token"):
         return ""
     return f' <button type="button" class="small-button" data-open="access">{say("Sign in")}</button>'
 

@@ -16,6 +16,7 @@ from ..catalog import Kind
 from ..checked_json import Bytes, Count, Line, Note, Share, Spelling, at_most, plain
 from ..errors import BadComparison
 from ..messages import Event, Message, Sampling, Usage
+from ..remedy import Remedy
 from ..request import MOST_PROMPTS
 from ..thinking import AS_IT_IS, Thinking
 from ..variant import ADAPTERS_MAX, Variant
@@ -111,11 +112,14 @@ class Compared:
     earlier: Annotated[tuple[Asked, ...], at_most(MOST_PROMPTS)] = ()
     thought: str = ""  # before the answer; no model is told it later
     parts_in: Count | None = None
+    remedy: Remedy = field(default_factory=Remedy)  # of the error
 
     def __post_init__(self) -> None:
         Variant.parse(self.variant)
         if self.resolved:
             Variant.parse(self.resolved)
+        if self.remedy.instead:
+            Variant.parse(self.remedy.instead)
         if self.kind not in get_args(Kind):
             raise BadComparison(reason=f"the kind of {self.variant} is neither base nor instruct")
         if self.parts_at_character is not None and not 0 <= self.parts_at_character <= len(self._parting_answer):

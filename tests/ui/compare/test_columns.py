@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from models.domain.errors import BadComparison
+from models.domain.errors import BadComparison, GpuQuotaUsed, LicenceNotAccepted
 from models.domain.messages import Delta, Message, Progress, Rendered, Thought, Usage
+from models.domain.remedy import Remedy, remedy
 from models.domain.request import CompareRequest
 from models.domain.results.comparison import Asked, Compared, Comparison
-from models.domain.results.file import from_json
+from models.domain.results.file import from_json, to_json
 from models.domain.results.measured import Measured
 from models.domain.variant import Variant
 from tests.ui.markup import EVIL, Markup, is_harmless
@@ -43,6 +44,21 @@ COMPARISON = Comparison(
 def test_an_empty_page_says_what_to_do():
     assert "press Compare" in Markup(render_columns.columns(Shown())).text
     assert render_results.results(Shown(), 0.05) == render_results.pictures(Shown()) == ""
+
+
+def test_a_refused_column_offers_what_can_be_done_and_a_file_forges_nothing():
+    def drawn(known):
+        columns = (COMPARISON.columns[0], replace(COMPARISON.columns[1], error="No.", remedy=known))
+        return render_columns.columns(ended(Shown(), from_json(to_json(replace(COMPARISON, columns=columns)))))
+
+    assert "Use m@gguf: no GPU quota" in drawn(remedy(GpuQuotaUsed("3s left", "m@gguf")))
+    assert "no GPU quota" not in drawn(remedy(GpuQuotaUsed("3s left")))
+    assert "no GPU quota" not in drawn(Remedy("gpu_quota_used", instead="m@bf16")), "it stands beside it"
+    page = drawn(remedy(LicenceNotAccepted(model="meta-llama/Llama-3.2-1B")))
+    assert "https://huggingface.co/meta-llama/Llama-3.2-1B" in Markup(page).links()
+    forged = drawn(Remedy("licence_not_accepted", model=EVIL))
+    assert "Open its licence" in forged
+    assert is_harmless(forged)
 
 
 def test_who_waits_loads_and_answers():

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from models.domain.errors import BadComparison, GpuQuotaUsed
 from models.domain.messages import Delta, Message, Progress, Rendered, Usage
+from models.domain.remedy import remedy
 from models.domain.request import CompareRequest
 from models.domain.results.comparison import Compared, Comparison
 from models.domain.variant import Variant
 from ui.compare import state as compare_state
-from ui.compare.state import advance, begin, ended, histories, questions, so_far
+from ui.compare.state import Shown, advance, begin, ended, histories, questions, request_again, so_far, without_gpu
 
 A, B = Variant.parse("m@bf16"), Variant.parse("m@nf4")
 REQUEST = CompareRequest.of([A, B], "Why?", "Be brief.", reference=A)
@@ -78,6 +80,20 @@ def comparison():
     answered = Compared("m@bf16", answer="Because.", turns=(*ASKED, Message("assistant", "Because.")))
     failed = Compared("m@nf4", error="It broke.")
     return Comparison(("Why?",), (answered, failed), CREATED, "Be brief.")
+
+
+def test_a_refused_column_is_asked_as_the_variant_that_needs_no_gpu(comparison):
+    whole = replace(comparison, reference="m@nf4")
+    refused = replace(whole.columns[1], remedy=remedy(GpuQuotaUsed("3s left", "m@gguf")))
+    shown = without_gpu(ended(Shown(), replace(whole, columns=(whole.columns[0], refused))), 1)
+    assert [column.known.variant for column in shown.columns] == ["m@bf16", "m@gguf"]
+    assert shown.reference == "m@gguf"
+    request = request_again(shown, 1)
+    assert request.variants == (Variant.parse("m@gguf"),)
+    assert request.histories == (ASKED,)
+    assert request.reference == Variant.parse("m@gguf")
+    with pytest.raises(BadComparison):
+        without_gpu(shown, 0)
 
 
 def test_a_follow_up_goes_to_each_with_its_own_conversation(comparison):

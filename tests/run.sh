@@ -11,11 +11,14 @@ fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
 
-# A browser: the one that is there, Debian's package, or Playwright's own.
-if ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then
+# A browser: the one that is there, Debian's packages, or Playwright's own. The headless shell needs the least of the CPU.
+if ! command -v chromium-headless-shell >/dev/null 2>&1; then
   if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
-  else
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq -o Acquire::http::Timeout=30 &&
+      apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1 ||
+      command -v chromium >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends chromium >/dev/null
+  elif ! command -v chromium >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
     python -m playwright install chromium
   fi
 fi

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from .compute import packed
-from .compute.background import exhausted
+from .compute.background import Returning
 from .compute.job import open_engine
 from .domain.errors import PaddockError
 from .domain.units import size
@@ -22,30 +23,40 @@ def pack(runtime: Runtime, say: Callable[[str], None]) -> None:
     with on_this_thread():
         prepare_torch(runtime.settings.compute_threads)
         import_for_workers()
-    total = 0
+    total, start = 0, packed.StartTime(runtime.settings.pack_seconds)
     for name in runtime.settings.packed:
         if name == NONE:
             continue
         spelling = runtime.settings.default_variant if name == DEFAULT else name
         try:
-            total += _packed(runtime, Variant.parse(spelling).without_adapters, total, say)
+            total += _packed(runtime, Variant.parse(spelling).without_adapters, total, start, say)
         except PaddockError as error:
             say(f"Not packed: {spelling}. {error}")
 
 
-def _packed(runtime: Runtime, variant: Variant, before: int, say: Callable[[str], None]) -> int:
+def _packed(
+    runtime: Runtime, variant: Variant, before: int, start: packed.StartTime, say: Callable[[str], None]
+) -> int:
     """The bytes that it has now, 0 where it was not packed."""
-    work = runtime.work(variant)
+    work, began = runtime.work(variant), time.monotonic()
     if work is None:
         say(f"Not packed: {variant} is computed without a GPU.")
         return 0
-    load, began = None, time.monotonic()
-    if not (reason := packed.obstacle(work.bytes, before)):
-        load = exhausted(runtime.ready(variant), lambda progress: None)
-        reason = packed.obstacle(work.bytes, before)  # its files may have come to the same disk
-    if load is None or reason:
+
+    def refused() -> str:
+        return packed.obstacle(work.bytes, before) or start.obstacle(work.bytes)
+
+    reason = refused()
+    if not reason:
+        ready = Returning(runtime.ready(variant))
+        with closing(iter(ready)) as steps:
+            # A download that takes too long would have the Space end this start, and the next, and go on so.
+            in_time = all(start.left_s > 0 for _ in steps)
+        reason = refused() if in_time else start.obstacle(work.bytes)  # its files may have come to the same disk
+    if reason:
         say(f"Not packed: {work.variant}, {size(work.bytes)}, since {reason}.")
         return 0
-    held = packed.pack(load, open_engine, lambda progress: None)
-    say(f"Packed for every worker: {load.variant}, {size(held)}, in {time.monotonic() - began:.1f} s.")
+    held = packed.pack(ready.value, open_engine, lambda progress: None)
+    start.note(held, time.monotonic() - began)
+    say(f"Packed for every worker: {work.variant}, {size(held)}, in {time.monotonic() - began:.1f} s.")
     return held

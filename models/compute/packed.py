@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..domain.engine import Engine
@@ -20,6 +22,7 @@ from ..engines.transformers.engine_thread import on_this_thread
 from .background import OnProgress
 from .pool import Pool
 
+PACK_BYTES_PER_S = 100e6  # to fetch, read and quantize, until it was measured at this start
 LARGE_BYTES = 45_097_156_608  # beyond, ZeroGPU gives xlarge, which is charged twice (spaces/zero/configs.json)
 _engines: dict[Load, Engine] = {}
 
@@ -43,6 +46,35 @@ def obstacle(weights: int, before: int) -> str:
     if before + weights > (free := shutil.disk_usage(there).free):
         return f"the disk has {size(free)} for all that is packed, {size(before + weights)} with it"
     return ""
+
+
+@dataclass
+class StartTime:
+    """The seconds that packing may take at a start, and the slowest pace so far, in bytes a second."""
+
+    seconds: float
+    pace: float = PACK_BYTES_PER_S
+    began: float = field(default_factory=time.monotonic)
+    measured: bool = False
+
+    @property
+    def left_s(self) -> float:
+        return self.began + self.seconds - time.monotonic()
+
+    def note(self, weights: int, seconds: float) -> None:
+        """So many bytes of weights were packed in so many seconds."""
+        pace = weights / max(seconds, 1e-3)
+        self.pace, self.measured = min(self.pace, pace) if self.measured else pace, True
+
+    def obstacle(self, weights: int) -> str:
+        """The reason why so many bytes more are not packed in what is left, or an empty string."""
+        left, needed = max(0.0, self.left_s), weights / self.pace
+        if needed <= left:
+            return ""
+        return (
+            f"it would take about {needed:.0f} s, and {left:.0f} of the {self.seconds:.0f} s that packing may take "
+            "(PADDOCK_PACK_SECONDS) are left"
+        )
 
 
 def lease(pool: Pool[Load], load: Load, room: Room) -> AbstractContextManager[Generator[Progress, None, Engine]]:

@@ -65,6 +65,7 @@ class Settings:
     load_anyway: bool = False  # load what the plan says does not fit
     gpu_seconds: int = 120  # of ZeroGPU that one call asks for at the most
     packed: tuple[str, ...] = ("default",)  # variants that every worker of ZeroGPU has from its beginning, or none
+    pack_seconds: int = 1800  # that packing them may take at the start, which a Space ends when it takes too long
     gpu_memory_gb: float = 48.0  # of the GPU that ZeroGPU will give, which cannot be asked before it is there
     workshop: bool = True  # the tabs Train and Workshop, for who is at this machine or gives the operator's key
     processes: int = 1  # that the app runs in, each with a part of every model that can be split
@@ -177,6 +178,7 @@ _AT_LEAST_ONE = (
     "queue",
     "requests_at_once",
     "gpu_seconds",
+    "pack_seconds",
     "processes",
 )
 

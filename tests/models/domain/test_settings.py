@@ -49,6 +49,7 @@ VALUES = {  # field: (text, value)
     "load_anyway": ("1", True),
     "gpu_seconds": ("90", 90),
     "packed": ("a@bf16, b@nf4", ("a@bf16", "b@nf4")),
+    "pack_seconds": ("600", 600),
     "gpu_memory_gb": ("96", 96.0),
     "workshop": ("0", False),
     "processes": ("2", 2),

@@ -33,7 +33,7 @@ from .quota import charged_s, declared_s
 from .refusals import refusal
 from .runs import noted
 from .scheduler import PLACE, QueuePlace, make_queue_leavable
-from .worker import SPOILING, Call, served
+from .worker import MARGIN_S, SPOILING, Call, served
 
 log = logging.getLogger("paddock")
 SILENCE_S = 0.25  # after which a reader hears that there is nothing new, so that it can leave
@@ -167,6 +167,9 @@ class Lease:
         except EngineLost as error:
             self._waits, self._refused = None, error
             raise
+        except GpuTimeUsed as error:
+            self._refused = error
+            raise
 
     def _answered(self, job: Job) -> Generator[Event, None, None]:
         last: Event = FOR_A_GPU
@@ -194,6 +197,7 @@ class Lease:
                 return
             if data["kind"] == "begun":
                 SPEEDS.note_start(data["start_s"])
+                self._call.begins(data["start_s"])
                 self._declared, self._since = self._call.seconds, time.monotonic() - data["start_s"]
                 if data["start_s"]:
                     there, self._waits = packed_variants(), Worker()
@@ -227,6 +231,7 @@ class _GpuCall:
 
     def __init__(self, seconds: int, job: Job, further: bool) -> None:
         self._began, self.seconds = time.monotonic(), seconds
+        self._ends = float("inf")  # by itself, as time.monotonic(), for want of further jobs
         self.over: Future[None] = Future()  # once ZeroGPU has the GPU back
         self._place = QueuePlace()
         self._folder = tempfile.TemporaryDirectory(prefix="paddock-gpu-") if further else None
@@ -258,13 +263,13 @@ class _GpuCall:
         try:
             return next(self._wire) or {"kind": "beat"}
         except StopIteration:
-            raise EngineLost from None
+            raise self._lost() from None
         except Exception as error:
             log.warning("a GPU call failed: %s", error)
             raise refusal(error, self.seconds, time.monotonic() - self._began) from error
 
     def send(self, job: Job) -> None:
-        """A further job; raises EngineLost when the worker is not there to take it."""
+        """A further job; raises EngineLost when the worker is not there to take it, GpuTimeUsed when its time is up."""
         try:
             if self._peer is None:
                 assert self._socket is not None
@@ -272,7 +277,15 @@ class _GpuCall:
             with Connection(os.dup(self._peer.fileno())) as worker:
                 worker.send(job)
         except OSError as error:
-            raise EngineLost from error
+            raise self._lost() from error
+
+    def begins(self, start_s: float) -> None:
+        """The worker began after so many seconds, which count."""
+        self._ends = time.monotonic() - start_s + self.seconds - MARGIN_S
+
+    def _lost(self) -> PaddockError:
+        late = time.monotonic() >= self._ends
+        return GpuTimeUsed(declared=self.seconds, during="before this began") if late else EngineLost()
 
     def leave(self) -> None:
         """Give the GPU back, end a worker that only starts, or leave the queue; does not wait."""

@@ -13,7 +13,7 @@ from functools import cache, partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..domain.errors import CannotLoad, EngineFailed
+from ..domain.errors import CannotLoad, EngineFailed, GpuFailed
 from ..domain.messages import END
 from .background import with_beats
 from .job import Deadline, Job, computing_process
@@ -21,8 +21,8 @@ from .job import Deadline, Job, computing_process
 BEAT_S = 0.2  # how long a worker is silent at most, since it hears of a stop only when it says something
 MARGIN_S = 1.0  # of what was asked for, kept to say how it ended
 BEAT = {"kind": "beat"}
-# After these nobody knows what state the GPU is in: also a load ends so when CUDA fails in it.
-SPOILING = frozenset({EngineFailed.code, CannotLoad.code})
+# After these nobody knows what state the GPU is in.
+SPOILING = frozenset({EngineFailed.code, CannotLoad.code, GpuFailed.code})
 _APP = os.getpid()
 
 
@@ -49,7 +49,7 @@ def served(call: Call, compute: Any) -> Iterator[dict[str, Any]]:
     deadline = Deadline(time.monotonic() + call.seconds - spent - MARGIN_S, call.seconds)
     _end_with_the_app()
     yield {"kind": "begun", "start_s": spent}
-    for job in _jobs(call):
+    for job in _jobs(call, deadline):
         if job is None:
             yield BEAT
             continue
@@ -110,8 +110,8 @@ def _with_held(end: dict[str, Any], job: Job) -> dict[str, Any]:
     return end | {"held": [asdict(line) for line in held]}
 
 
-def _jobs(call: Call) -> Generator[Job | None, None, None]:
-    """The jobs in turn, and None while the next is awaited; they end when the app closes the connection."""
+def _jobs(call: Call, deadline: Deadline) -> Generator[Job | None, None, None]:
+    """The jobs in turn, and None while the next is awaited; they end when the app closes the connection, or in time."""
     yield call.job
     if not call.address:
         return
@@ -123,6 +123,8 @@ def _jobs(call: Call) -> Generator[Job | None, None, None]:
         with Connection(os.dup(end.fileno())) as app:
             while True:
                 if not app.poll(BEAT_S):
+                    if not deadline.left_s:
+                        return  # before ZeroGPU ends this worker, which another call can use
                     yield None
                     continue
                 try:

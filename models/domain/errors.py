@@ -470,6 +470,11 @@ class CannotLoad(EngineFailed):
     next_step = "Pick another quantization or model; the same file will fail again."
 
 
+class GpuFailed(EngineFailed):
+    sentence = "The GPU stopped with an error: {detail}."
+    next_step = "Send again; if it happens twice, this app has to be restarted: such an error can stay on the GPU."
+
+
 class OutOfMemory(EngineError):
     sentence = "There was not enough memory {during}."
     next_step = "Pick a smaller model, a smaller quantization or a shorter context."

@@ -10,10 +10,25 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..domain.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, PaddockError, TemplateFailed
+from ..domain.errors import (
+    CorruptWeights,
+    DiskFilled,
+    EngineFailed,
+    GpuFailed,
+    OutOfMemory,
+    PaddockError,
+    TemplateFailed,
+)
 
-_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
+_MEMORY_TEXTS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate",
+    "alloc_failed",
+)
 _DISK_TEXTS = ("no space left", "disk quota exceeded", "pytorchstreamwriter failed writing")
+_GPU_TEXTS = ("cuda error", "cublas_status", "cudnn_status", "cudnn error", "nccl error", "hip error")
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":]+){2,}[\\/]?|file://\S+")
 _LONGEST_DETAIL = 300
 
@@ -45,6 +60,8 @@ def translate(error: BaseException, during: str) -> PaddockError:
         return CorruptWeights(file="The weight file", reason=detail_of(error))
     if any(kind.__module__.split(".")[0] == "jinja2" for kind in type(error).__mro__):
         return TemplateFailed(reason=detail_of(error))
+    if _is(error, "AcceleratorError") or (isinstance(error, RuntimeError) and any(mark in text for mark in _GPU_TEXTS)):
+        return GpuFailed(detail=detail_of(error))
     return EngineFailed(detail=detail_of(error))
 
 

@@ -10,7 +10,7 @@ from models.compute.estimate import MARGIN_S, START_S, Speeds, work_of
 from models.compute.gpu import Lease
 from models.compute.job import LOADING, Answering
 from models.compute.known_workers import Workers
-from models.domain.errors import EngineFailed, GpuTimeUsed, PaddockError
+from models.domain.errors import EngineFailed, EngineLost, GpuTimeUsed, PaddockError
 from models.domain.load import Load, Local, Room, Snapshot
 from models.domain.messages import END, Delta, Sampling, Usage, to_wire
 from models.domain.settings import Settings
@@ -136,3 +136,16 @@ def test_at_least_what_the_next_job_needs_is_declared_again(lending):
             list(lease.events(JOB))
         list(lease.events(JOB))
     assert [call.seconds for call in lending.calls] == [20, 16], "a start of 12 s, a load of 2"
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(20, EngineLost), (1, GpuTimeUsed)])
+def test_a_job_for_which_the_worker_did_not_wait_says_why(lending, monkeypatch, seconds, kind):
+    monkeypatch.setattr(gpu, "CONNECT_S", 0.1)
+    monkeypatch.setattr(gpu, "charged_s", lambda needed, most: seconds)
+    lending.answers.append((begun(), ANSWER, held(LINE)))
+    with Lease(seconds) as lease:
+        assert list(lease.events(JOB))
+        for _ in range(2):
+            with pytest.raises(kind):
+                list(lease.events(JOB))
+    assert len(lending.calls) == 1, "no second call for one press"

@@ -1,5 +1,6 @@
 """A worker after a failure: what spoils it, and that nobody gets a spoiled one, also when nobody reads on."""
 
+import socket
 import threading
 import time
 
@@ -8,8 +9,8 @@ from canned import TOO_LONG
 
 from models.compute import worker
 from models.compute.job import Answering
-from models.compute.worker import Call, WorkerSpoiled, served
-from models.domain.errors import CannotLoad, EngineFailed, OutOfMemory
+from models.compute.worker import BEAT_S, Call, WorkerSpoiled, served
+from models.domain.errors import EngineFailed, GpuFailed, OutOfMemory
 from models.domain.load import Load, Local, Snapshot
 from models.domain.messages import END, Sampling, to_wire
 from models.domain.settings import Settings
@@ -18,7 +19,7 @@ JOB = Answering(
     Load("m@bf16", Local(Snapshot("m", "safetensors", "folder", 100), "bf16", 64, 1), Settings()), Sampling()
 )
 READ = {"kind": "progress"}
-UNKNOWN = [EngineFailed(detail="KeyError"), CannotLoad(file="The model", reason="CUDA error: device-side assert")]
+UNKNOWN = [EngineFailed(detail="KeyError"), GpuFailed(detail="CUDA error: device-side assert")]
 
 
 @pytest.fixture
@@ -93,3 +94,13 @@ def test_one_who_leaves_a_sound_worker_leaves_it_to_the_next(ended):
         pass
     events.close()
     assert not within(0.3, lambda: ended)
+
+
+def test_a_worker_that_waits_for_jobs_ends_before_it_is_ended(ended, tmp_path):
+    address, began = str(tmp_path / "jobs"), time.monotonic()
+    with socket.socket(socket.AF_UNIX) as app:
+        app.bind(address)
+        app.listen(1)
+        events = served(Call(2, JOB, address), lambda job, deadline: (event for event in [READ, END]))
+        assert [event for event in events if event["kind"] in ("progress", "end")] == [READ, END]
+    assert 1 - BEAT_S < time.monotonic() - began < 2

@@ -5,7 +5,7 @@ import errno
 import jinja2
 import pytest
 
-from models.domain.errors import CorruptWeights, DiskFilled, EngineFailed, OutOfMemory, TemplateFailed
+from models.domain.errors import CorruptWeights, DiskFilled, EngineFailed, GpuFailed, OutOfMemory, TemplateFailed
 from models.engines.library_errors import detail_of, translate, translated, without_paths
 
 
@@ -23,6 +23,9 @@ def named(name, base=Exception):
         (OSError(errno.ENOSPC, "No space left on device", "/home/u/.cache/x"), DiskFilled),
         (named("SafetensorError")("Error while deserializing header: HeaderTooLarge"), CorruptWeights),
         (jinja2.exceptions.TemplateError("no system role"), TemplateFailed),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), OutOfMemory),
+        (named("AcceleratorError", RuntimeError)("CUDA error: an illegal memory access was encountered"), GpuFailed),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), GpuFailed),
         (RuntimeError("shapes cannot be multiplied"), EngineFailed),
         (KeyError(), EngineFailed),
     ],

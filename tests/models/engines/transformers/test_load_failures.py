@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from models.domain.engine import Prompt
-from models.domain.errors import CorruptWeights, EngineFailed, OutOfMemory
+from models.domain.errors import CorruptWeights, EngineFailed, GpuFailed, OutOfMemory
 from models.domain.load import Snapshot
 from models.domain.messages import Sampling
 from models.domain.settings import Settings
@@ -58,6 +58,11 @@ def test_a_failure_in_any_stage(tiny_folder, mode, stage, done):
     with pytest.raises(OutOfMemory, match="while loading the model"):
         load(tiny_folder, mode, failing(stage, done, MemoryError()))
     assert works(tiny_folder, mode)
+
+
+def test_a_failure_of_the_gpu_is_not_put_down_to_the_file(tiny_folder):
+    with pytest.raises(GpuFailed, match="illegal memory access"):
+        load(tiny_folder, "bf16", failing("read", 5, RuntimeError("CUDA error: an illegal memory access")))
 
 
 def test_the_progress_hook_of_transformers_is_put_back(tiny_folder):

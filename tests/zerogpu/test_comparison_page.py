@@ -8,6 +8,7 @@ import pytest
 
 from .conftest import OTHER, TINY
 from .device_api import kill
+from .patient_app import MORE_S
 from .space import Columns, PageVisitor, Space, wait_for
 
 LISTED = "smollm2-135m-instruct"  # there as GGUF, too
@@ -60,3 +61,15 @@ def test_a_worker_that_is_killed_leaves_what_was_done_and_the_next_call_works(sp
     wait_for(lambda: not space.api.busy())
     visitor.pressed("compare-go", "click", **PROMPT)
     assert all("6 tokens" in text for text in columns(visitor).texts)
+
+
+def test_a_batch_of_four_is_declared_with_less_than_twice_the_time_of_one(space: Space) -> None:
+    visitor, declared = space.visitor(), []
+    rows = [f"{TINY}@bf16+ours:{weight}" for weight in (0.25, 0.5, 0.75, 1)]
+    for variants in (rows[:1] * 2, rows):
+        visitor.keeps("paddock-candidates", variants)
+        space.api.answers.append("quota")  # what was declared is known by then
+        visitor.pressed("compare-go", "click", **PROMPT | {"max_new_tokens": 400, "compare_one_pass": True})
+        declared.append(int(space.api.seen("/schedule")[-1]["durationSeconds"]) - MORE_S)
+    one, four = declared
+    assert one < four < 2 * one

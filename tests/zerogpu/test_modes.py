@@ -10,7 +10,7 @@ import pytest
 from .conftest import TINY
 from .space import Space, visitor_token, wait_for
 
-SAFETENSORS = ("bf16", "fp32", "int8", "nf4")
+SAFETENSORS = ("bf16", "fp16", "fp32", "int8", "nf4", "nf4-single", "fp4", "fp4-single")  # all that a GPU computes
 
 
 def usage(answer: tuple[str, dict[str, Any]]) -> dict[str, Any]:

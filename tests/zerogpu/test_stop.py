@@ -14,7 +14,7 @@ from .conftest import TINY
 from .device_api import DeviceApi
 from .space import PageVisitor, Space, wait_for
 
-SOON_S = 2.0  # a second on a machine that has time
+SOON_S = 1.0
 LONG = "fox " * 200
 
 
@@ -46,8 +46,8 @@ def stopped(space: Space, visitor: PageVisitor, thread: threading.Thread, over: 
     thread.join(5)
     halt.set()
     prober.join()
-    assert freed < SOON_S
     assert worst[0] < 0.5
+    assert freed < SOON_S + worst[0], "what the machine keeps everybody waiting is not the app's"
     assert visitor.told("message")["submit_btn"] is True
 
 

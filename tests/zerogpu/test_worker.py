@@ -105,6 +105,17 @@ def test_a_worker_that_is_killed_for_its_time_is_said_in_the_columns(slow: Space
     assert all("20 tokens" in text for text in Columns(visitor.shows("compare-columns")).texts)
 
 
+def test_a_worker_that_is_killed_for_its_time_leaves_its_text_in_the_chat(slow: Space) -> None:
+    chat(slow)
+    visitor = slow.visitor()
+    visitor.pressed("message", "submit", message="Hello", max_new_tokens=20, seed=STUCK)
+    last = visitor.shows("chatbot")[-1]
+    assert "stopped by an error after" in last["metadata"]["title"]
+    assert "GPU task aborted" in str(last["content"])
+    assert visitor.told("message")["submit_btn"] is True
+    assert chat(slow)[1]["new_tokens"] == 6
+
+
 def test_sigterm_ends_the_app_its_workers_and_llama_within_two_seconds(slow: Space) -> None:
     chat(slow, "smollm2-135m-instruct@gguf")
     slow.client().submit("Hello", [], f"{TINY}@bf16", max_new_tokens=2000, api_name="/chat")

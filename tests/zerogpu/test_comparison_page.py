@@ -64,12 +64,13 @@ def test_a_worker_that_is_killed_leaves_what_was_done_and_the_next_call_works(sp
 
 
 def test_a_batch_of_four_is_declared_with_less_than_twice_the_time_of_one(space: Space) -> None:
+    space.client().predict("Hello", [], f"{TINY}@bf16+ours", max_new_tokens=16, api_name="/chat")  # which is measured
     visitor, declared = space.visitor(), []
     rows = [f"{TINY}@bf16+ours:{weight}" for weight in (0.25, 0.5, 0.75, 1)]
     for variants in (rows[:1] * 2, rows):
         visitor.keeps("paddock-candidates", variants)
         space.api.answers.append("quota")  # what was declared is known by then
-        visitor.pressed("compare-go", "click", **PROMPT | {"max_new_tokens": 400, "compare_one_pass": True})
+        visitor.pressed("compare-go", "click", **PROMPT | {"max_new_tokens": 1000, "compare_one_pass": True})
         declared.append(int(space.api.seen("/schedule")[-1]["durationSeconds"]) - MORE_S)
     one, four = declared
-    assert one < four < 2 * one
+    assert one <= four < 2 * one

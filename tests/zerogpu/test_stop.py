@@ -91,6 +91,6 @@ def test_in_a_prefill_and_in_a_decode(slow: Space) -> None:
     stopped(slow, visitor, thread, lambda: len(slow.api.seen("/release")) > released)
     assert slow.api.settled()
     thread = visitor.started("message", "submit", message="Hello again", max_new_tokens=2000)
-    wait_for(lambda: len(visitor.shows("chatbot")) > 3)
+    wait_for(lambda: len(visitor.shows("chatbot")) > 4)  # the first answer with its figures, the question, some text
     stopped(slow, visitor, thread, lambda: len(slow.api.seen("/release")) > released + 1)
     assert all(released["fail"] == "false" for released in slow.api.seen("/release"))

@@ -50,9 +50,10 @@ def _packed(
     if not reason:
         ready = Returning(runtime.ready(variant))
         with closing(iter(ready)) as steps:
-            # A download that takes too long would have the Space end this start, and the next, and go on so.
-            in_time = all(start.left_s > 0 for _ in steps)
-        reason = refused() if in_time else start.obstacle(work.bytes)  # its files may have come to the same disk
+            for _ in steps:
+                if not start.left_s:
+                    break  # else a long download would have the Space end this start, and the next, and go on so
+        reason = refused()  # its files may have come to the same disk
     if reason:
         say(f"Not packed: {work.variant}, {size(work.bytes)}, since {reason}.")
         return 0

@@ -12,13 +12,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
 
 # A browser: the one that is there, Debian's packages, or Playwright's own. The headless shell needs the least of the CPU.
+has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1
 if ! command -v chromium-headless-shell >/dev/null 2>&1; then
   if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq -o Acquire::http::Timeout=30 &&
       apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1 ||
-      command -v chromium >/dev/null 2>&1 || apt-get install -y -qq --no-install-recommends chromium >/dev/null
-  elif ! command -v chromium >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
+      has_browser || apt-get install -y -qq --no-install-recommends chromium >/dev/null
+  elif ! has_browser; then
     python -m playwright install chromium
   fi
 fi

@@ -27,7 +27,7 @@ from ..domain.messages import END, Delta, Event, Progress, Rendered, Thought, fr
 from ..engines.device import on_zero_gpu
 from .background import with_beats
 from .estimate import SPEEDS, packed_variants, work_of
-from .job import LOADING, NO_DEADLINE, Deadline, Job, needs_gpu, run
+from .job import BEFORE, LOADING, NO_DEADLINE, Deadline, Job, needs_gpu, run
 from .known_workers import WORKERS, Worker
 from .quota import charged_s, declared_s
 from .refusals import refusal
@@ -164,11 +164,10 @@ class Lease:
         assert self._call is not None
         try:
             self._call.send(job)
-        except EngineLost as error:
-            self._waits, self._refused = None, error
-            raise
-        except GpuTimeUsed as error:
+        except PaddockError as error:
             self._refused = error
+            if isinstance(error, EngineLost):
+                self._waits = None
             raise
 
     def _answered(self, job: Job) -> Generator[Event, None, None]:
@@ -197,8 +196,7 @@ class Lease:
                 return
             if data["kind"] == "begun":
                 SPEEDS.note_start(data["start_s"])
-                self._call.begins(data["start_s"])
-                self._declared, self._since = self._call.seconds, time.monotonic() - data["start_s"]
+                self._declared, self._since = self._call.seconds, self._call.begun_at(data["start_s"])
                 if data["start_s"]:
                     there, self._waits = packed_variants(), Worker()
                 else:  # where a load may take the place of other models
@@ -231,7 +229,7 @@ class _GpuCall:
 
     def __init__(self, seconds: int, job: Job, further: bool) -> None:
         self._began, self.seconds = time.monotonic(), seconds
-        self._ends = float("inf")  # by itself, as time.monotonic(), for want of further jobs
+        self._deadline = NO_DEADLINE  # of the worker, which ends by itself then
         self.over: Future[None] = Future()  # once ZeroGPU has the GPU back
         self._place = QueuePlace()
         self._folder = tempfile.TemporaryDirectory(prefix="paddock-gpu-") if further else None
@@ -279,13 +277,14 @@ class _GpuCall:
         except OSError as error:
             raise self._lost() from error
 
-    def begins(self, start_s: float) -> None:
-        """The worker began after so many seconds, which count."""
-        self._ends = time.monotonic() - start_s + self.seconds - MARGIN_S
+    def begun_at(self, start_s: float) -> float:
+        """When the GPU was there, as time.monotonic(), of a worker that began to compute so many seconds later: now."""
+        began = time.monotonic() - start_s
+        self._deadline = Deadline(began + self.seconds - MARGIN_S, self.seconds)
+        return began
 
     def _lost(self) -> PaddockError:
-        late = time.monotonic() >= self._ends
-        return GpuTimeUsed(declared=self.seconds, during="before this began") if late else EngineLost()
+        return EngineLost() if self._deadline.left_s else self._deadline.used(BEFORE)
 
     def leave(self) -> None:
         """Give the GPU back, end a worker that only starts, or leave the queue; does not wait."""

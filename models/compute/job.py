@@ -105,16 +105,20 @@ class Deadline:
     def left_s(self) -> float:
         return max(0.0, self.at - time.monotonic())
 
+    def used(self, during: str) -> GpuTimeUsed:
+        """The error that says so."""
+        return GpuTimeUsed(declared=self.seconds, during=during)
+
     def kept(self, steps: Iterable[T], during: str) -> Iterator[T]:
         """The steps as long as there is time; raises GpuTimeUsed in place of more progress."""
         for step in steps:
             if isinstance(step, Progress) and not self.left_s:
-                raise GpuTimeUsed(declared=self.seconds, during=during)
+                raise self.used(during)
             yield step
 
 
 NO_DEADLINE = Deadline()
-LOADING = "while loading the model"
+LOADING, BEFORE = "while loading the model", "before this began"
 
 
 def run(job: Job, deadline: Deadline = NO_DEADLINE) -> Iterator[Event]:
@@ -123,7 +127,7 @@ def run(job: Job, deadline: Deadline = NO_DEADLINE) -> Iterator[Event]:
     An answer that is not whole by the deadline ends with `time_limit`; raises GpuTimeUsed where there is none yet.
     """
     if not deadline.left_s:
-        raise GpuTimeUsed(declared=deadline.seconds, during="before this began")
+        raise deadline.used(BEFORE)
     local = job.load.where
     yield from _run_here(job, local, deadline) if isinstance(local, Local) else _run_elsewhere(job)
 

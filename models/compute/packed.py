@@ -50,26 +50,25 @@ def obstacle(weights: int, before: int) -> str:
 
 @dataclass
 class StartTime:
-    """The seconds that packing may take at a start, and the slowest pace so far, in bytes a second."""
+    """The seconds that packing may take at a start, and its slowest pace in it, in bytes a second; None at first."""
 
     seconds: float
-    pace: float = PACK_BYTES_PER_S
+    pace: float | None = None
     began: float = field(default_factory=time.monotonic)
-    measured: bool = False
 
     @property
     def left_s(self) -> float:
-        return self.began + self.seconds - time.monotonic()
+        return max(0.0, self.began + self.seconds - time.monotonic())
 
     def note(self, weights: int, seconds: float) -> None:
         """So many bytes of weights were packed in so many seconds."""
         pace = weights / max(seconds, 1e-3)
-        self.pace, self.measured = min(self.pace, pace) if self.measured else pace, True
+        self.pace = min(self.pace or pace, pace)
 
     def obstacle(self, weights: int) -> str:
         """The reason why so many bytes more are not packed in what is left, or an empty string."""
-        left, needed = max(0.0, self.left_s), weights / self.pace
-        if needed <= left:
+        left, needed = self.left_s, weights / (self.pace or PACK_BYTES_PER_S)
+        if needed < left:
             return ""
         return (
             f"it would take about {needed:.0f} s, and {left:.0f} of the {self.seconds:.0f} s that packing may take "

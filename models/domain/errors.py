@@ -470,7 +470,7 @@ class CannotLoad(EngineFailed):
     next_step = "Pick another quantization or model; the same file will fail again."
 
 
-class GpuFailed(EngineFailed):
+class GpuFailed(EngineError):
     sentence = "The GPU stopped with an error: {detail}."
     next_step = "Send again; if it happens twice, this app has to be restarted: such an error can stay on the GPU."
 

@@ -140,8 +140,8 @@ class PageVisitor:
         config = self._http.get("/config").json()
         self.session = f"session-{id(self)}"
         self._events = config["dependencies"]
-        self.components = {component["id"]: component for component in config["components"]}
-        self.now = {number: each["props"].get("value") for number, each in self.components.items()}
+        self._components = {component["id"]: component for component in config["components"]}
+        self.now = {number: each["props"].get("value") for number, each in self._components.items()}
         self.props: dict[int, dict[str, Any]] = {}
         for event in self._events:
             if event["backend_fn"] and any(name == "load" for _, name in event["targets"]):
@@ -150,7 +150,7 @@ class PageVisitor:
 
     def component(self, elem_id: str) -> int:
         """The number of a component by the id that it has on the page."""
-        ids = {each["props"].get("elem_id"): number for number, each in self.components.items()}
+        ids = {each["props"].get("elem_id"): number for number, each in self._components.items()}
         return ids[elem_id] if elem_id in ids else ids[elem_id.replace("_", "-")]
 
     def event(self, elem_id: str, name: str) -> dict[str, Any]:
@@ -224,7 +224,7 @@ class PageVisitor:
 
     def keeps(self, storage_key: str, value: Any) -> None:
         """Let the browser have kept something."""
-        stored = {each["props"].get("storage_key"): number for number, each in self.components.items()}
+        stored = {each["props"].get("storage_key"): number for number, each in self._components.items()}
         self.now[stored[storage_key]] = value
 
     def told(self, elem_id: str) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class PageVisitor:
 
 
 class Columns(HTMLParser):
-    """Of a drawn comparison: the text of each column, its buttons by what they press, and its links."""
+    """Of a drawn comparison: the text of each column, and its buttons by what they press."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

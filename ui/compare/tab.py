@@ -147,9 +147,8 @@ def build_compare_tab(page: Page) -> Tab:
 
     async def run_again(press: str, visitor: Visitor, values: Values) -> Run:
         shown: Shown = values[parts.shown]
-        name, _, at = press.partition("-")
-        place = actions.place_at(shown, at)
-        if name == "instead":
+        place = actions.place_at(shown, press.removeprefix("again-").removeprefix("instead-"))
+        if press.startswith("instead-"):
             other = compare_state.without_gpu(shown, place)
             shown = await asyncio.to_thread(weighed, runtime, other, hardware_of(values), visitor.token)
         asked = compare_state.request_again(shown, place)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ...domain.errors import CannotLoad, CorruptWeights, EngineFailed, GpuFailed
+from ...domain.errors import CannotLoad, CorruptWeights, EngineFailed
 from ...domain.load import Snapshot
 from ...domain.memory.bytes import stays_plain
 from ...domain.messages import Progress
@@ -57,8 +57,6 @@ def load(snapshot: Snapshot, mode: str, accelerator: str, on_progress: OnProgres
     """
     try:
         return _load(snapshot, mode, accelerator, on_progress, processes)
-    except GpuFailed:  # the files are sound
-        raise
     except EngineFailed as error:  # nothing was answered yet, and asking again will not help
         raise CannotLoad(file="The model", reason=error.facts["detail"]) from error
 

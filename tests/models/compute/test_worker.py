@@ -10,7 +10,7 @@ from canned import TOO_LONG
 from models.compute import worker
 from models.compute.job import Answering
 from models.compute.worker import BEAT_S, Call, WorkerSpoiled, served
-from models.domain.errors import EngineFailed, GpuFailed, OutOfMemory
+from models.domain.errors import CannotLoad, EngineFailed, GpuFailed, OutOfMemory
 from models.domain.load import Load, Local, Snapshot
 from models.domain.messages import END, Sampling, to_wire
 from models.domain.settings import Settings
@@ -19,7 +19,11 @@ JOB = Answering(
     Load("m@bf16", Local(Snapshot("m", "safetensors", "folder", 100), "bf16", 64, 1), Settings()), Sampling()
 )
 READ = {"kind": "progress"}
-UNKNOWN = [EngineFailed(detail="KeyError"), GpuFailed(detail="CUDA error: device-side assert")]
+UNKNOWN = [
+    EngineFailed(detail="KeyError"),
+    CannotLoad(file="The model", reason="KeyError"),
+    GpuFailed(detail="CUDA error: device-side assert"),
+]
 
 
 @pytest.fixture

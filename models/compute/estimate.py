@@ -21,8 +21,10 @@ from .worker import MARGIN_S
 
 # Until something was measured here: of a slow day of the shared GPU.
 LOAD_BYTES_PER_S, START_S, DECODE_TOKENS_PER_S, READ_CHARACTERS_PER_S = 1e9, 4.0, 25.0, 4000.0
+LOAD_S = 2.0  # of a load, whatever the size
 MOST_KEPT = 5  # of the last figures of a kind; the slowest of them counts
 TELLING_TOKENS = 8  # of an answer whose speed says something
+TELLING_BYTES = 10**9  # of a load whose pace says something: LOAD_S is little of it
 ROW_COST = 0.1  # of a row's time, that each further row of a batch adds until it was measured
 
 
@@ -112,8 +114,9 @@ class Speeds:
     def _load_s(self, variant: str, size: int) -> float:
         if variant in self._loads:
             return self._loads[variant][0]
-        rates = [size / seconds for seconds, size in self._loads.values() if seconds]
-        return size / min(rates, default=LOAD_BYTES_PER_S)
+        loads = list(self._loads.values())
+        pace = min((loaded / s for s, loaded in loads if loaded >= TELLING_BYTES), default=LOAD_BYTES_PER_S)
+        return min((_scaled(s, loaded, size, pace) for s, loaded in loads), default=size / LOAD_BYTES_PER_S)
 
     def _work_s(self, work: Work) -> float:
         return work.tokens / self._speed(work) + work.characters / READ_CHARACTERS_PER_S
@@ -131,6 +134,17 @@ class Speeds:
             if rows == 1
         ]
         return min(others, default=DECODE_TOKENS_PER_S) / (1 + ROW_COST * (work.rows - 1))
+
+
+def _scaled(seconds: float, loaded: int, size: int, pace: float) -> float:
+    """Seconds for `size` bytes where `loaded` took so many; more bytes are read at `pace`.
+
+    Part of every load is the same whatever the size, so that seconds in proportion to bytes would be far too many for
+    a model larger than the measured one and too few for a smaller one.
+    """
+    if size > loaded:
+        return seconds + (size - loaded) / min(pace, LOAD_BYTES_PER_S)
+    return min(seconds, LOAD_S + seconds * size / loaded)
 
 
 SPEEDS = Speeds()

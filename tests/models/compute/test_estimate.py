@@ -58,9 +58,29 @@ def test_the_slowest_of_the_last_answers_counts_and_short_ones_say_nothing(speed
 
 def test_a_model_that_nobody_used_is_as_fast_as_its_size_says_beside_one_that_was(speeds):
     larger, smaller = Work("l@bf16", 8 * GB, 500), Work("s@bf16", GB, 500)
-    load_of_larger, load_of_smaller = 16.0, 2.0  # at the 0.5 GB a second that the other was read with
+    load_of_larger, load_of_smaller = 4.0 + 12.0, 4.0  # at the 0.5 GB a second that the other was read with
     assert speeds.needed_s([larger], ()) == pytest.approx(MARGIN_S + START_S + load_of_larger + 500 / 12.5)
     assert speeds.needed_s([smaller], ()) == pytest.approx(MARGIN_S + START_S + load_of_smaller + 500 / 50)
+
+
+@pytest.mark.parametrize(
+    ("measured", "size", "seconds"),
+    [
+        ([], 16 * GB, 16.0),
+        ([(4.0, GB // 4)], 16 * GB, 4.0 + 15.75),  # and not 256: a small model's pace says nothing
+        ([(4.0, GB // 4), (30.0, 15 * GB)], 16 * GB, 32.0),
+        ([(30.0, 15 * GB)], GB, 2.0 + 2.0),
+        ([(4.0, GB // 4)], GB // 8, 4.0),
+        ([(4.0, 0)], GB, 5.0),
+    ],
+)
+def test_a_load_that_was_not_measured_is_told_from_those_that_were(measured, size, seconds):
+    speeds = Speeds()
+    for number, (load_s, loaded) in enumerate(measured):
+        answered(speeds, f"{number}@bf16", loaded, load_s=load_s)
+    unknown = Work("l@bf16", size)
+    took = speeds.needed_s([unknown], ()) - speeds.needed_s([unknown], ("l@bf16",))
+    assert took == pytest.approx(seconds)
 
 
 def test_no_more_is_declared_than_the_limit_and_always_whole_seconds(speeds):

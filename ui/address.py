@@ -71,7 +71,7 @@ def draw_link() -> LinkButtons:
     )
 
 
-def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab: gr.Textbox) -> None:
+def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab]) -> None:
     """Write the link from what the open tab holds, the picker, and the sampling."""
 
     def writing(with_talk: bool) -> Callable[[gr.Request, Values], tuple[str, str]]:
@@ -79,7 +79,7 @@ def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab
 
         def write(request: gr.Request, values: Values) -> tuple[str, str]:
             try:
-                state = page.state(tabs, values[opened_tab], values)
+                state = page.state(tabs, values[page.opened], values)
                 query = url.write(state if with_talk else replace(state, conversation=()))
             except PaddockError as error:
                 return " ".join(error_sentences(error)), error.code
@@ -87,7 +87,7 @@ def wire_link(link: LinkButtons, page: Page, tabs: Mapping[str, Tab], opened_tab
 
         return write
 
-    inputs, failed = {opened_tab, *page.stated(tabs)}, gr.Textbox(visible="hidden")
+    inputs, failed = {page.opened, *page.stated(tabs)}, signal()
     for button, with_talk in ((link.copy, False), (link.with_talk, True)):
         written = button.click(writing(with_talk), inputs, [link.box, failed], **AT_ONCE)
         copy = "(link, failed) => window.paddock.copyLink(link, failed)"

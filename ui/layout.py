@@ -87,7 +87,10 @@ def build_app(runtime: Runtime) -> gr.Blocks:
     guard = Guard(runtime)
     runtime = runtime.guarded(guard)
     with gr.Blocks(title="Paddock", fill_height=True, analytics_enabled=False) as app:
-        build_api(runtime)  # first, so that no handler of a tab takes the name of an endpoint
+        # First, so that no handler of a tab takes the name of an endpoint; its parameters, of which Gradio makes
+        # components, are not drawn, and stand last, since the page looks each component up from the beginning.
+        with gr.Column(visible=False, render=False) as endpoints:
+            build_api(runtime)
         gr.HTML(SKIP.format(both("skip")), elem_id="skip")
         with gr.Sidebar(width=380, elem_id="sidebar"):
             if runtime.settings.sign_in == "oauth":
@@ -114,19 +117,19 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         theme.click(None, None, None, js="() => window.paddock.switchTheme()", api_visibility="private")
         language.click(None, None, None, js="() => window.paddock.switchLanguage()", api_visibility="private")
         kept = (kept_conversation(), kept_votes(), kept_comparison(), kept_candidates())
-        page = Page(app, runtime, picker, sampling, thinking, *kept, signal())
-        opened_tab, built = gr.Textbox(next(iter(TABS)), visible="hidden"), {}
+        page = Page(app, runtime, picker, sampling, thinking, *kept, signal(), signal(next(iter(TABS))))
+        built: dict[str, Tab] = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for name, build in TABS.items():
                 with gr.Tab(t(name) if name in EN else name.capitalize(), id=name, elem_id=f"{name}-tab") as selected:
                     built[name] = build(page)
-                selected.select(None, None, opened_tab, js=f"() => {name!r}", api_visibility="private")
+                selected.select(None, None, page.opened, js=f"() => {name!r}", api_visibility="private")
         gr.HTML(
             draw_footer(hub_page(), has_whole_page=not runtime.settings.locked_only),
             elem_id="embed-line",
         )
-        wire_link(link, page, built, opened_tab)
-        wire_panels(page, built, opened_tab)
+        wire_link(link, page, built)
+        wire_panels(page, built)
         wire_opening(page, built, tabs, guard)
         wire_thinking(page, thinking_parts, guard)
         wire_memory(runtime, memory, picker, [event for tab in built.values() for event in tab.computed])
@@ -134,6 +137,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
         settings = {**sampling, "thinking": thinking["switch"], "thinking_budget": thinking["budget"]}
         said = {name: tuple(sampling) if name in sampling else ("thinking", "thinking_budget") for name in settings}
         keep_drafts(app, settings, said)
+        endpoints.render()
     answer_in_sentences(app)
     return app
 

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from .picker.picker import Picker
-from .shared.events import Fields, Values, named
+from .shared.events import NO_CHANGE, Fields, Values, named, signal, while_open
 from .shared.sampling import read_sampling
 from .shared.thinking import read_thinking
 from .shared.url import PageState
@@ -32,7 +32,19 @@ class Page:
     votes: gr.BrowserState
     compared: gr.BrowserState
     candidates: gr.BrowserState  # spellings
-    handed: gr.Textbox  # hidden: what another tab has the workshop's forms filled with, as JSON
+    handed: gr.HTML  # a signal: what another tab has the workshop's forms filled with, as JSON
+    opened: gr.HTML  # a signal: the name of the open tab
+
+    def picked_in(self, tab: str) -> gr.HTML:
+        """A signal for a tab that shows what is picked: another was, and the tab is open."""
+        return while_open(tab, self.opened, self.picker.changed)
+
+    def opening(self, tab: str) -> gr.HTML:
+        """A signal: a tab was opened."""
+        own = signal()
+        js = f"(opened) => opened === {tab!r} ? String(performance.now()) : {NO_CHANGE}"
+        self.opened.change(None, self.opened, own, js=js, api_visibility="private")
+        return own
 
     @property
     def lengths(self) -> list[Callable[..., Any]]:

@@ -26,7 +26,6 @@ from ..shared.events import (
     Values,
     Visitor,
     computing,
-    follows,
     keep_drafts,
     named,
     pressed,
@@ -41,6 +40,7 @@ from .history import draw_history
 from .notice import UNDO, pressed_switch, render_notice
 from .turns import Conversation
 
+SHOW_PARTS = """(kind) => [kind === "base", kind !== "base"].map((visible) => ({ __type__: "update", visible }))"""
 # Which question is asked: the conversation, the turn that it follows, and its text.
 Question = tuple[Conversation, int, str]
 
@@ -277,10 +277,7 @@ def build_chat_tab(page: Page) -> Tab:
     said = {"message": "prompt", "system": "system", **{name: name for name in base_prompt}}
     keep_drafts(page.app, drafts, {box: url.parameters(name) for box, name in said.items()}, "chat")
 
-    def follow_kind(is_base: bool) -> tuple[Any, Any]:
-        return gr.Column(visible=is_base), gr.Accordion(visible=not is_base)
-
-    follows(picker.changed, follow_kind, [picker.is_base], [base_parts, instruct_parts])
+    picker.kind.change(None, picker.kind, [base_parts, instruct_parts], js=SHOW_PARTS, api_visibility="private")
     return Tab(
         status,
         answered,

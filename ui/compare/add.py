@@ -107,8 +107,8 @@ def offers(plans: dict[str, Offer], mode: str = "") -> list[tuple[str, str]]:
     ]
 
 
-def wire_add(runtime: Runtime, panel: AddPanel, candidates: Component, picker: Picker) -> None:
-    """Let the panel follow its model and what is picked, and its buttons fill the list."""
+def wire_add(runtime: Runtime, panel: AddPanel, candidates: Component, picker: Picker, picked: gr.HTML) -> None:
+    """Let the panel follow its model and, at the signal `picked`, what is picked; its buttons fill the list."""
     most = runtime.settings.compared
 
     def hardware_of(values: Values) -> Hardware | None:
@@ -128,7 +128,7 @@ def wire_add(runtime: Runtime, panel: AddPanel, candidates: Component, picker: P
         own = [f"{adapter.weight:g}" for adapter in variant.adapters] or ["1"]
         return [
             variant.model,
-            model_box(runtime.models(hardware), variant.model, "add-model"),
+            model_box(runtime.listing(hardware), variant.model, "add-model"),
             gr.CheckboxGroup(choices=offers(dict(plans), mode), value=[mode]),
             gr.CheckboxGroup(
                 choices=[(say("no adapter"), ALONE), *((title, name) for name, title in names.items())],
@@ -204,7 +204,7 @@ def wire_add(runtime: Runtime, panel: AddPanel, candidates: Component, picker: P
     gr.on(ticks, preview, asked, panel.note, **AT_ONCE)
     panel.button.click(add, asked, [candidates, panel.note], **AT_ONCE)
     panel.spelling.submit(add_spelled, asked, [candidates, panel.note, panel.spelling], **AT_ONCE)
-    follows(picker.changed, from_picker, asked, outputs)
+    follows(picked, from_picker, asked, outputs)
 
 
 def counted(wanted: Sequence[Variant], left_out: Sequence[str], listed: Sequence[str], most: int) -> str:

@@ -252,8 +252,11 @@ def target(picker: Picker, values: Values) -> Target:
     return Target(hardware, (picked.model or "").strip(), int(picked.context) if picked.context else None)
 
 
-def wire_setup(app: gr.Blocks, runtime: Runtime, setup: CompareSetup, picker: Picker) -> None:
-    """Let the buttons fill the list, and the chips, the plan and the references follow it and what is picked."""
+def wire_setup(app: gr.Blocks, runtime: Runtime, setup: CompareSetup, picker: Picker, picked: gr.HTML) -> None:
+    """Let the buttons fill the list, and the chips, the plan and the references follow it and what is picked.
+
+    `picked` is a signal: another variant was, and the tab shows it.
+    """
     most = runtime.settings.compared
     wire_several(setup.several_prompts, setup.prompt, setup.note)
     keep_drafts(
@@ -323,11 +326,11 @@ def wire_setup(app: gr.Blocks, runtime: Runtime, setup: CompareSetup, picker: Pi
     setup.chips.click(None, setup.variants, setup.variants, js=WITHOUT_PRESSED, api_visibility="private")
     changed = signal()
     raises(setup.variants.change, changed, ONCE_OPEN)
-    for trigger in (picker.context.release, picker.changed.change):
+    for trigger in (picker.context.release, picked.change):
         raises(trigger, changed)
     followers = [setup.chips, setup.plan, setup.reference, setup.base_group]
     changed.change(follow_list, listed | {setup.reference}, followers, **AT_ONCE)
-    wire_add(runtime, setup.add, setup.variants, picker)
+    wire_add(runtime, setup.add, setup.variants, picker, picked)
 
 
 def planned(

@@ -37,6 +37,7 @@ from ..shared.events import (
     named,
     own_token,
     pressed,
+    signal,
 )
 from ..shared.language import say
 from ..shared.sampling import read_sampling
@@ -94,7 +95,7 @@ def build_compare_tab(page: Page) -> Tab:
     votes = draw_votes(page.votes)
     parts = Parts(status, results, columns, pictures, gr.State(Shown()), page.compared, go, stop, follow, new, files)
     runs = Runs(runtime.settings.away_s)
-    coming_back = gr.State("")  # the id of the run that a page that opens again goes on to watch
+    coming_back = signal()  # the id of the run that a page that opens again goes on to watch
 
     def running(make: Callable[[str, Visitor, Values], Awaitable[Run]]) -> Callable[..., AsyncGenerator[list[Any]]]:
         """A handler that computes on the server what `make` returns, and shows it as it goes on.
@@ -157,9 +158,6 @@ def build_compare_tab(page: Page) -> Tab:
 
     async def come_back(request: gr.Request, token: gr.OAuthToken | None, values: Values) -> AsyncGenerator[list[Any]]:
         """Go on to watch the run that was under way when the page was left."""
-        if not values[coming_back]:
-            yield parts.nothing()
-            return
         session, run = str(request.session_hash), runs.find(values[coming_back])
         if run is None:  # it ended just now
             drawn = await from_browser(token, values)
@@ -292,17 +290,18 @@ def build_compare_tab(page: Page) -> Tab:
         drawn = [*parts.outputs, *votes.outputs]
         place.click(act, {parts.shown, votes.kept, setup.distance}, drawn, **ONE_BY_ONE)
     weighed_for = {parts.shown, setup.distance, *picked}
-    follows(page.picker.changed, weigh_again, weighed_for, [results, columns, parts.shown])
+    shows = page.picked_in("compare")
+    follows(shows, weigh_again, weighed_for, [results, columns, parts.shown])
     restored = [coming_back, *parts.outputs]
-    opened = page.app.load(open_kept, kept | {votes.kept}, [*restored, *votes.outputs[1:]], **AT_ONCE)
-    compared.append(opened.then(come_back, kept | {coming_back}, parts.outputs, **IN_ORDER))
+    page.app.load(open_kept, kept | {votes.kept}, [*restored, *votes.outputs[1:]], **AT_ONCE)
+    compared.append(coming_back.change(come_back, kept | {coming_back}, parts.outputs, **IN_ORDER))
     opens(page, files["elsewhere"].click, best_elsewhere, {parts.shown, setup.distance, *setup.fields.values()})
-    page_made = gr.Textbox(visible="hidden")
+    page_made = signal()
     made = files["page"].click(make_page, {parts.shown, setup.distance}, page_made, **AT_ONCE)
     made.then(None, page_made, None, js=SAVE_PAGE, api_visibility="private")
     for name in FILES:
         files[name].click(None, None, None, js=download("#compare-results", name), api_visibility="private")
-    wire_setup(page.app, runtime, setup, page.picker)
+    wire_setup(page.app, runtime, setup, page.picker, shows)
     wire_votes(votes)
     return Tab(status, compared, setup.linked, setup.open, setup.state)
 

@@ -126,7 +126,7 @@ def show(
         render_card.chip(described, planned),
         gr.Slider(low, high, value=tokens, step=step),
         str(variant),
-        card.is_base,
+        card.kind,
         Pick(str(variant)),
         *adapter_values(runtime, variant, planned.warnings, token=token),
         "",
@@ -164,7 +164,8 @@ def shown(
 def nothing(runtime: Runtime, text: str, default: str, error: PaddockError) -> list[Any]:
     """Values for `Picker.outputs` where a link names what cannot be used: its text, the reason, and empty lists."""
     card, pick = failed(default, text, error)
-    lists = ["", model_box(runtime.listing(), ""), None, "", card, render_card.no_chip(), gr.skip(), text, False, pick]
+    models, same = model_box(runtime.listing(), ""), gr.skip()
+    lists = ["", models, None, "", card, render_card.no_chip(), same, text, "instruct", pick]
     hidden = [gr.Slider(visible=False, value=1)] * ADAPTERS_MAX
     return [*lists, [], *hidden, (), "", "", ""]
 

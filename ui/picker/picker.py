@@ -62,11 +62,11 @@ class Picker:
     note: gr.HTML  # on the languages of its model; drawn where questions are asked
     context: gr.Slider  # of the plan only; what the server gives is the operator's
     spelling: gr.Textbox
-    is_base: gr.State
+    kind: gr.HTML  # a signal: base or instruct
     pick: gr.State  # of a Pick
     under_way: gr.Textbox  # what was pressed in the browser, until the server has drawn it
     adapters: AdapterPicker
-    changed: gr.Textbox  # a signal: another variant may be picked
+    changed: gr.HTML  # a signal: another variant may be picked
     token: gr.Textbox  # of the visitor's own, sent with what they ask for and kept nowhere else
     weighed: list[Any] = field(default_factory=list)  # those after which its adapters may act more or less
 
@@ -103,7 +103,7 @@ class Picker:
     def outputs(self) -> list[Component]:
         lists = [self.model, self.models, self.quantization, self.quantizations]
         shown = [self.card, self.chip, self.context, self.spelling]
-        return [*lists, *shown, self.is_base, self.pick, *self.adapters.outputs, self.under_way, self.note]
+        return [*lists, *shown, self.kind, self.pick, *self.adapters.outputs, self.under_way, self.note]
 
 
 def build_picker(runtime: Runtime) -> Picker:
@@ -140,7 +140,7 @@ def build_picker(runtime: Runtime) -> Picker:
         note=note,
         context=context,
         spelling=spelling,
-        is_base=gr.State(False),
+        kind=signal("instruct"),
         pick=gr.State(Pick()),
         under_way=gr.Textbox(visible="hidden", elem_id="under-way"),
         adapters=adapters,

@@ -18,7 +18,7 @@ from models.domain.request import BasePrompt
 
 from ..page import Page, Tab
 from ..shared import render, url
-from ..shared.events import AT_ONCE, Values, own_token
+from ..shared.events import AT_ONCE, Values, own_token, signal
 from ..shared.host import address_of
 from ..shared.language import say
 from ..shared.text import both
@@ -46,20 +46,20 @@ def draw_panel() -> str:
     )
 
 
-def wire_panels(page: Page, tabs: Mapping[str, Tab], opened_tab: gr.Textbox) -> None:
+def wire_panels(page: Page, tabs: Mapping[str, Tab]) -> None:
     """Write what the open tab would ask for, and how other programs run the picked variant."""
     runtime = page.runtime
 
     def from_code(request: gr.Request, token: str | None, values: Values) -> str:
-        state = page.state(tabs, values[opened_tab], values)
+        state = page.state(tabs, values[page.opened], values)
         if not _thinks(runtime, state, token):
             state = replace(state, thinking=None)
         return drawn(say("Use from code"), *code(runtime, state, place_of(runtime, request), token))
 
     def without(request: gr.Request, token: str | None, values: Values) -> str:
-        return elsewhere(runtime, page.state(tabs, values[opened_tab], values), token)
+        return elsewhere(runtime, page.state(tabs, values[page.opened], values), token)
 
-    inputs = {opened_tab, *page.stated(tabs)}
+    inputs = {page.opened, *page.stated(tabs)}
     for name, handler in zip(OPENS, (from_code, without), strict=True):
         opens(page, gr.Button(visible="hidden", elem_id=f"write-{name}").click, handler, inputs)
 
@@ -73,7 +73,7 @@ def opens(page: Page, trigger: Callable[..., Any], handler: Callable[..., str], 
         except PaddockError as error:
             return drawn("", render.error(error))
 
-    box = gr.Textbox(visible="hidden")
+    box = signal()
     written = trigger(safe, inputs | {page.picker.token}, box, **AT_ONCE)
     written.then(None, box, None, js="(html) => window.paddock.showSnippets(html)", api_visibility="private")
 

@@ -33,11 +33,11 @@ PRESSED = AT_ONCE | {"trigger_mode": "multiple"}
 # In the visitor's own queue, so that what it shows comes after what a stream had already sent.
 IN_ORDER: dict[str, Any] = UNSHOWN | {"concurrency_limit": None, "api_visibility": "private"}
 # Of requests side by side the answer to an earlier one may come last, and stay: what several events would draw anew is
-# asked for by one event, the change of a hidden box that each of them writes to.
+# asked for by one event, the change of a signal that each of them writes to.
 _NOW = "() => String(performance.now())"
 # Before the page has opened nothing is asked for that its opening asks for anyway.
-ONCE_OPEN = """() => document.querySelector("#card .card, #card .error") ? String(performance.now())
-  : { __type__: "update" }"""
+NO_CHANGE = '{ __type__: "update" }'
+ONCE_OPEN = f"""() => document.querySelector("#card .card, #card .error") ? String(performance.now()) : {NO_CHANGE}"""
 # When the page opens, what is picked is painted before anything that follows it is asked for.
 AFTER_PAINT = "() => new Promise((wake) => setTimeout(() => wake(String(performance.now())), 50))"
 
@@ -57,18 +57,33 @@ def named(fields: Fields, values: Values) -> dict[str, Any]:
     return {name: values[component] for name, component in fields.items()}
 
 
-def signal() -> gr.Textbox:
-    """A hidden box that changes whenever one of the triggers given to `raises` fires."""
-    return gr.Textbox(visible="hidden")
+def signal(value: str = "") -> gr.HTML:
+    """A value that the page holds and never draws; it changes whenever one of the triggers given to `raises` fires.
+
+    Gradio's page tells of the change of what is not drawn as well, and at a hundredth of the price of a hidden box.
+    """
+    return gr.HTML(value, visible=False)
 
 
-def raises(trigger: Callable[..., Any], raised: gr.Textbox, js: str = _NOW) -> None:
+def raises(trigger: Callable[..., Any], raised: gr.HTML, js: str = _NOW) -> None:
     """Let a trigger such as `button.click` or `event.then` change a signal, to what the JavaScript returns."""
     trigger(None, None, raised, js=js, api_visibility="private")
 
 
+def while_open(tab: str, opened: gr.HTML, raised: gr.HTML) -> gr.HTML:
+    """A signal for what one tab alone shows: raised as another is while the tab is open, else as soon as it is opened.
+
+    `opened` holds the name of the open tab.
+    """
+    own = signal()
+    js = f"(opened, raised) => opened === {json.dumps(tab)} ? raised : {NO_CHANGE}"
+    for trigger in (raised.change, opened.change):
+        trigger(None, [opened, raised], own, js=js, api_visibility="private")
+    return own
+
+
 def follows(
-    raised: gr.Textbox, handler: Callable[..., Any], inputs: Collection[Component], outputs: Collection[Component]
+    raised: gr.HTML, handler: Callable[..., Any], inputs: Collection[Component], outputs: Collection[Component]
 ) -> None:
     """Draw `outputs` anew after each change of a signal that others follow too, one request at a time."""
     own = signal()

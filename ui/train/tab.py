@@ -18,7 +18,7 @@ from models.training.runs.trainings import Training, Trainings
 
 from ..page import Page, Tab
 from ..shared import render
-from ..shared.events import AFTER_PAINT, AT_ONCE, IN_ORDER, PRESSED, Values, follows, pressed, raises, signal
+from ..shared.events import AT_ONCE, IN_ORDER, PRESSED, Values, follows, pressed
 from ..shared.operator import key_box, require
 from ..shared.text import both
 from . import draw
@@ -41,7 +41,7 @@ def build_train_tab(page: Page) -> Tab:
     """Draw the tab and wire it; where it is off it says why."""
     if not page.runtime.settings.workshop:
         closed = gr.HTML(draw.off(), elem_id="train-off")
-        page.app.load(draw.off, None, closed, **AT_ONCE)
+        page.opening("train").change(draw.off, None, closed, **AT_ONCE)
         return Tab(gr.HTML(elem_id="train-status", elem_classes="status-line"), [])
     gr.HTML(f'<p class="quiet">{both("train_lead")}</p>', elem_classes="flush")
     key = key_box(page.runtime.settings, "train-key")
@@ -69,7 +69,7 @@ def _wire_base(page: Page, base: gr.HTML) -> None:
         except PaddockError as error:
             return render.error(error)
 
-    follows(page.picker.changed, follow, page.picker.asked, [base])
+    follows(page.picked_in("train"), follow, page.picker.asked, [base])
 
 
 def _wire_look(page: Page, key: gr.Textbox, form: Form, status: gr.HTML, found: gr.HTML) -> None:
@@ -136,9 +136,7 @@ def _wire_trainings(page: Page, trainings: Trainings, key: gr.Textbox, form: For
     acted.then(None, page.handed, None, js=OPEN_WORKSHOP, api_visibility="private")
     timer.tick(look, {key}, outputs, **AT_ONCE)
     key.submit(look, {key}, outputs, **AT_ONCE)
-    opened = signal()
-    raises(page.app.load, opened, AFTER_PAINT)
-    opened.change(look, {key}, outputs, **AT_ONCE)
+    page.opening("train").change(look, {key}, outputs, **AT_ONCE)
 
 
 def _drawn(training: Training) -> draw.Drawn:

@@ -40,7 +40,7 @@ def build_workshop_tab(page: Page) -> Tab:
     """Draw the tab and wire it; where it is off it says why."""
     if not page.runtime.settings.workshop:
         closed = gr.HTML(draw.off(), elem_id="workshop-off")
-        page.app.load(draw.off, None, closed, **AT_ONCE)
+        page.opening("workshop").change(draw.off, None, closed, **AT_ONCE)
         return Tab(gr.HTML(elem_id="workshop-status", elem_classes="status-line"), [])
     gr.HTML(f'<p class="quiet">{both("workshop_lead")}</p>', elem_classes="flush")
     key = key_box(page.runtime.settings, "workshop-key")
@@ -158,7 +158,7 @@ def _wire(page: Page, key: gr.Textbox, forms: list[Form], outputs: list[Componen
         form.go.click(starting(form), inputs, outputs, **AT_ONCE)
     timer.tick(look, {key}, outputs, **AT_ONCE)
     stop.click(end, {key}, None, **AT_ONCE)
-    page.app.load(look, {key}, outputs, **AT_ONCE)
+    page.opening("workshop").change(look, {key}, outputs, **AT_ONCE)
     key.submit(look, {key}, outputs, **AT_ONCE)
 
 

@@ -35,6 +35,7 @@ from .page import Page, Tab
 from .picker.memory import build_memory, wire_memory
 from .picker.picker import build_picker
 from .programs.panel import draw_buttons, draw_panel, wire_panels
+from .shared.assets import KeptAssets
 from .shared.early import EarlyScript
 from .shared.events import keep_drafts, signal
 from .shared.host import hub_page
@@ -175,6 +176,7 @@ def launch_options(runtime: Runtime) -> dict[str, Any]:
         "app_kwargs": {
             "routes": [*build_watching(runtime), *build_locking(settings), *build_component(), *build_routes(doors)],
             "middleware": [
+                Middleware(KeptAssets),
                 Middleware(Bodies),
                 Middleware(FrameAncestors, ancestors=settings.frame_ancestors),
                 Middleware(GZipMiddleware, minimum_size=4096, compresslevel=5),

@@ -31,6 +31,7 @@ FLOORS = (
     ("models.training.llama",),
     ("models.packing",),
     ("models.runtime",),
+    ("models.lookup",),
     ("models.loading",),
     ("models.planning",),
     ("models.compute",),

@@ -9,7 +9,7 @@ import gguf
 import numpy
 import pytest
 
-from models import loading
+from models import loading, lookup
 from models import runtime as runtime_module
 from models.domain.catalog import Catalog, load_catalog
 from models.domain.engine import Prompt
@@ -62,13 +62,13 @@ def jobs(monkeypatch):
         yield from ANSWER
 
     monkeypatch.setattr(runtime_module, "events", events)
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda card, form, settings: replace(HERE, form=form))
+    monkeypatch.setattr(lookup.sources, "locate", lambda card, form, settings: replace(HERE, form=form))
     return asked
 
 
 @pytest.fixture
 def on_cpu(monkeypatch):
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(lookup, "accelerator", lambda: "cpu")
     return Runtime(LIMITS)
 
 
@@ -107,7 +107,7 @@ def test_refused_before_anything_is_looked_up_or_computed(on_cpu, monkeypatch, n
     monkeypatch.setattr(runtime_module, "events", touched)
     monkeypatch.setattr(loading, "reported", touched)
     for thing in ("locate", "resolve", "hub_card"):
-        monkeypatch.setattr(runtime_module.sources, thing, touched)
+        monkeypatch.setattr(lookup.sources, thing, touched)
     request, error = REFUSED[name]
     with pytest.raises(error):
         list(on_cpu.answer(request))
@@ -145,7 +145,7 @@ def test_default_variant_has_to_be_spelled_right():
 
 def test_models_are_plain_data(on_cpu, monkeypatch):
     monkeypatch.setattr(
-        runtime_module.sources, "locate", lambda card, form, settings: HERE if card.key == GEMMA.model else None
+        lookup.sources, "locate", lambda card, form, settings: HERE if card.key == GEMMA.model else None
     )
     rows = [model.to_dict() for model in on_cpu.models()]
     assert json.loads(json.dumps(rows)) == rows
@@ -160,7 +160,7 @@ def test_models_are_plain_data(on_cpu, monkeypatch):
 
 @pytest.mark.parametrize(("accelerator", "auto"), [("cpu", "gguf"), ("cuda", "bf16"), ("mps", "fp16")])
 def test_auto_depends_on_the_machine(monkeypatch, accelerator, auto):
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: accelerator)
+    monkeypatch.setattr(lookup, "accelerator", lambda: accelerator)
     runtime = Runtime()
     variant, mode = runtime.resolve(SMOLLM2, runtime.card(SMOLLM2))
     assert (str(variant), mode.name) == (f"smollm2-135m-instruct@{auto}", auto)
@@ -177,7 +177,7 @@ def test_hub_ids_ask_the_hub_where_they_are_allowed_with_the_visitors_token(monk
         asked.append(arguments)
         return load_catalog()[SMOLLM2.model]
 
-    monkeypatch.setattr(runtime_module.sources, "hub_card", hub_card)
+    monkeypatch.setattr(lookup.sources, "hub_card", hub_card)
     Runtime(replace(LIMITS, hub_ids=True)).card(Variant("owner/name=v2"), "the visitor's")
     assert asked[0][0] == "owner/name=v2"
     assert asked[0][2] == "the visitor's"
@@ -209,8 +209,8 @@ def test_weights_are_fetched_where_they_are_not_here(on_cpu, jobs, monkeypatch):
         tokens.append(token)
         return replace(HERE, path=f"/{card.key}/{form}")
 
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: None)
-    monkeypatch.setattr(runtime_module.sources, "resolve", resolve)
+    monkeypatch.setattr(lookup.sources, "locate", lambda *a: None)
+    monkeypatch.setattr(lookup.sources, "resolve", resolve)
     assert list(on_cpu.answer(complete("x"), "hf_visitor")) == [step, *ANSWER]
     assert jobs[0].load.where.snapshot.path == "/smollm2-135m-instruct/gguf"
     assert tokens == ["hf_visitor"]
@@ -221,16 +221,16 @@ def test_what_fetching_raises_is_raised(on_cpu, jobs, monkeypatch):
     def resolve(*arguments, token):
         raise HubUnreachable(model="m")
 
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: None)
-    monkeypatch.setattr(runtime_module.sources, "resolve", resolve)
+    monkeypatch.setattr(lookup.sources, "locate", lambda *a: None)
+    monkeypatch.setattr(lookup.sources, "resolve", resolve)
     with pytest.raises(HubUnreachable):
         list(on_cpu.answer(complete("x")))
     assert jobs == []
 
 
 def test_a_gguf_that_stands_in_for_safetensors_is_converted(monkeypatch, jobs, tmp_path):
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: HERE)
+    monkeypatch.setattr(lookup, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(lookup.sources, "locate", lambda *a: HERE)
 
     def convert(gguf, out_dir, on_progress, cancelled):
         assert str(gguf) == HERE.path
@@ -265,8 +265,8 @@ def test_a_text_that_is_too_long_to_score_is_refused_before_its_model_is_loaded(
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(tmp_path / "tokenizer.json"))
     here = Snapshot(str(tmp_path), "safetensors", "folder", 100)
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: here)
+    monkeypatch.setattr(lookup, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(lookup.sources, "locate", lambda *a: here)
     runtime = Runtime(Settings(cache_dir=str(tmp_path), context=64, max_characters=2000))
     variant = Variant.parse("smollm2-135m-instruct@bf16")
     with pytest.raises(ContextExceeded, match="65 tokens"):
@@ -287,8 +287,8 @@ def test_the_same_of_a_gguf_by_the_fewest_entries_of_its_vocabulary_that_spell_i
     for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
         write()
     writer.close()
-    monkeypatch.setattr(runtime_module, "accelerator", lambda: "cpu")
-    monkeypatch.setattr(runtime_module.sources, "locate", lambda *a: Snapshot(str(file), "gguf", "folder", 100))
+    monkeypatch.setattr(lookup, "accelerator", lambda: "cpu")
+    monkeypatch.setattr(lookup.sources, "locate", lambda *a: Snapshot(str(file), "gguf", "folder", 100))
     runtime = Runtime(Settings(cache_dir=str(tmp_path), context=64, max_characters=2000))
     variant = Variant.parse("smollm2-135m-instruct@gguf/kv8")
     with pytest.raises(TextExceedsContext, match="at least 65 tokens"):
@@ -308,7 +308,7 @@ def test_a_catalog_of_ones_own_is_the_one_that_counts(monkeypatch):
 
 
 def test_a_listing_says_the_same_of_auto_as_the_description(on_cpu, monkeypatch):
-    monkeypatch.setattr("models.runtime.free_disk", lambda settings: 80 * 2**30)  # others write meanwhile
+    monkeypatch.setattr("models.lookup.free_disk", lambda settings: 80 * 2**30)  # others write meanwhile
     for listed, described in zip(on_cpu.listing(), on_cpu.models(), strict=True):
         assert list(listed.plans) == [described.auto][: bool(described.auto)]
         for name, offer in listed.plans.items():

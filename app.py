@@ -9,7 +9,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from models.system import forks, proxies
+from models.system import forks, proxies, stubs
 
 forks.prepare()
 proxies.exempt_loopback()
@@ -65,7 +65,8 @@ def main() -> gr.Blocks:
     wanted = runtime.settings.preload and not on_zero_gpu()  # where nobody would be charged for it
     if beside := wanted and starts_beside(runtime):
         loading.start()
-    from ui.layout import build_app, launch_options  # Gradio takes seconds to import
+    with stubs.left_out():
+        from ui.layout import build_app, launch_options  # Gradio takes seconds to import
 
     app = build_app(runtime)
     app.queue(max_size=runtime.settings.queue, default_concurrency_limit=runtime.settings.slots)

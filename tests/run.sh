@@ -27,6 +27,9 @@ fi
 ruff check .
 ruff format --check .
 mypy
+# The tests start hundreds of processes, which find our modules compiled.
+unset PYTHONDONTWRITEBYTECODE
+python -m compileall -q app.py models ui
 # Two at a time, each with one thread: more would wait for each other.
 export OMP_NUM_THREADS=1 PADDOCK_THREADS=1
 python -m pytest --numprocesses 2 --dist loadfile --durations=12 "$@"

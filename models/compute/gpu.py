@@ -20,11 +20,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import spaces
-
 from ..domain.errors import EngineFailed, EngineLost, GpuTimeUsed, PaddockError, from_dict
 from ..domain.messages import END, Delta, Event, Progress, Rendered, Thought, from_wire, to_wire
 from ..engines.device import on_zero_gpu
+from ..system import stubs
 from .background import with_beats
 from .estimate import SPEEDS, packed_variants, work_of
 from .job import BEFORE, LOADING, NO_DEADLINE, Deadline, Job, needs_gpu, run
@@ -34,6 +33,9 @@ from .refusals import refusal
 from .runs import noted
 from .scheduler import PLACE, QueuePlace, make_queue_leavable
 from .worker import MARGIN_S, SPOILING, Call, served
+
+with stubs.left_out():
+    import spaces  # on ZeroGPU it imports Gradio
 
 log = logging.getLogger("paddock")
 SILENCE_S = 0.25  # after which a reader hears that there is nothing new, so that it can leave

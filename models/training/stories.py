@@ -99,7 +99,8 @@ class _Slots(dict[str, str]):
         self.update(zip(slots, PRONOUNS[sex], strict=True))
 
     def _new(self, table: str) -> str:
-        free = [word for word in _tables()["words"][table] if word not in self.values()]
+        taken = {*self.values()}
+        free = [word for word in _tables()["words"][table] if word not in taken]
         return self._dice.choice(free)
 
     def __missing__(self, slot: str) -> str:

@@ -54,7 +54,7 @@ def folder(tmp_path_factory, built_decoder) -> Any:
     return built
 
 
-@pytest.fixture(params=DECODERS)
+@pytest.fixture(scope="module", params=DECODERS)
 def opened_kind(request, folder, opened) -> Iterator[tuple[Any, ModelCard, Path]]:
     """An engine in fp32, the card that the checked folder gives, and the folder."""
     path = folder(request.param)
@@ -76,7 +76,7 @@ def said(engine, history: list[Message], prompt: Prompt | None = None) -> tuple[
     return "".join(delta.text for delta in deltas), usage.new_tokens, usage.cached_tokens
 
 
-def test_turns_that_go_on_are_edited_or_tried_again_are_what_a_fresh_model_says(opened_kind) -> None:
+def test_turns_that_go_on_are_edited_or_tried_again_are_what_a_fresh_model_says(opened_kind, monkeypatch) -> None:
     engine, _, _ = opened_kind
     first = [Message("user", "Tell me about foxes and crows, and about the cheese that fell.")]
     answer = said(engine, first)[0]
@@ -85,7 +85,7 @@ def test_turns_that_go_on_are_edited_or_tried_again_are_what_a_fresh_model_says(
     other = [Message("user", "Tell me about foxes and crows, and about nothing else.")]
     found = [said(engine, history) for history in (follow, edited, edited, first, other)]
     assert all(cached > 20 for _, _, cached in found[:4]), "what was computed before is used again"
-    engine._prefixes = PrefixCache(limit_bytes=0)
+    monkeypatch.setattr(engine, "_prefixes", PrefixCache(limit_bytes=0))
     for history, (text, tokens, _) in zip((follow, edited, edited, first, other), found, strict=True):
         assert said(engine, history) == (text, tokens, 0)
 

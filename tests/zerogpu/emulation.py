@@ -25,8 +25,8 @@ KEPT = (
 )
 
 
-def prepare() -> None:
-    """Before the first `import spaces`, with SPACES_ZERO_GPU set."""
+def build_with_cuda() -> None:
+    """Have torch say what `spaces` asks of it, before the first `import spaces`."""
     import torch
 
     if torch.version.cuda is None:
@@ -38,7 +38,16 @@ def prepare() -> None:
     if hasattr(torch.cuda._is_in_bad_fork, "__code__"):
         torch.cuda._is_in_bad_fork.__qualname__ = "_is_in_bad_fork"  # a lambda here, which cannot be pickled
 
-    import spaces  # noqa: F401
+
+def prepare() -> None:
+    """Before the first `import spaces`, with SPACES_ZERO_GPU set."""
+    import torch
+
+    from models.system import stubs
+
+    build_with_cuda()
+    with stubs.left_out():  # as in models/compute/gpu.py
+        import spaces  # noqa: F401
     from spaces.zero import torch as zero_torch
 
     unpatch = zero_torch.unpatch
@@ -102,6 +111,7 @@ def _named_device(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     prepare()
     script = Path(sys.argv[1]).resolve()
     sys.path.insert(0, str(script.parent))

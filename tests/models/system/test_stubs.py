@@ -21,6 +21,7 @@ ast.parse = counted
 import gradio
 print(parsed.count("gradio.component_meta"), bool(gradio.Textbox().get_config()))
 """
+AS_WITH_CUDA = "sys.path.insert(1, 'tests/zerogpu'); import emulation; emulation.build_with_cuda()"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ print(parsed.count("gradio.component_meta"), bool(gradio.Textbox().get_config())
     [
         ("from models.system import stubs\nwith stubs.left_out(): import gradio", {}),
         (
-            "import torch\ntorch.version.cuda = '12.8'\nimport models.compute.gpu",
+            f"{AS_WITH_CUDA}\nimport models.compute.gpu",
             {"SPACES_ZERO_GPU": "1", "SPACES_ZERO_DEVICE_API_URL": "http://127.0.0.1:1"},
         ),
     ],

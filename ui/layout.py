@@ -37,7 +37,7 @@ from .picker.picker import build_picker
 from .programs.panel import draw_buttons, draw_panel, wire_panels
 from .shared.assets import KeptAssets
 from .shared.early import EarlyScript
-from .shared.events import keep_drafts, signal
+from .shared.events import keep_drafts, raises, signal
 from .shared.host import hub_page
 from .shared.sampling import sampling_controls
 from .shared.text import EN, I18N, both, t
@@ -124,7 +124,7 @@ def build_app(runtime: Runtime) -> gr.Blocks:
             for name, build in TABS.items():
                 with gr.Tab(t(name) if name in EN else name.capitalize(), id=name, elem_id=f"{name}-tab") as selected:
                     built[name] = build(page)
-                selected.select(None, None, page.opened, js=f"() => {name!r}", api_visibility="private")
+                raises(selected.select, page.opened, f"() => {name!r}")
         gr.HTML(
             draw_footer(hub_page(), has_whole_page=not runtime.settings.locked_only),
             elem_id="embed-line",

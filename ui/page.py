@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from .picker.picker import Picker
-from .shared.events import NO_CHANGE, Fields, Values, named, signal, while_open
+from .shared.events import NO_CHANGE, Fields, Values, named, raises, signal, while_open
 from .shared.sampling import read_sampling
 from .shared.thinking import read_thinking
 from .shared.url import PageState
@@ -43,7 +43,7 @@ class Page:
         """A signal: a tab was opened."""
         own = signal()
         js = f"(opened) => opened === {tab!r} ? String(performance.now()) : {NO_CHANGE}"
-        self.opened.change(None, self.opened, own, js=js, api_visibility="private")
+        raises(self.opened.change, own, js, [self.opened])
         return own
 
     @property

@@ -115,7 +115,7 @@ class Speeds:
         if variant in self._loads:
             return self._loads[variant][0]
         loads = list(self._loads.values())
-        pace = min((loaded / s for s, loaded in loads if loaded >= TELLING_BYTES), default=LOAD_BYTES_PER_S)
+        pace = min([LOAD_BYTES_PER_S, *(loaded / s for s, loaded in loads if loaded >= TELLING_BYTES)])
         return min((_scaled(s, loaded, size, pace) for s, loaded in loads), default=size / LOAD_BYTES_PER_S)
 
     def _work_s(self, work: Work) -> float:
@@ -143,8 +143,8 @@ def _scaled(seconds: float, loaded: int, size: int, pace: float) -> float:
     a model larger than the measured one and too few for a smaller one.
     """
     if size > loaded:
-        return seconds + (size - loaded) / min(pace, LOAD_BYTES_PER_S)
-    return min(seconds, LOAD_S + seconds * size / loaded)
+        return seconds + (size - loaded) / pace
+    return min(seconds, LOAD_S + seconds * size / max(1, loaded))
 
 
 SPEEDS = Speeds()

@@ -9,10 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 URL = f"http://127.0.0.1:{os.environ['GRADIO_SERVER_PORT']}/config"
 TOKENIZER = os.environ["BUSY_TOKENIZER"]

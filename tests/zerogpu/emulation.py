@@ -40,7 +40,7 @@ def build_with_cuda() -> None:
 
 
 def prepare() -> None:
-    """Before the first `import spaces`, with SPACES_ZERO_GPU set."""
+    """Import `spaces`, with SPACES_ZERO_GPU set, and give its workers main memory for “cuda”."""
     import torch
 
     from models.system import stubs

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 
 from models.domain.messages import Progress
 from models.engines.transformers import decode_loop, engine

@@ -54,11 +54,16 @@ def test_a_worker_imports_nothing(busy: Space) -> None:
     said = busy.printed.count("IMPORTED")
     client = busy.client()
     # A closed schema: in an open one, a model of random weights adds members until its tokens are used up.
-    schema = {"properties": {"a": {"type": "boolean"}}, "required": ["a"], "additionalProperties": False}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
     for variant in (f"{OTHER}@bf16", f"{TINY}@nf4", f"{TINY}@bf16+ours"):
         assert client.predict("Hello", [], variant, max_new_tokens=4, api_name="/chat")[1]["new_tokens"]
     assert client.predict("Once upon a time there was a fox.", f"{TINY}@bf16", api_name="/score")["tokens"]
-    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"} | schema}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     body = {"model": f"{TINY}@bf16", "messages": [{"role": "user", "content": "Hello"}], "response_format": form}
     answer = httpx.post(f"{busy.url}/v1/chat/completions", json=body, timeout=60)
     assert "a" in json.loads(answer.json()["choices"][0]["message"]["content"])

@@ -65,9 +65,9 @@ def signal(value: str = "") -> gr.HTML:
     return gr.HTML(value, visible=False)
 
 
-def raises(trigger: Callable[..., Any], raised: gr.HTML, js: str = _NOW) -> None:
-    """Let a trigger such as `button.click` or `event.then` change a signal, to what the JavaScript returns."""
-    trigger(None, None, raised, js=js, api_visibility="private")
+def raises(trigger: Callable[..., Any], raised: gr.HTML, js: str = _NOW, inputs: Sequence[Component] = ()) -> None:
+    """Let a trigger such as `button.click` or `event.then` change a signal, to what the JavaScript makes of inputs."""
+    trigger(None, list(inputs), raised, js=js, api_visibility="private")
 
 
 def while_open(tab: str, opened: gr.HTML, raised: gr.HTML) -> gr.HTML:
@@ -78,7 +78,7 @@ def while_open(tab: str, opened: gr.HTML, raised: gr.HTML) -> gr.HTML:
     own = signal()
     js = f"(opened, raised) => opened === {json.dumps(tab)} ? raised : {NO_CHANGE}"
     for trigger in (raised.change, opened.change):
-        trigger(None, [opened, raised], own, js=js, api_visibility="private")
+        raises(trigger, own, js, [opened, raised])
     return own
 
 

@@ -72,6 +72,7 @@ def test_a_model_that_nobody_used_is_as_fast_as_its_size_says_beside_one_that_wa
         ([(30.0, 15 * GB)], GB, 2.0 + 2.0),
         ([(4.0, GB // 4)], GB // 8, 4.0),
         ([(4.0, 0)], GB, 5.0),
+        ([(4.0, 0)], 0, 2.0),
     ],
 )
 def test_a_load_that_was_not_measured_is_told_from_those_that_were(measured, size, seconds):
